@@ -1,0 +1,23 @@
+"""Story visualization: sentences in, a consistent sequence of images out. See README.md."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "StoryLDMPipeline": "pipelines.story_ldm",
+    "StoryUNet2DConditionModel": "story_ldm.unet",
+    "MemoryAttention": "story_ldm.memory_attention",
+    "StoryMemory": "story_ldm.memory_attention",
+    "LanguageMemory": "story_ldm.text",
+    "load_stories": "story_ldm.data",
+}
+__all__ = list(_LAZY)
+
+
+def __getattr__(name: str):
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'story_ldm' has no attribute {name!r}")

@@ -1,0 +1,138 @@
+"""The command `story-ldm`.
+
+story-ldm generate "Bruno the bear in a red shirt waves on the beach." "He sits down." --output story.png
+story-ldm generate --seed 7 --output story.png          # a story that the built-in world makes up
+story-ldm preview --output sheet.png                    # a contact sheet of true stories
+story-ldm data toonstories --out DIR                    # the built-in world as Parquet with a dataset card
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+SHIPPED_MODEL = Path(__file__).parents[1] / "checkpoints" / "toon-story-ldm"
+
+
+def generate(
+    sentences: tyro.conf.Positional[tuple[str, ...]] = (),
+    /,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("story.png"),
+    model: Path = SHIPPED_MODEL,
+    seed: int = 0,
+    steps: int = 20,
+    guidance: float = 2.0,
+    side: int = 192,
+) -> None:
+    """Draws a story, one frame a sentence, as one picture strip.
+
+    Args:
+        sentences: The story; without any, the built-in world makes one up from the seed.
+        output: Where the picture goes.
+        model: A trained pipeline's folder; the shipped model draws the built-in world only.
+        seed: The same seed draws the same picture.
+        steps: Diffusion steps a frame.
+        guidance: How strongly text and memory are followed.
+        side: Pixels a frame in the picture.
+    """
+    if not (model / "model_index.json").exists():
+        raise SystemExit(f"{model} holds no pipeline (no model_index.json); give --model a folder that train_story_ldm.py made")
+    if not output.parent.exists():
+        raise SystemExit(f"{output.parent} does not exist; --output needs a folder that does")
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise SystemExit(f"--output is {output}; it must end in .png, .jpg or .webp")
+    import torch
+
+    from pipelines import StoryLDMPipeline
+    from story_ldm.data.toonstories import make_story
+    from story_ldm.strips import story_strip
+
+    if not sentences:
+        sentences = tuple(make_story(split="test", index=seed).sentences["referential"])
+        print("\n".join(sentences))
+    pipe = StoryLDMPipeline.from_pretrained(model)
+    pipe.to("cuda" if torch.cuda.is_available() else "cpu")
+    unknown = unknown_words(pipe.tokenizer, sentences)
+    if unknown:
+        print(f"warning: this model never read the word(s) {', '.join(unknown)}; {model / 'README.md'} lists what it knows", file=sys.stderr)
+    try:
+        frames = pipe(list(sentences), num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed)).frames[0]
+    except ValueError as error:
+        raise SystemExit(f"story-ldm: {error}") from None
+    beside = output.with_name(f".partial-{output.name}")
+    story_strip(frames, list(sentences), side).save(beside)
+    os.replace(beside, output)
+    print(f"{output} written")
+
+
+def unknown_words(tokenizer, sentences: tuple[str, ...]) -> list[str]:
+    """Words that a tokenizer trained on a small corpus has never seen (it splits them); none for a large, general vocabulary."""
+    if len(tokenizer) > 10_000:
+        return []
+    words = dict.fromkeys(word for s in sentences for word, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(s.lower()))
+    return [word.lstrip("Ġ") for word in words if word.lstrip("Ġ").isalpha() and len(tokenizer.tokenize(word.lstrip("Ġ"))) > 1]
+
+
+def data(
+    source: tyro.conf.Positional[Literal["toonstories"]],
+    /,
+    out: Path,
+    size: int = 64,
+    split: tuple[str, ...] = (),
+    limit: int | None = None,
+    seed: int = 0,
+    num_proc: int = 2,
+) -> None:
+    """Writes a dataset as Parquet in the story form, with a dataset card.
+
+    Args:
+        source: The dataset.
+        out: Folder to write to.
+        size: Pixels a frame and side.
+        split: Which splits; all of them by default.
+        limit: Only the first stories of each split.
+        seed: Seed of the world.
+        num_proc: Processes.
+    """
+    from story_ldm.data.toonstories.export import export_toonstories
+
+    export_toonstories(out, size=size, splits=split, limit=limit, seed=seed, num_proc=num_proc)
+
+
+def preview(
+    dataset: tyro.conf.Positional[str] = "toonstories",
+    /,
+    output: Path = Path("preview.png"),
+    split: str = "test",
+    stories: int = 8,
+    size: int = 128,
+    text: Literal["referential", "full"] = "referential",
+) -> None:
+    """Writes a contact sheet of stories with their sentences.
+
+    Args:
+        dataset: Name or folder that load_stories takes.
+        output: Where the picture goes.
+        split: Which split.
+        stories: How many.
+        size: Pixels a frame and side.
+        text: Which form of the sentences.
+    """
+    from story_ldm.data import load_stories
+    from story_ldm.strips import story_sheet
+
+    rows = load_stories(dataset, split, size, text, limit=stories)
+    story_sheet(rows["frames"][:], rows["sentences"][:], side=size).save(output)
+    print(f"{output} written")
+
+
+def main() -> None:
+    tyro.extras.subcommand_cli_from_dict({"generate": generate, "data": data, "preview": preview}, prog="story-ldm", description=__doc__)
+
+
+if __name__ == "__main__":
+    main()

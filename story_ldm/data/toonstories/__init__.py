@@ -1,0 +1,112 @@
+"""ToonStories: the built-in world, as rows of the story form.
+
+    from story_ldm import load_stories
+    stories = load_stories("toonstories", split="test", size=64, text="referential")
+    story-ldm data toonstories --out DIR                # the same as Parquet with a dataset card
+    story-ldm preview --output sheet.png                # a contact sheet to look at
+
+`world.py` says who and what there is and makes stories up, `text.py` writes their sentences, `draw.py` draws them. The benchmark of
+reference resolution (sentences) and of visual consistency: a mark of each character and the layout of each place are named in no sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets import ClassLabel, Features, Image, List, Value
+
+from .draw import draw_frame
+from .text import TEXT_FORMS
+from .world import ACTIONS, CHARACTER_NAMES, CHARACTERS, COLORS, LAYOUTS, MARKS, MENTIONS, PLACES, PROPS, SPLITS, WORLD_VERSION, make_story
+
+__all__ = [
+    "ACTIONS",
+    "CHARACTERS",
+    "CHARACTER_NAMES",
+    "COLORS",
+    "FEATURES",
+    "LAYOUTS",
+    "MARKS",
+    "MENTIONS",
+    "PLACES",
+    "PROPS",
+    "SOURCE_DIGEST",
+    "SPLITS",
+    "TEXT_FORMS",
+    "WORLD_VERSION",
+    "full_mentions",
+    "make_story",
+    "story_row",
+    "story_rows",
+]
+
+# Part of the arguments of every cached dataset, so that a changed world is never read from an old cache.
+SOURCE_DIGEST = hashlib.sha256(b"".join(Path(__file__).with_name(n).read_bytes() for n in ("world.py", "text.py", "draw.py"))).hexdigest()[:16]
+
+# The attributes of a frame; lists are aligned with the frame's `characters`. `props` is "none" for whoever holds nothing; `mentions` says how
+# the sentence refers to each character (of the referential form; "introduction" or "name" in the full form).
+ATTRIBUTES = {
+    "layout": Value("int32"),
+    "garments": List(ClassLabel(names=list(COLORS))),
+    "marks": List(ClassLabel(names=list(MARKS))),
+    "actions": List(ClassLabel(names=list(ACTIONS))),
+    "props": List(ClassLabel(names=["none", *PROPS])),
+    "prop_colors": List(ClassLabel(names=["none", *COLORS])),
+    "slots": List(Value("int32")),
+    "mentions": List(ClassLabel(names=list(MENTIONS))),
+}
+FEATURES = Features(
+    {
+        "story_id": Value("string"),
+        "frames": List(Image()),
+        "sentences": List(Value("string")),
+        "characters": List(List(ClassLabel(names=list(CHARACTER_NAMES)))),
+        "backgrounds": List(ClassLabel(names=list(PLACES))),
+        "referential": List(Value("bool")),
+        "attributes": List(ATTRIBUTES),
+    }
+)
+
+
+def full_mentions(mentions: list) -> list:
+    """How the full form mentions those whom the referential one mentions so (words, or class numbers): introduced, else by name."""
+    introduction, name = ("introduction", "name") if mentions and isinstance(mentions[0], str) else (0, 1)
+    return [introduction if how == introduction else name for how in mentions]
+
+
+def story_row(seed: int, split: str, index: int, size: int = 64, text: str = "referential", length: int | None = None, pictures: bool = True) -> dict:
+    """The story (seed, split, index) as one row of the story form, its frames PIL pictures of `size` × `size` (none without `pictures`)."""
+    story = make_story(seed, split, index, length)
+    referential = text == "referential"
+    attributes = []
+    for m, frame in enumerate(story.frames):
+        held = [c == frame.holder for c in frame.characters]
+        attributes.append(
+            {
+                "layout": frame.layout,
+                "garments": [story.garments[c] for c in frame.characters],
+                "marks": [story.marks[c] for c in frame.characters],
+                "actions": frame.actions,
+                "props": [1 + story.prop[0] if holds else 0 for holds in held],
+                "prop_colors": [1 + story.prop[1] if holds else 0 for holds in held],
+                "slots": frame.slots,
+                "mentions": story.mentions[m] if referential else full_mentions(story.mentions[m]),
+            }
+        )
+    return {
+        "story_id": story.story_id,
+        "frames": [draw_frame(story, m, size) for m in range(len(story.frames) if pictures else 0)],
+        "sentences": story.sentences[text],
+        "characters": [frame.characters for frame in story.frames],
+        "backgrounds": [frame.place for frame in story.frames],
+        "referential": [referential and story.referential(m) for m in range(len(story.frames))],
+        "attributes": attributes,
+    }
+
+
+def story_rows(indices: list[int], source: str = SOURCE_DIGEST, **settings) -> Iterator[dict]:
+    """Rows for `datasets.Dataset.from_generator`, whose cache is found by the arguments; `source` is one of them."""
+    for index in indices:
+        yield story_row(index=index, **settings)

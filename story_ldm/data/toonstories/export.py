@@ -1,0 +1,86 @@
+"""ToonStories as a folder of Parquet files in the story form, with a dataset card.
+
+story-ldm data toonstories --out DIR        # load_stories(DIR, split=…) reads it
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from datasets import Dataset
+from pyarrow import parquet
+
+from ...train_utils import write_text
+from ..stories import load_stories
+from . import ACTIONS, CHARACTERS, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, WORLD_VERSION
+
+STORIES_PER_FILE = 5_000
+
+
+def export_toonstories(
+    out: Path, size: int = 64, splits: tuple[str, ...] = (), limit: int | None = None, seed: int = 0, num_proc: int | None = None
+) -> None:
+    """Writes `data/<split>-<k>-of-<n>.parquet` for each split, with both text forms (`sentences`, `sentences_full`), and README.md. Files
+    that are there already are kept. Raises ValueError for an unknown split, and where the folder holds another export."""
+    unknown = [split for split in splits if split not in SPLITS]
+    if unknown:
+        raise ValueError(f"split is {unknown[0]!r}; ToonStories has {', '.join(SPLITS)}")
+    card, heading = out / "README.md", _heading(size, seed)
+    if card.exists() and heading not in card.read_text().splitlines():
+        raise ValueError(f"{out} holds another export; this one would be {heading.lstrip('# ')!r}: give another folder")
+    folder = out / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    for split in splits or tuple(SPLITS):
+        stories = load_stories("toonstories", split, size, limit=limit, seed=seed, num_proc=num_proc)
+        full = load_stories("toonstories", split, size, "full", limit=limit, seed=seed, pictures=False)
+        stories = stories.add_column("sentences_full", full["sentences"][:], feature=full.features["sentences"])
+        counts[split] = len(stories)
+        files = -(-len(stories) // STORIES_PER_FILE)
+        for k in range(files):
+            write_parquet(stories.shard(files, k, contiguous=True), folder / f"{split}-{k:05d}-of-{files:05d}.parquet")
+    write_text(card, _card(counts, size, seed))
+
+
+def write_parquet(stories: Dataset, file: Path) -> None:
+    if file.exists():
+        found = parquet.read_metadata(file).num_rows
+        if found != len(stories):
+            raise ValueError(f"{file} holds {found} stories where this export has {len(stories)}: give another folder")
+    else:
+        beside = file.with_name(f".{file.name}.partial")
+        stories.to_parquet(str(beside))
+        os.replace(beside, file)
+
+
+def _heading(size: int, seed: int) -> str:
+    return f"# ToonStories (version {WORLD_VERSION}, seed {seed}, {size} px)"
+
+
+def _card(counts: dict[str, int], size: int, seed: int) -> str:
+    files = "\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in counts)
+    rows = "\n".join(f"| {split} | {count:,} | {SPLITS[split][3]} |" for split, count in counts.items())
+    who = ", ".join(f"{c.name} the {c.species} ({c.pronoun})" for c in CHARACTERS)
+    return f"""---
+license: mit
+task_categories: [text-to-image]
+language: [en]
+configs:
+- config_name: default
+  data_files:
+{files}
+---
+{_heading(size, seed)}
+
+A picture-book world drawn by a program: a benchmark of reference resolution and visual consistency. `sentences` is the referential form,
+`sentences_full` names everybody and every place.
+
+| split | stories | frames a story |
+|---|---|---|
+{rows}
+
+Characters: {who}. Places: {", ".join(PLACES)}, each in {LAYOUTS} layouts. Garments and props in {", ".join(COLORS)}.
+Actions: {", ".join(ACTIONS)}. Props: {", ".join(PROPS)}. Marks, which no sentence names: {", ".join(MARKS)}.
+The pairs character × place and character × garment colour of `test_compositional` are in no other split.
+"""

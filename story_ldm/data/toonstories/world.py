@@ -1,0 +1,269 @@
+"""ToonStories, the built-in world: who lives in it, and the state machine that makes a story up.
+
+    from story_ldm.data.toonstories import make_story
+    story = make_story(seed=0, split="train", index=7)         # labels and both text forms, a pure function of its arguments
+
+A story is a list of `Frame`s. Each frame shows everybody who is on stage, at one place, while something happens. Characters enter and
+leave, everybody moves to another place or back to the one before, a prop is picked up and put away; the positions on stage, the garment and
+the mark of each character and the layout of each place persist. Only `random.Random.random` is drawn from, whose sequence Python guarantees,
+so that every machine makes the same story.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+WORLD_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Character:
+    name: str
+    species: str
+    pronoun: str  # subject form: he / she / it
+
+
+CHARACTERS = (
+    Character("Bruno", "bear", "he"),
+    Character("Rosa", "rabbit", "she"),
+    Character("Felix", "fox", "he"),
+    Character("Mina", "mouse", "she"),
+    Character("Toby", "frog", "he"),
+    Character("Dora", "duck", "she"),
+    Character("Bolt", "robot", "it"),
+    Character("Zix", "alien", "it"),
+)
+CHARACTER_NAMES = tuple(c.name for c in CHARACTERS)
+PLACES = ("forest", "beach", "kitchen", "bedroom", "city", "desert", "moon", "mountain")
+LAYOUTS = 4  # compositions of each place; one is drawn per story and place
+COLORS = ("red", "yellow", "green", "blue", "purple", "white")
+MARKS = ("crown", "top hat", "party hat", "flower", "glasses", "star")  # never named in any sentence
+ACTIONS = ("stand", "wave", "jump", "sit", "dance", "run", "cheer")
+PROPS = ("ball", "balloon", "umbrella", "flag", "book")
+SLOTS = 3  # places to stand, left to right
+MENTIONS = ("introduction", "name", "species", "pronoun", "group")  # how a sentence refers to a character that its frame shows
+
+# Split → (first index bucket, end, stories, default length). A story belongs to a split only if the hash of its content falls into the
+# split's buckets of 100, so that no story can be in two splits.
+SPLITS = {
+    "train": (0, 60, 20_000, 5),
+    "validation": (60, 70, 1_000, 5),
+    "test": (70, 80, 1_000, 5),
+    "test_compositional": (80, 90, 1_000, 5),
+    "test_long": (90, 100, 100, 50),
+}
+
+
+def held_out_place(character: int) -> int:
+    """The place where only `test_compositional` ever shows this character."""
+    return character % len(PLACES)
+
+
+def held_out_garment(character: int) -> int:
+    """The garment colour that only `test_compositional` ever gives this character."""
+    return character % len(COLORS)
+
+
+@dataclass
+class Event:
+    """What one sentence tells. `subjects` act (all others on stage stand by); `other` is who enters or leaves."""
+
+    kind: str  # open, act, enter, return, leave, move, back, pick_up, put_away
+    subjects: list[int]
+    action: int
+    other: int | None = None
+
+
+@dataclass
+class Frame:
+    """One picture's state: `characters` on stage in the order of their arrival, and for each of them its slot, action and prop (or None)."""
+
+    place: int
+    layout: int
+    characters: list[int]
+    slots: list[int]
+    actions: list[int]
+    holder: int | None
+    event: Event
+
+
+@dataclass
+class Story:
+    """A story's whole truth. `garments` and `marks` map each character of the cast to an index into COLORS and MARKS; `prop` is
+    (index into PROPS, index into COLORS), one for the whole story."""
+
+    seed: int
+    split: str
+    index: int
+    cast: list[int]
+    garments: dict[int, int]
+    marks: dict[int, int]
+    prop: tuple[int, int]
+    layouts: dict[int, int]  # place → layout number
+    art_seed: int  # small per-story jitter of the scenery
+    frames: list[Frame] = field(default_factory=list)
+    sentences: dict[str, list[str]] = field(default_factory=dict)  # text form → sentences
+    mentions: list[list[str]] = field(default_factory=list)  # per frame and character, in the referential form
+    place_named: list[bool] = field(default_factory=list)  # does the referential sentence name the place?
+
+    @property
+    def story_id(self) -> str:
+        return f"toon-{self.seed}-{self.split}-{self.index:06d}"
+
+    def referential(self, m: int) -> bool:
+        """Whether the referential sentence of frame `m` leaves the place or somebody who is on stage to be worked out from earlier ones."""
+        return not (self.place_named[m] and all(how in ("introduction", "name") for how in self.mentions[m]))
+
+
+class Dice(random.Random):
+    """Draws built on `random()` alone: the only method whose sequence is guaranteed for a seed."""
+
+    def pick(self, items: Sequence):
+        return items[int(self.random() * len(items))]
+
+    def chance(self, p: float) -> bool:
+        return self.random() < p
+
+    def sample_distinct(self, items: Sequence, k: int) -> list:
+        pool = list(items)
+        return [pool.pop(int(self.random() * len(pool))) for _ in range(k)]
+
+    def weighted(self, weights: dict):
+        x = self.random() * sum(weights.values())
+        for item, weight in weights.items():
+            x -= weight
+            if x < 0:
+                return item
+        return item
+
+
+def _seeded(*parts) -> int:
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big")
+
+
+def content_bucket(story: Story) -> int:
+    """Hash of everything a reader or a viewer can tell of the story (not of its seed and index), modulo 100."""
+    content = asdict(story)
+    for name in ("seed", "split", "index", "art_seed"):
+        del content[name]
+    if all(frame.holder is None for frame in story.frames):
+        del content["prop"]  # nobody ever has it
+    return int.from_bytes(hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()[:8], "big") % 100
+
+
+def make_story(seed: int = 0, split: str = "train", index: int = 0, length: int | None = None) -> Story:
+    """The story at (seed, split, index), of `length` frames (default: the split's own, 5 or 50).
+
+    Raises ValueError for an unknown split, a negative index or a length under 1."""
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; ToonStories has {', '.join(SPLITS)}")
+    if index < 0 or (length is not None and length < 1):
+        raise ValueError(f"index is {index} and length {length}; index must be ≥ 0 and length ≥ 1")
+    from .text import write_sentences
+
+    low, high, _, default_length = SPLITS[split]
+    dice = Dice(_seeded("toonstories", WORLD_VERSION, seed, split, index))
+    while True:
+        story = _draw_story(dice, seed, split, index, length or default_length)
+        write_sentences(story, dice)
+        if low <= content_bucket(story) < high:
+            return story
+
+
+def _draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> Story:
+    compositional = split == "test_compositional"
+    size = min(dice.weighted({1: 60, 2: 30, 3: 10}), length + 1)
+    cast = dice.sample_distinct(range(len(CHARACTERS)), size)
+    garments = {c: dice.pick([g for g in range(len(COLORS)) if compositional or g != held_out_garment(c)]) for c in cast}
+    marks = {c: dice.pick(range(len(MARKS))) for c in cast}
+    places = [p for p in range(len(PLACES)) if compositional or all(p != held_out_place(c) for c in cast)]
+    first_place = dice.pick(places)
+    if compositional and dice.chance(0.5):
+        garments[cast[0]] = held_out_garment(cast[0])
+    elif compositional:
+        first_place = held_out_place(cast[0])
+    story = Story(
+        seed=seed,
+        split=split,
+        index=index,
+        cast=cast,
+        garments=garments,
+        marks=marks,
+        prop=(dice.pick(range(len(PROPS))), dice.pick(range(len(COLORS)))),
+        layouts={p: dice.pick(range(LAYOUTS)) for p in range(len(PLACES))},
+        art_seed=int(dice.random() * 2**31),
+    )
+    _play(story, dice, length, places, first_place)
+    story.cast = [c for c in cast if any(c in f.characters for f in story.frames)]
+    visited = {f.place for f in story.frames}
+    story.garments, story.marks = ({c: table[c] for c in story.cast} for table in (garments, marks))
+    story.layouts = {p: n for p, n in story.layouts.items() if p in visited}
+    return story
+
+
+def _play(story: Story, dice: Dice, length: int, places: list[int], place: int) -> None:
+    """Runs the state machine for `length` frames."""
+    waiting = list(story.cast)  # not introduced yet
+    stage: dict[int, int] = {}  # character → slot, in the order of arrival
+    away: list[int] = []
+    holder: int | None = None
+    before: int | None = None  # the place that "go back" means
+
+    def enter(c: int) -> None:
+        stage[c] = dice.pick([s for s in range(SLOTS) if s not in stage.values()])
+
+    for m in range(length):
+        action = 1 + int(dice.random() * (len(ACTIONS) - 1)) if dice.chance(0.9) else 0
+        everybody = list(stage)
+        if m == 0:
+            together = 2 if len(waiting) > 1 and (dice.chance(0.4) or length == 1) else 1
+            newcomers, waiting = waiting[:together], waiting[together:]
+            for c in newcomers:
+                enter(c)
+            event = Event("open", newcomers, action)
+        elif waiting and (dice.chance(0.5) or length - m <= len(waiting)):
+            newcomer = waiting.pop(0)
+            enter(newcomer)
+            event = Event("enter", [newcomer], action, newcomer)
+        else:
+            group = everybody if len(everybody) == 1 or dice.chance(0.4) else [dice.pick(everybody)]
+            one = dice.pick([c for c in everybody if c != holder] or everybody)  # who holds the prop does not leave
+            weights = {"act": 40, "move": 14 if len(places) > 1 else 0, "back": 0 if before is None else 14}
+            weights |= {"pick_up": 14 if holder is None else 0, "put_away": 0 if holder is None else 8}
+            weights |= {"leave": 12 if len(stage) > 1 else 0, "return": 20 if away and len(stage) < SLOTS else 0}
+            kind = dice.weighted(weights)
+            event = Event(kind, group, action)
+            if kind == "move":
+                before, place = place, dice.pick([p for p in places if p != place])
+                event.subjects = everybody
+            elif kind == "back":
+                before, place = place, before
+                event.subjects = everybody
+            elif kind == "pick_up":
+                holder, event.subjects, event.action = one, [one], 0
+            elif kind == "put_away":
+                event.subjects, event.action, holder = [holder], 0, None
+            elif kind == "leave":
+                del stage[one]
+                away.append(one)
+                event.subjects, event.other = list(stage), one
+            elif kind == "return":
+                back = dice.pick(away)
+                away.remove(back)
+                enter(back)
+                event.subjects, event.other = [back], back
+        story.frames.append(
+            Frame(
+                place=place,
+                layout=story.layouts[place],
+                characters=list(stage),
+                slots=list(stage.values()),
+                actions=[event.action if c in event.subjects else 0 for c in stage],
+                holder=holder,
+                event=event,
+            )
+        )

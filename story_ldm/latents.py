@@ -1,0 +1,56 @@
+"""Frames to latents and back, for any `AutoencoderKL`.
+
+The autoencoders trained here see a frame through a pixel-unshuffle (an r × r block of pixels becomes channels), which makes them several times
+faster; r follows from `in_channels = 3 r²`, so Stable Diffusion's own autoencoders (r = 1) need no special case. Latents are normalised per
+channel where the autoencoder's config holds `latents_mean` and `latents_std`, else by its `scaling_factor`.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
+
+def shuffle_factor(vae: AutoencoderKL) -> int:
+    """r of the pixel-unshuffle in front of the encoder."""
+    return round((vae.config.in_channels / 3) ** 0.5)
+
+
+def downscale_factor(vae: AutoencoderKL) -> int:
+    """Pixels of the frame per latent cell and side."""
+    return shuffle_factor(vae) * 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+def _affine(vae: AutoencoderKL, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | tuple[float, float]:
+    """(mean, scale) of normalised latents: z = (raw - mean) * scale."""
+    config = vae.config
+    if config.latents_mean is None:
+        return 0.0, config.scaling_factor
+    shape = (1, -1, 1, 1)
+    return like.new_tensor(config.latents_mean).view(shape), 1 / like.new_tensor(config.latents_std).view(shape)
+
+
+def frames_to_raw(vae: AutoencoderKL, frames: torch.Tensor):
+    """Posterior of the raw latents of frames (B, 3, H, W) in [-1, 1]."""
+    return vae.encode(F.pixel_unshuffle(frames, shuffle_factor(vae))).latent_dist
+
+
+def raw_to_frames(vae: AutoencoderKL, raw: torch.Tensor) -> torch.Tensor:
+    return F.pixel_shuffle(vae.decode(raw).sample, shuffle_factor(vae))
+
+
+@torch.no_grad()
+def encode_frames(vae: AutoencoderKL, frames: torch.Tensor) -> torch.Tensor:
+    """Frames (..., 3, H, W) in [-1, 1] → normalised latents (..., c, h, w), the mode of the posterior."""
+    raw = frames_to_raw(vae, frames.flatten(0, -4).to(vae.dtype)).mode()
+    mean, scale = _affine(vae, raw)
+    return ((raw - mean) * scale).unflatten(0, frames.shape[:-3])
+
+
+@torch.no_grad()
+def decode_latents(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    """Normalised latents (..., c, h, w) → frames (..., 3, H, W) in [-1, 1]."""
+    flat = latents.flatten(0, -4).to(vae.dtype)
+    mean, scale = _affine(vae, flat)
+    return raw_to_frames(vae, flat / scale + mean).clamp(-1, 1).unflatten(0, latents.shape[:-3])

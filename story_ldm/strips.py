@@ -1,0 +1,37 @@
+"""Stories as pictures to look at: a row of frames with their sentences beneath."""
+
+from __future__ import annotations
+
+import textwrap
+
+from PIL import Image, ImageDraw, ImageFont
+
+
+def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192, notes: list[str] | None = None) -> Image.Image:
+    """One story as one picture: its frames in a row, each `side` pixels wide, sentences beneath."""
+    font = ImageFont.load_default(max(11, side // 13))
+    line = int(font.size * 1.35)
+    columns = max(8, int(side / (font.size * 0.54)))
+    texts = [textwrap.wrap(sentence, columns) for sentence in sentences]
+    gap, foot = side // 24, (max(map(len, texts)) + 1) * line
+    strip = Image.new("RGB", (len(frames) * (side + gap) + gap, side + 2 * gap + foot), "white")
+    draw = ImageDraw.Draw(strip)
+    for m, (frame, text) in enumerate(zip(frames, texts, strict=True)):
+        x = gap + m * (side + gap)
+        resample = Image.Resampling.LANCZOS if frame.width >= side else Image.Resampling.BICUBIC
+        strip.paste(frame.convert("RGB").resize((side, side), resample), (x, gap))
+        draw.rectangle((x - 1, gap - 1, x + side, gap + side), outline=(60, 60, 60))
+        for n, words in enumerate(text):
+            draw.text((x, side + 2 * gap + n * line), words, fill=(20, 20, 20), font=font)
+    return strip
+
+
+def story_sheet(stories: list[list[Image.Image]], sentences: list[list[str]], side: int = 160) -> Image.Image:
+    """Several stories, one strip beneath the other."""
+    strips = [story_strip(frames, text, side) for frames, text in zip(stories, sentences, strict=True)]
+    sheet = Image.new("RGB", (max(s.width for s in strips), sum(s.height for s in strips)), "white")
+    y = 0
+    for strip in strips:
+        sheet.paste(strip, (0, y))
+        y += strip.height
+    return sheet

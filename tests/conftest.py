@@ -1,0 +1,264 @@
+"""Models small enough to build in a test, of random weights in which nothing is zero, and a server that runs the training scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", CUDA_VISIBLE_DEVICES=os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from pipelines import StoryLDMPipeline
+from story_ldm.data.toonstories import story_row
+from story_ldm.text import LanguageMemory, new_text_encoder, train_tokenizer
+from story_ldm.unet import StoryUNet2DConditionModel
+
+ROOT = Path(__file__).parents[1]
+WIDTH = 8  # of the sentence states
+STORY = ["Bruno the bear in a red shirt waves on the beach.", "He sits down there.", "Rosa comes and jumps.", "They both wave."]
+
+
+def sentences_of(count: int, text: str = "referential", **settings) -> list[list[str]]:
+    """Stories of the built-in world without their pictures."""
+    return [story_row(0, "train", index, 16, text, pictures=False, **settings)["sentences"] for index in range(count)]
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> CLIPTokenizer:
+    return train_tokenizer((sentence for story in sentences_of(30) for sentence in story), vocab_size=700, max_length=32)
+
+
+def as_trained(model: torch.nn.Module, seed: int = 0, std: float = 0.3) -> torch.nn.Module:
+    """Fills whatever starts at zero, so that a path that is switched off shows."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=std, generator=generator)
+    return model.eval()
+
+
+def tiny_vae(r: int = 1, normalised: bool = False) -> AutoencoderKL:
+    """Two pixels a latent cell and side, times r; `normalised` per channel as those trained here, else as Stable Diffusion's."""
+    torch.manual_seed(r)
+    vae = AutoencoderKL(
+        in_channels=3 * r * r,
+        out_channels=3 * r * r,
+        latent_channels=4,
+        block_out_channels=(4, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=2,
+        sample_size=16,
+        mid_block_add_attention=False,
+        scaling_factor=0.7,
+        **({"latents_mean": [0.1, -0.2, 0.3, 0.0], "latents_std": [0.5, 1.5, 1.0, 2.0]} if normalised else {}),
+    )
+    return vae.eval()
+
+
+def tiny_unet(memory: str = "spatial", size: int = 8, **settings) -> StoryUNet2DConditionModel:
+    torch.manual_seed(0)
+    unet = StoryUNet2DConditionModel(
+        **{
+            "memory": memory,
+            "memory_heads": 2,
+            "sample_size": size,
+            "in_channels": 4,
+            "out_channels": 4,
+            "block_out_channels": (8, 16),
+            "layers_per_block": 1,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            "norm_num_groups": 4,
+            "cross_attention_dim": WIDTH,
+            "attention_head_dim": 2,
+            "class_embed_type": "projection",
+            "projection_class_embeddings_input_dim": WIDTH,
+            **settings,
+        }
+    )
+    return as_trained(unet)
+
+
+def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    torch.manual_seed(0)
+    encoder = new_text_encoder(tokenizer, WIDTH, layers=1, heads=2).eval()
+    for parameter in encoder.parameters():  # CLIP starts so small that sentences hardly differ
+        torch.nn.init.normal_(parameter, std=0.5)
+    return encoder
+
+
+def tiny_language_memory() -> LanguageMemory:
+    torch.manual_seed(0)
+    return as_trained(LanguageMemory(WIDTH, layers=2, heads=2))
+
+
+def tiny_pipeline(
+    tokenizer: CLIPTokenizer, memory: str = "spatial", r: int = 2, language: bool = True, scheduler=None, **unet_settings
+) -> StoryLDMPipeline:
+    pipe = StoryLDMPipeline(
+        vae=tiny_vae(r, normalised=r > 1),
+        text_encoder=tiny_text_encoder(tokenizer),
+        tokenizer=tokenizer,
+        unet=tiny_unet(memory, **unet_settings),
+        scheduler=scheduler or DDIMScheduler(prediction_type="v_prediction", clip_sample=False),
+        language_memory=tiny_language_memory() if language else None,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+# Reads jobs by line, runs each in processes of its own that have nothing left to import, and says how they ended.
+SERVER = """
+import json, os, runpy, sys, traceback
+import accelerate, diffusers.training_utils, tqdm.auto, tyro
+import pipelines.story_ldm, story_ldm.data
+from story_ldm.presets import PRESETS
+
+
+def tiny():
+    blocks = dict(layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4, sample_size=32)
+    vae = dict(
+        blocks,
+        in_channels=48,
+        out_channels=48,
+        latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        mid_block_add_attention=False,
+    )
+    unet = dict(
+        blocks,
+        sample_size=4,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=8,
+        attention_head_dim=2,
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=8,
+        memory_heads=2,
+    )
+    text, language = dict(width=8, layers=1, heads=2), dict(width=8, layers=1, heads=2)
+    return dict(resolution=32, text=text, max_length=48, language_memory=language, vae=vae, unet=unet)
+
+
+PRESETS["tiny"] = tiny
+
+
+def run(argv):
+    sys.argv = argv
+    runpy.run_path(argv[0], run_name="__main__")
+
+
+def start(argv, log, env):
+    child = os.fork()
+    if child:
+        return child
+    os.setsid()  # so that whoever kills it can kill its data loading workers, too
+    os.environ.update(env)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1), os.dup2(file, 2)
+    code = 1
+    try:
+        run(argv)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush(), sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__" and sys.argv[1:]:
+    run(sys.argv[1:])  # as the script of a launcher
+elif __name__ == "__main__":
+    for line in sys.stdin:
+        job = json.loads(line)
+        children = [start(job["argv"], job["log"], env) for env in job["envs"]]
+        print(json.dumps(children), flush=True)
+        print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]), flush=True)
+"""
+
+
+@dataclass
+class Trainer:
+    """Runs training scripts, with a preset "tiny" beside the real ones, on a CPU in fp32."""
+
+    file: Path
+    env: dict[str, str]
+    server: subprocess.Popen
+    running: list[int] = field(default_factory=list)
+
+    @property
+    def log_file(self) -> Path:
+        return self.file.with_name("log.txt")
+
+    def start(self, script: str, *argv, processes: int = 1) -> list[int]:
+        """Starts the script in so many processes (of one run, as a launcher would) and returns their numbers."""
+        self.log_file.write_text("")
+        envs = [{}]
+        if processes > 1:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            common = {
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "WORLD_SIZE": str(processes),
+                "LOCAL_WORLD_SIZE": str(processes),
+            }
+            envs = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
+        job = {"argv": [str(ROOT / "training" / script), *map(str, argv)], "log": str(self.log_file), "envs": envs}
+        self.server.stdin.write(json.dumps(job) + "\n")
+        self.server.stdin.flush()
+        self.running = json.loads(self.server.stdout.readline())
+        return self.running
+
+    def wait(self, seconds: float = 300) -> list[int]:
+        """Exit codes of the processes; whichever hang are killed."""
+        if not select.select([self.server.stdout], [], [], seconds)[0]:
+            for process in self.running:
+                os.killpg(process, signal.SIGKILL)
+        return json.loads(self.server.stdout.readline())
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def __call__(self, *argv, processes: int = 1) -> str:
+        """Runs to the end and returns what was printed."""
+        self.start(*argv, processes=processes)
+        assert not any(self.wait()), self.log[-3000:]
+        return self.log
+
+
+@pytest.fixture(scope="session")
+def trainer(tmp_path_factory) -> Trainer:
+    file = tmp_path_factory.mktemp("trainer") / "with_tiny_preset.py"
+    file.write_text(SERVER)
+    env = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        "HF_DATASETS_CACHE": str(file.with_name("datasets")),
+        "ACCELERATE_MIXED_PRECISION": "no",
+        "ACCELERATE_USE_CPU": "true",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+    }
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    server = subprocess.Popen([sys.executable, str(file)], env=env, cwd=file.parent, **pipes)
+    yield Trainer(file, env, server)
+    server.stdin.close()
+    assert server.wait(60) == 0

@@ -1,0 +1,257 @@
+"""Frames to latents and back, the diffusion objective against its formulas, one training forward, and strips of pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conftest import STORY, WIDTH, tiny_language_memory, tiny_text_encoder, tiny_unet, tiny_vae
+from diffusers.training_utils import compute_snr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from story_ldm.data.stories import frames_tensor
+from story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
+from story_ldm.latents import decode_latents, downscale_factor, encode_frames, frames_to_raw, raw_to_frames, shuffle_factor
+from story_ldm.strips import story_sheet, story_strip
+from story_ldm.text import tokenize_stories
+
+
+@pytest.mark.parametrize("r", [1, 2, 4])
+def test_shapes_and_factors(r):
+    vae = tiny_vae(r)
+    assert shuffle_factor(vae) == r and downscale_factor(vae) == 2 * r
+    frames = torch.rand(2, 3, 3, 16, 32) * 2 - 1
+    latents = encode_frames(vae, frames)
+    assert latents.shape == (2, 3, 4, 16 // (2 * r), 32 // (2 * r)) and decode_latents(vae, latents).shape == frames.shape
+    assert not latents.requires_grad and decode_latents(vae, latents * 100).abs().max() <= 1
+    torch.testing.assert_close(encode_frames(vae, frames[0]), latents[0], atol=1e-5, rtol=1e-4)  # any number of leading axes
+
+
+@pytest.mark.parametrize("r", [1, 2, 4])
+@torch.no_grad()
+def test_normalisation(r):
+    """Per channel where the autoencoder knows its channels, else Stable Diffusion's one factor; decoding undoes it."""
+    frames = torch.rand(5, 3, 16, 16) * 2 - 1
+    factor, channels = tiny_vae(r), tiny_vae(r, normalised=True)
+    raw = frames_to_raw(factor, frames).mode()
+    torch.testing.assert_close(encode_frames(factor, frames), raw * 0.7)
+    expected = raw.clone()
+    for c, (mean, std) in enumerate(zip([0.1, -0.2, 0.3, 0.0], [0.5, 1.5, 1.0, 2.0], strict=True)):
+        expected[:, c] = (raw[:, c] - mean) / std
+    torch.testing.assert_close(encode_frames(channels, frames), expected)
+    for vae in (factor, channels):
+        torch.testing.assert_close(decode_latents(vae, encode_frames(vae, frames)), raw_to_frames(vae, raw).clamp(-1, 1), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_latents_measured_as_in_training_have_unit_scale():
+    frames = torch.rand(20, 3, 16, 16) * 2 - 1
+    vae = tiny_vae(2)
+    raw = frames_to_raw(vae, frames).mode()
+    vae.register_to_config(latents_mean=raw.mean((0, 2, 3)).tolist(), latents_std=raw.std((0, 2, 3)).tolist())
+    latents = encode_frames(vae, frames)
+    torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_stable_diffusions_own_path():
+    """r = 1 is what StableDiffusionPipeline does, to the last bit."""
+    vae, latents = tiny_vae(1), torch.randn(2, 4, 8, 8)
+    assert torch.equal(decode_latents(vae, latents), vae.decode(latents / 0.7).sample.clamp(-1, 1))
+    half = tiny_vae(2).to(torch.bfloat16)
+    assert encode_frames(half, torch.zeros(1, 3, 16, 16)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_loss_weights_and_targets(prediction):
+    scheduler = noise_scheduler(prediction)
+    levels = torch.tensor([[0, 1, 10], [500, 900, 999]])
+    snr = compute_snr(scheduler, levels.flatten()).view(2, 3)
+    capped = torch.minimum(snr, torch.tensor(5.0))
+    weights = min_snr_weights(scheduler, levels, 5.0)
+    torch.testing.assert_close(weights, capped / (snr if prediction == "epsilon" else snr + 1))
+    assert weights.isfinite().all() and (weights <= 1).all()
+
+    clean, noise = torch.randn(2, 3, 4, 2, 2), torch.randn(2, 3, 4, 2, 2)
+    noisy, wanted = add_noise(scheduler, clean, noise, levels), target(scheduler, clean, noise, levels)
+    for b in range(2):
+        for m in range(3):
+            alpha = scheduler.alphas_cumprod[levels[b, m]]
+            signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
+            torch.testing.assert_close(noisy[b, m], signal * clean[b, m] + sigma * noise[b, m])
+            v = signal * noise[b, m] - sigma * clean[b, m]
+            torch.testing.assert_close(wanted[b, m], noise[b, m] if prediction == "epsilon" else v)
+            # what the sampler makes of a perfect prediction is the clean latent
+            x0 = (noisy[b, m] - sigma * noise[b, m]) / signal if prediction == "epsilon" else signal * noisy[b, m] - sigma * v
+            torch.testing.assert_close(x0, clean[b, m], atol=2e-3 if levels[b, m] < 999 else 1, rtol=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=st.integers(1, 300), steps=st.integers(1, 1000), seed=st.integers(0, 2**31))
+def test_stratified_timesteps(count, steps, seed):
+    """One level in each of `count` equal parts of 0 … steps-1, and nothing but (seed) decides which."""
+    levels = stratified_timesteps(count, steps, torch.Generator().manual_seed(seed))
+    assert levels.shape == (count,) and levels.dtype == torch.int64 and 0 <= levels.min() and levels.max() < steps
+    ordered = levels.sort().values
+    part = torch.arange(count) / count * steps
+    assert (ordered >= part.floor() - 1).all() and (ordered <= ((torch.arange(count) + 1) / count * steps).floor() + 1).all()
+    assert torch.equal(levels, stratified_timesteps(count, steps, torch.Generator().manual_seed(seed)))
+
+
+def test_stratified_timesteps_are_uniform_and_shuffled():
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.stack([stratified_timesteps(8, 10, generator) for _ in range(4000)])
+    assert (draws.flatten().bincount(minlength=10) / 32000 - 0.1).abs().max() < 0.01
+    assert (draws.float().mean(0) - 4.5).abs().max() < 0.2, "no place in the batch has its own levels"
+    assert abs(np.corrcoef(draws[:, 0], draws[:, 1])[0, 1] + 1 / 7) < 0.05, "without replacement, and otherwise independent"
+
+
+def make_denoiser(tokenizer, form: str = "spatial", language: bool = True, statements: int = 3) -> StoryDenoiser:
+    ids, mask = tokenize_stories(tokenizer, [[""]])
+    torch.manual_seed(1)
+    head = torch.nn.Linear(WIDTH, statements) if statements else None
+    return StoryDenoiser(tiny_unet(form), tiny_text_encoder(tokenizer), tiny_language_memory() if language else None, head, ids[0, 0], mask[0, 0])
+
+
+def make_batch(tokenizer, draws: int = 2, frames: int = 4, **changes) -> StoryBatch:
+    generator = torch.Generator().manual_seed(0)
+    ids, mask = tokenize_stories(tokenizer, [STORY[:frames], STORY[::-1][:frames]])
+    latents, noisy = torch.randn(2, frames, 4, 8, 8, generator=generator), torch.randn(2 * draws, frames, 4, 8, 8, generator=generator)
+    levels = torch.randint(0, 1000, (2 * draws, frames), generator=generator)
+    yes = torch.ones(2, dtype=torch.bool)
+    batch = StoryBatch(latents, ids, mask, noisy, levels, latents, torch.zeros(2, frames).long(), yes, yes, yes)
+    return dataclasses.replace(batch, **changes)
+
+
+@pytest.mark.parametrize("form", ["sentence", "spatial"])
+@torch.no_grad()
+def test_training_forward_is_causal(form, tokenizer):
+    """Invariant 1 with everything that is trained in one forward: sentences, memory and draws of frame k."""
+    denoiser, before = make_denoiser(tokenizer, form), make_batch(tokenizer)
+    expected, logits = denoiser(before)
+    assert expected.shape == (4, 4, 4, 8, 8) and logits.shape == (2, 4, 3)
+    for k in range(4):
+        other = tokenize_stories(tokenizer, [["Milo runs."]])
+        ids, mask = before.ids.clone(), before.mask.clone()
+        ids[:, k], mask[:, k] = other[0][0], other[1][0]
+        found, found_logits = denoiser(dataclasses.replace(before, ids=ids, mask=mask))
+        assert torch.equal(found[:, :k], expected[:, :k]) and torch.equal(found_logits[:, :k], logits[:, :k])
+        assert all(not torch.equal(found[:, m], expected[:, m]) for m in range(k, 4))
+        for name, first in (("memory_latents", k + 1), ("noisy", k)):
+            value = getattr(before, name).clone()
+            value[:, k] += 1
+            found, _ = denoiser(dataclasses.replace(before, **{name: value}))
+            assert torch.equal(found[:, :first], expected[:, :first]), name
+            later = range(k + 1, 4) if name == "memory_latents" else [k]
+            assert all(not torch.equal(found[:, m], expected[:, m]) for m in later), name
+
+
+@torch.no_grad()
+def test_draws_share_one_write_pass(tokenizer, monkeypatch):
+    """Two draws of a batch are two batches, and what is remembered is computed once."""
+    denoiser, batch = make_denoiser(tokenizer), make_batch(tokenizer, draws=3)
+    written, write = [], denoiser.unet.write
+    monkeypatch.setattr(denoiser.unet, "write", lambda x, *args, **kwargs: (written.append(len(x)), write(x, *args, **kwargs))[1])
+    together, _ = denoiser(batch)
+    assert written == [2]
+    for n in range(3):
+        rows = slice(2 * n, 2 * n + 2)
+        alone, _ = denoiser(dataclasses.replace(batch, noisy=batch.noisy[rows], levels=batch.levels[rows]))
+        torch.testing.assert_close(together[rows], alone, atol=1e-5, rtol=1e-4)
+    plain = make_denoiser(tokenizer, "none", language=False, statements=0)
+    assert plain(batch)[1] is None
+
+
+@torch.no_grad()
+def test_memory_is_written_at_its_own_noise_level(tokenizer):
+    denoiser, batch = make_denoiser(tokenizer), make_batch(tokenizer)
+    found, _ = denoiser(dataclasses.replace(batch, memory_levels=torch.full((2, 4), 100)))
+    expected, _ = denoiser(batch)
+    assert torch.equal(found[:, 0], expected[:, 0]) and not torch.equal(found[:, 1:], expected[:, 1:])
+
+
+@torch.no_grad()
+def test_stories_without_text_or_memory(tokenizer):
+    """Rows for guidance see the empty sentence, encoded alone as the pipeline does, and nothing of the story; others are not disturbed."""
+    no_yes = torch.tensor([False, True])
+    denoiser, batch = make_denoiser(tokenizer), make_batch(tokenizer)
+    normal, _ = denoiser(batch)
+    dropped, logits = denoiser(dataclasses.replace(batch, use_text=no_yes))
+    assert torch.equal(dropped[[1, 3]], normal[[1, 3]]) and not torch.equal(dropped[[0, 2]], normal[[0, 2]])
+    other_ids, other_mask = tokenize_stories(tokenizer, [["Milo runs."] * 4, STORY[::-1]])
+    changes = {"ids": other_ids, "mask": other_mask, "memory_latents": torch.cat([torch.randn(1, 4, 4, 8, 8), batch.latents[1:]])}
+    changed, _ = denoiser(dataclasses.replace(batch, use_text=no_yes, **changes))
+    assert torch.equal(changed, dropped), "nothing of the sentences or the memory of story 0 gets through"
+    empty = denoiser.text_encoder(denoiser.empty_ids[None]).last_hidden_state
+    end = empty[0, int(denoiser.empty_mask.sum()) - 1]
+    for m in range(4):
+        alone = denoiser.unet(batch.noisy[:1, m], batch.levels[:1, m], empty, end[None]).sample
+        torch.testing.assert_close(dropped[0, m], alone[0], atol=1e-5, rtol=1e-4)
+
+    forgetful, _ = denoiser(dataclasses.replace(batch, use_memory=no_yes))
+    assert torch.equal(forgetful[:, 0], normal[:, 0]) and torch.equal(forgetful[[1, 3]], normal[[1, 3]])
+    assert not torch.equal(forgetful[0, 1:], normal[0, 1:])
+    silent, silent_logits = denoiser(dataclasses.replace(batch, use_language=no_yes))
+    assert torch.equal(silent[[1, 3]], normal[[1, 3]]) and not torch.equal(silent_logits[0, 1:], logits[0, 1:])
+
+
+@pytest.mark.parametrize("form", ["sentence", "spatial", "none"])
+@pytest.mark.parametrize("language", [True, False])
+def test_every_parameter_learns(form, language, tokenizer):
+    """With gradients that all exist even where a whole batch is dropped: data-parallel training waits for each of them."""
+    denoiser = make_denoiser(tokenizer, form, language).train()
+    prediction, logits = denoiser(make_batch(tokenizer))
+    (prediction.square().mean() + logits.square().mean()).backward()
+    for name, parameter in denoiser.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        # a key's bias shifts all logits of a softmax alike; positions and bytes that no sentence has are not read
+        assert parameter.grad.any() or name.endswith("k_proj.bias"), name
+    denoiser.zero_grad(set_to_none=True)
+    no = torch.zeros(2, dtype=torch.bool)
+    prediction, logits = denoiser(make_batch(tokenizer, use_text=no, use_memory=no, use_language=no))
+    (prediction.square().mean() + logits.square().mean()).backward()
+    assert [name for name, parameter in denoiser.named_parameters() if parameter.grad is None] == []
+
+
+def test_labels_are_not_part_of_a_batch():
+    """Invariant 8: the model is given sentences and pictures; nothing else about a story reaches its forward."""
+    assert [field.name for field in dataclasses.fields(StoryBatch)] == [
+        "latents",
+        "ids",
+        "mask",
+        "noisy",
+        "levels",
+        "memory_latents",
+        "memory_levels",
+        "use_text",
+        "use_memory",
+        "use_language",
+    ]
+
+
+def test_strips_and_sheets():
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "green", "blue")]
+    strip = story_strip(frames, ["He waves.", "", "A very long sentence " * 5], side=48)
+    side, gap = 48, 2
+    assert strip.width == 3 * (side + gap) + gap and strip.height > side
+    centres = [strip.getpixel((gap + m * (side + gap) + side // 2, gap + side // 2)) for m in range(3)]
+    assert centres == [(255, 0, 0), (0, 128, 0), (0, 0, 255)]
+    below = np.asarray(strip)[side + 2 * gap :]
+    assert (below[:, : side + gap] < 128).any() and (below[:, side + 2 * gap : 2 * side + gap] == 255).all(), "words under their own frame"
+    sheet = story_sheet([frames, frames[:1]], [["a"] * 3, ["b"]], side=48)
+    assert sheet.width == strip.width and sheet.height > 2 * side
+    big = story_strip([Image.new("L", (300, 300), 128)], ["grey"], side=48)
+    assert big.getpixel((20, 20)) == (128, 128, 128)
+    with pytest.raises(ValueError):
+        story_strip(frames, ["one"])
+
+
+def test_frames_tensor_and_pictures_agree():
+    array = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    tensor = frames_tensor([Image.fromarray(x) for x in array])
+    np.testing.assert_allclose((tensor.permute(0, 2, 3, 1).numpy() + 1) * 127.5, array, atol=1e-4)

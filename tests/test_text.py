@@ -1,0 +1,215 @@
+"""Tokenizer, sentence states and language memory: what goes in comes out, later sentences never reach earlier ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT, STORY, WIDTH, sentences_of, tiny_language_memory, tiny_text_encoder
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from story_ldm.data.toonstories import FEATURES, story_row
+from story_ldm.text import FAR, LanguageMemory, encode_stories, new_text_encoder, story_facts, text_loss, tokenize_stories, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def text_encoder(tokenizer) -> CLIPTextModel:
+    return tiny_text_encoder(tokenizer)
+
+
+def story_states(frames: int = 5, length: int = 4, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    """States as if encoded alone and a mask of sentences of different lengths."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, length + 1, (batch, frames), generator=generator)
+    return torch.randn(batch, frames, length, WIDTH, generator=generator), (torch.arange(length) < lengths[..., None]).long()
+
+
+def test_tokenizer_knows_the_world(tokenizer, tmp_path):
+    ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
+    assert ids.shape == mask.shape == (2, 4, 32) and ids.max() < len(tokenizer)
+    for m, sentence in enumerate(STORY):
+        real = ids[0, m][mask[0, m].bool()]
+        assert real[0] == tokenizer.bos_token_id and real[-1] == tokenizer.eos_token_id and torch.equal(ids[1, 3 - m], ids[0, m])
+        words = tokenizer.decode(real, skip_special_tokens=True).replace(" .", ".")
+        assert words == sentence.lower()
+        assert len(real) - 2 == len(sentence.replace(".", " .").split()), "every word of the world is one token"
+    tokenizer.save_pretrained(tmp_path)
+    assert {file.suffix for file in tmp_path.iterdir()} <= {".json", ".txt"}
+    opened = CLIPTokenizer.from_pretrained(tmp_path)
+    assert opened.get_vocab() == tokenizer.get_vocab() and opened.model_max_length == 32
+    assert torch.equal(tokenize_stories(opened, [STORY])[0], ids[:1])
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(max_size=30))
+@example(text="¡Ünïcödé 漢字 🐸 \u200b\x00\ufeff!")
+def test_any_text_is_read(text, tokenizer):
+    """No text is unknown to the tokenizer, and two that CLIP's normalisation tells apart are never the same tokens."""
+    ids = tokenizer(text).input_ids
+    assert all(0 <= i < len(tokenizer) for i in ids) and (ids[0], ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    normal = tokenizer.backend_tokenizer.normalizer.normalize_str(text)
+    if "endoftext" not in normal and "startoftext" not in normal:
+        decoded = tokenizer.decode(ids[1:-1], clean_up_tokenization_spaces=False)
+        assert "".join(decoded.split()) == "".join(normal.split())
+
+
+TRAIN = """
+import json, sys
+from story_ldm.text import train_tokenizer
+tokenizer = train_tokenizer(json.load(open(sys.argv[1])), vocab_size=600)
+print(json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["model"], sort_keys=True))
+"""
+
+
+def test_training_a_tokenizer_repeats_exactly(tmp_path):
+    """Or a run that was stopped before its tokenizer was written would end with other weights."""
+    sentences = [sentence for story in sentences_of(60) for sentence in story]
+    (tmp_path / "sentences.json").write_text(json.dumps(sentences))
+    command = [sys.executable, "-c", TRAIN, str(tmp_path / "sentences.json")]
+    other = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True).stdout
+    mine = [json.loads(train_tokenizer(sentences, vocab_size=600).backend_tokenizer.to_str())["model"] for _ in range(3)]
+    assert all(model == json.loads(other) for model in mine)
+
+
+def test_a_sentence_too_long_is_refused(tokenizer):
+    longest = "hello " * 40
+    for stories in ([[longest]], [["Bruno waves.", longest]], [["Bruno waves.", "He sits."], ["She sits.", longest]]):
+        with pytest.raises(ValueError, match=r"hello hello.* has \d+ tokens; this text encoder reads at most 32: shorten or split"):
+            tokenize_stories(tokenizer, stories)
+    count = len(tokenizer("Bruno").input_ids) - 2
+    assert tokenize_stories(tokenizer, [["Bruno " * (30 // count)]])[1].sum() == 2 + 30 // count * count, "exactly full is not too long"
+
+
+def test_sentence_states(tokenizer, text_encoder):
+    """Pooled is the state of the end token, padding does not reach it, and sentences alone do not see each other."""
+    ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
+    states, pooled = encode_stories(text_encoder, None, ids, mask)
+    assert states.shape == (2, 4, 32, WIDTH) and pooled.shape == (2, 4, WIDTH)
+    for m in range(4):
+        count = int(mask[0, m].sum())
+        alone = text_encoder(ids[0, m, :count][None]).last_hidden_state[0]
+        torch.testing.assert_close(states[0, m, :count], alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(pooled[0, m], alone[-1], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(pooled[1], pooled[0].flip(0), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_language_memory_is_causal(tokenizer, text_encoder):
+    """Invariant 1: a changed sentence k, and sentences added at the end, leave the states of all before it bit-identical."""
+    memory = tiny_language_memory()
+    ids, mask = tokenize_stories(tokenizer, [STORY])
+    states, pooled = encode_stories(text_encoder, memory, ids, mask)
+    for k in range(4):
+        other = tokenize_stories(tokenizer, [[*STORY[:k], "Milo runs.", *STORY[k + 1 :]]])
+        changed, changed_pooled = encode_stories(text_encoder, memory, *other)
+        assert torch.equal(states[:, :k], changed[:, :k]) and torch.equal(pooled[:, :k], changed_pooled[:, :k])
+        assert all(not torch.equal(pooled[:, m], changed_pooled[:, m]) for m in range(k, 4)), k
+    padded = encode_stories(text_encoder, memory, *tokenize_stories(tokenizer, [[*STORY, "", "", ""]]))
+    torch.testing.assert_close(padded[0][:, :4], states, atol=1e-5, rtol=1e-4)
+    a = encode_stories(text_encoder, memory, *tokenize_stories(tokenizer, [[*STORY, "", ""]]))
+    b = encode_stories(text_encoder, memory, *tokenize_stories(tokenizer, [[*STORY, "Toby waves.", "He sits."]]))
+    assert torch.equal(a[0][:, :4], b[0][:, :4]) and not torch.equal(a[0][:, 4:], b[0][:, 4:])
+
+
+@torch.no_grad()
+def test_language_memory_ignores_padding_tokens():
+    memory = tiny_language_memory()
+    states, mask = story_states()
+    expected, noise = memory(states, mask), torch.randn(states.shape)
+    found = memory(torch.where(mask[..., None].bool(), states, noise), mask)
+    assert torch.equal(found[mask.bool()], expected[mask.bool()])
+
+
+@torch.no_grad()
+def test_language_memory_in_evaluation_is_as_in_training():
+    """Torch's own encoder layer returns NaN, or forgets the bias, on its fused path in evaluation."""
+    memory, (states, mask) = tiny_language_memory(), story_states()
+    in_training = memory.train()(states, mask)
+    assert torch.equal(memory.eval()(states, mask), in_training) and in_training.isfinite().all()
+    with torch.autocast("cpu", torch.bfloat16):
+        half = memory(states, mask)
+    assert half.isfinite().all()
+    torch.testing.assert_close(half.float(), in_training, atol=0.2, rtol=0.1)
+
+
+def test_new_language_memory_is_the_identity_and_learns():
+    memory, (states, mask) = LanguageMemory(WIDTH, 2, 2), story_states()
+    assert torch.equal(memory(states, mask), states)
+    memory = tiny_language_memory()
+    memory(states, mask).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in memory.parameters())
+
+
+@torch.no_grad()
+def test_stories_longer_than_any_read_before():
+    """Beyond FAR sentences every distance has one bias; the story stays causal and finite, and the far past can still be seen."""
+    memory = tiny_language_memory()
+    states, mask = story_states(frames=FAR + 8, length=2, batch=1)
+    before = memory(states, mask)
+    assert before.isfinite().all()
+    states[:, 0] += 1
+    assert not torch.equal(memory(states, mask)[:, -1], before[:, -1])
+    # nearness is known up to FAR: with everything else equal, order changes what is read
+    same = torch.ones(1, 6, 2, WIDTH) * torch.randn(1, 6, 1, WIDTH, generator=torch.Generator().manual_seed(0))
+    swapped = same[:, [1, 0, 2, 3, 4, 5]]
+    full = torch.ones(1, 6, 2)
+    assert not torch.allclose(memory(same, full)[:, -1], memory(swapped, full)[:, -1], atol=1e-6)
+
+
+@torch.no_grad()
+def test_with_language(tokenizer, text_encoder):
+    memory = tiny_language_memory()
+    ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
+    alone, together = encode_stories(text_encoder, None, ids, mask), encode_stories(text_encoder, memory, ids, mask)
+    mixed = encode_stories(text_encoder, memory, ids, mask, torch.tensor([True, False]))
+    for found, with_memory, without in zip(mixed, together, alone, strict=True):
+        assert torch.equal(found[0], with_memory[0]) and torch.equal(found[1], without[1])
+        assert not torch.equal(with_memory[1], without[1])
+    assert torch.equal(encode_stories(text_encoder, None, ids, mask, torch.tensor([True, False]))[0], alone[0])
+
+
+@torch.no_grad()
+def test_language_memory_saved_and_opened(tmp_path):
+    memory, (states, mask) = tiny_language_memory(), story_states()
+    memory.save_pretrained(tmp_path)
+    assert {file.suffix for file in tmp_path.iterdir()} == {".json", ".safetensors"}
+    opened = LanguageMemory.from_pretrained(tmp_path)
+    assert {k: opened.config[k] for k in ("width", "layers", "heads")} == {"width": WIDTH, "layers": 2, "heads": 2}
+    assert all(torch.equal(value, opened.state_dict()[name]) for name, value in memory.state_dict().items())
+    torch.testing.assert_close(opened(states, mask), memory(states, mask), atol=1e-6, rtol=1e-6)
+    with pytest.raises(AssertionError, match="divisible"):
+        LanguageMemory(9, heads=2)
+
+
+def test_new_text_encoder_fits_its_tokenizer(tokenizer):
+    encoder = new_text_encoder(tokenizer, WIDTH, layers=2, heads=2)
+    config = encoder.config
+    assert (config.vocab_size, config.max_position_embeddings) == (len(tokenizer), 32)
+    assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (0, 1, tokenizer.pad_token_id)
+
+
+def test_facts_of_a_story():
+    """Statements come from the labels alone: the same for both forms of the text, and what the pictures show."""
+    row = story_row(0, "train", 3, 16, "referential", pictures=False)
+    facts = story_facts(row, FEATURES)
+    assert facts == story_facts(story_row(0, "train", 3, 16, "full", pictures=False), FEATURES)
+    names = FEATURES["characters"].feature.feature.names
+    for m, who in enumerate(row["characters"]):
+        assert {names[c] for c in who} == {fact for fact in facts[m] if " " not in fact}
+        assert sum(fact.startswith("at ") for fact in facts[m]) == 1
+        assert sum(" garments " in fact for fact in facts[m]) == len(who)
+    bare = {"sentences": ["a", "b"], "backgrounds": [0, 1]}
+    assert [sorted(fact) for fact in story_facts(bare, FEATURES)] == [[f"at {name}"] for name in FEATURES["backgrounds"].feature.names[:2]]
+    assert story_facts({"sentences": ["a"]}, FEATURES) == [set()]
+
+
+def test_text_loss():
+    logits, facts = torch.tensor([[[0.0, 2.0], [-1.0, 3.0]]]), torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    each = -torch.where(facts.bool(), logits.sigmoid().log(), (-logits).sigmoid().log())
+    torch.testing.assert_close(text_loss(logits, facts), each.sum() / 2)

@@ -1,0 +1,166 @@
+"""The training scripts, run as they are run: the design's invariants 5 and 6, and that each leaves what the next one reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, STORY
+from safetensors.torch import load_file
+
+from pipelines import StoryLDMPipeline
+
+SCRIPTS = {"autoencoder": "train_autoencoder.py", "language": "train_language_memory.py", "story": "train_story_ldm.py"}
+PRODUCTS = {"autoencoder": "vae", "language": "fact_head.safetensors", "story": "pipeline"}
+STEPS, BATCH = 12, 4
+NO_GRADIENT = ("k_proj.bias", "to_qkv.bias")  # softmax does not see them; Adam makes steps of their rounding errors
+
+
+@pytest.fixture(scope="module")
+def finished(trainer, tmp_path_factory) -> Path:
+    """A folder with one whole run of each script."""
+    folder = tmp_path_factory.mktemp("finished")
+    for kind in SCRIPTS:
+        log = trainer(*command(kind, folder / kind, folder))
+        assert f"step {STEPS} | {STEPS * BATCH}/{STEPS * BATCH} stories | loss" in log and (folder / kind / PRODUCTS[kind]).exists()
+    return folder
+
+
+def command(kind: str, output: Path, finished: Path, *more) -> list:
+    """The arguments of one run of 12 steps over 6 stories of the built-in world: two epochs and a half of batches that do not divide it."""
+    argv = [SCRIPTS[kind], "--output", output, "--preset", "tiny", "--limit", 6, "--batch", BATCH, "--stories", STEPS * BATCH]
+    argv += ["--warmup", 2, "--log-every", 1, *more]
+    if kind == "language":
+        argv += ["--lengths", 5, 3]
+    if kind == "story":
+        argv += ["--vae", finished / "autoencoder" / "vae", "--text", finished / "language", "--cache", finished / "cache"]
+        argv += ["--sample-every", 5, "--sample-stories", 1]
+    return argv
+
+
+def weights(run: Path, step: int = STEPS) -> dict[str, torch.Tensor]:
+    """Of the last checkpoint, and of the product (averaged weights where there are any)."""
+    files = [run / "checkpoints" / f"step-{step:08d}" / "model.safetensors", *run.glob("*/diffusion_pytorch_model.safetensors")]
+    files += [*run.glob("pipeline/*/*.safetensors"), *run.glob("*/model.safetensors"), *run.glob("*.safetensors")]
+    return {f"{file.relative_to(run)}/{name}": value for file in files for name, value in load_file(file).items()}
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_stopped_and_run_again(kind, trainer, finished, tmp_path):
+    """Invariant 5: killed in the midst of it, stopped by its own clock, and run on to the end, it has the weights of one that was not."""
+    run = tmp_path / "run"
+    argv = command(kind, run, finished, "--checkpoint-every", 2)
+    (process,) = trainer.start(*argv)
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process, signal.SIGKILL)
+    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    assert not (run / PRODUCTS[kind]).exists()
+    clock = trainer(*argv, "--max-minutes", 1e-9)
+    assert "going on from" in clock and "stories/s" not in clock and (run / PRODUCTS[kind]).exists(), "a stopped run leaves what it has"
+    log = trainer(*argv)
+    assert "going on from" in log and "step 1 |" not in log
+    expected, found = weights(finished / kind), weights(run)
+    assert list(expected) == list(found) and len(found) > 20
+    assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_two_processes_are_one_with_the_whole_batch(kind, trainer, finished, tmp_path):
+    """Invariant 6, compared in fp32 after 12 steps."""
+    trainer(*command(kind, tmp_path / "run", finished), processes=2)
+    expected, found = weights(finished / kind), weights(tmp_path / "run")
+    assert list(expected) == list(found)
+    for name, value in expected.items():
+        if not name.endswith(NO_GRADIENT):
+            torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+
+
+@pytest.mark.parametrize("more", [["--language-dropout", 1], ["--text-dropout", 1], ["--memory-dropout", 1], ["--accumulation", 2]])
+def test_two_processes_with_settings_at_their_ends(more, trainer, finished, tmp_path):
+    """Where a process has no story that uses a part of the model, no gradient of that part may be missing."""
+    few = ["--stories", 3 * BATCH, "--sample-every", 0, *more]
+    trainer(*command("story", tmp_path / "two", finished, *few), processes=2)
+    trainer(*command("story", tmp_path / "one", finished, *few))
+    steps = 3 // (2 if "--accumulation" in more else 1)
+    expected, found = weights(tmp_path / "one", steps), weights(tmp_path / "two", steps)
+    assert list(expected) == list(found)
+    for name, value in expected.items():
+        if not name.endswith(NO_GRADIENT):
+            torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_finished_run_is_a_pipeline(finished):
+    """Opened by the pipeline, and of safetensors throughout; samples were drawn on the way."""
+    folder = finished / "story" / "pipeline"
+    assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl", ".ckpt", ".pth")]
+    assert sorted(file.name for file in (finished / "story" / "samples").iterdir()) == ["step-00000005.png", "step-00000010.png"]
+    assert "--preset tiny" in (folder / "README.md").read_text()
+    pipe = StoryLDMPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    frames = pipe(STORY, num_inference_steps=2).frames[0]
+    assert [frame.size for frame in frames] == [(32, 32)] * 4
+    assert len(pipe.vae.config.latents_mean) == 4 and min(pipe.vae.config.latents_std) > 0
+    trained = load_file(finished / "story" / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors")
+    averaged = pipe.unet.state_dict()
+    assert any(value.any() for name, value in averaged.items() if name.endswith("to_out.weight") and "memory" in name)
+    assert not torch.equal(averaged["conv_out.weight"], trained["unet.conv_out.weight"]), "what is shipped is the average"
+    assert len(json.loads((finished / "story" / "checkpoints" / f"step-{STEPS:08d}" / "progress.json").read_text())["curve"]) == STEPS
+
+
+@pytest.mark.parametrize("memory", ["none", "sentence"])
+def test_other_forms_and_starting_from_a_pipeline(memory, trainer, finished, tmp_path):
+    """The plain model and the paper's; a pipeline trained with another memory to start from."""
+    argv = command("story", tmp_path / "run", finished, "--stories", 2 * BATCH, "--memory", memory, "--no-language-memory")
+    if memory == "sentence":
+        argv += ["--init-from", finished / "story" / "pipeline", "--prediction", "epsilon", "--gradient-checkpointing"]
+    trainer(*argv)
+    pipe = StoryLDMPipeline.from_pretrained(tmp_path / "run" / "pipeline")
+    assert pipe.language_memory is None and pipe.unet.config.memory == memory
+    assert pipe.scheduler.config.prediction_type == ("epsilon" if memory == "sentence" else "v_prediction")
+
+
+def test_a_changed_setting_is_refused(trainer, finished):
+    before = weights(finished / "story")
+    trainer.start(*command("story", finished / "story", finished, "--learning-rate", 0.5))
+    assert trainer.wait() != [0] and "learning_rate: 0.0004 → 0.5" in trainer.log
+    assert all(torch.equal(value, before[name]) for name, value in weights(finished / "story").items())
+
+
+@pytest.mark.slow
+def test_the_command_of_the_readme(trainer, finished, tmp_path):
+    """The launcher itself, with a real preset, as README says."""
+    env = {**trainer.env, "HF_DATASETS_CACHE": str(tmp_path / "datasets")}
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    common = ["--limit", "8", "--stories", "8", "--batch", "4"]
+    for script, more in (
+        ("train_autoencoder.py", ["--output", "runs/autoencoder"]),
+        ("train_language_memory.py", ["--output", "runs/language"]),
+        ("train_story_ldm.py", ["--output", "runs/story-ldm"]),
+    ):
+        run = subprocess.run([*launch, str(ROOT / "training" / script), *common, *more], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr[-3000:]
+    pipe = StoryLDMPipeline.from_pretrained(tmp_path / "runs" / "story-ldm" / "pipeline")
+    assert pipe(STORY[:2], num_inference_steps=1).frames[0][0].size == (64, 64)
+
+
+@pytest.mark.slow
+def test_two_processes_of_the_launcher(trainer, finished, tmp_path):
+    """As the fast test above, started by torch's own launcher."""
+    argv = [str(x) for x in command("story", tmp_path / "run", finished)]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(trainer.file)]
+    run = subprocess.run([*launch, str(ROOT / "training" / argv[0]), *argv[1:]], cwd=tmp_path, env=trainer.env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    expected, found = weights(finished / "story"), weights(tmp_path / "run")
+    for name, value in expected.items():
+        if not name.endswith(NO_GRADIENT):
+            torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")

@@ -1,0 +1,155 @@
+"""Trains the autoencoder that turns frames into latents (AutoencoderKL, pixel-unshuffle in front).
+
+    accelerate launch training/train_autoencoder.py                        # toon-64 on the built-in world
+    accelerate launch training/train_autoencoder.py --max-minutes 20       # and the same command again goes on where it stopped
+
+The loss is L1 + MSE of the pixels, L1 of the details (the picture less its local mean: outlines, which the pixels alone learn late) and a
+small KL to N(0, I). At the end the mean and the standard deviation of each latent channel are measured
+and written into the config, so that everybody who uses the autoencoder gets latents of unit scale. The product is `<output>/vae`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import tyro
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from diffusers import AutoencoderKL
+from torch import nn
+from torch.utils.data import DataLoader
+
+from story_ldm.data import load_stories
+from story_ldm.data.stories import frames_tensor
+from story_ldm.latents import downscale_factor, frames_to_raw, raw_to_frames
+from story_ldm.presets import PRESETS
+from story_ldm.train_utils import (
+    StepBatches,
+    Watch,
+    claim_run,
+    default_precision,
+    load_checkpoint,
+    local_rows,
+    save_checkpoint,
+    save_component,
+    step_generator,
+    warmup_cosine,
+)
+
+
+@dataclass
+class Settings:
+    output: Path = Path("runs/autoencoder")
+    """Folder of the run: checkpoints while it trains, `vae` when it is done."""
+    preset: str = "toon-64"
+    dataset: str = "toonstories"
+    """Name or folder that load_stories takes."""
+    init_from: Path | None = None
+    """A trained autoencoder to start from."""
+    stories: int = 100_000
+    """How many stories to see in all."""
+    batch: int = 20
+    """Stories a step, over all processes."""
+    frames_per_story: int = 2
+    """How many frames of each story to see, drawn at random: frames of one story are much alike."""
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    kl_weight: float = 1e-6
+    detail_weight: float = 1.0
+    seed: int = 0
+    max_minutes: float | None = None
+    """Stop (with a checkpoint) after this many minutes."""
+    checkpoint_every: int = 500
+    keep: int = 2
+    log_every: int = 50
+    workers: int = 1
+    num_proc: int = 2
+    limit: int | None = None
+    """Only the first stories of the split."""
+
+
+class Reconstruction(nn.Module):
+    """Frames through the autoencoder, as one module, so that DDP sees one forward."""
+
+    def __init__(self, vae: AutoencoderKL):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, frames: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """frames (B, 3, H, W), noise (B, c, h, w) → decoded frames, KL (B,)"""
+        posterior = frames_to_raw(self.vae, frames)
+        decoded = raw_to_frames(self.vae, posterior.mean + posterior.std * noise.to(posterior.mean))
+        return decoded.float(), posterior.kl().float()
+
+
+def main(s: Settings) -> None:
+    accelerator = Accelerator(mixed_precision=default_precision())
+    set_seed(s.seed)
+    claim_run(accelerator, s.output, s, may_change=("stories", "max_minutes", "checkpoint_every", "keep", "log_every", "workers", "num_proc"))
+    preset = PRESETS[s.preset]()
+    with accelerator.main_process_first():
+        dataset = load_stories(s.dataset, "train", preset["resolution"], limit=s.limit, num_proc=s.num_proc)
+
+    vae = AutoencoderKL.from_pretrained(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
+    vae.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    total = s.stories // s.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
+    latent_shape = (preset["vae"]["latent_channels"],) + (preset["resolution"] // downscale_factor(vae),) * 2
+    model, optimizer = accelerator.prepare(Reconstruction(vae), optimizer)
+    accelerator.register_for_checkpointing(schedule)
+    step = load_checkpoint(accelerator, s.output)["step"]
+
+    batches = StepBatches(len(dataset), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes)
+    loader = DataLoader(dataset, batch_sampler=batches, num_workers=s.workers, collate_fn=lambda rows: [r["frames"] for r in rows])
+    watch = Watch(accelerator, s.stories, s.log_every)
+    model.train()
+    for rows in loader:
+        if step >= total or (s.max_minutes and watch.minutes >= s.max_minutes):
+            break
+        # which frames, and the noise of the latents: drawn for the whole batch, as one process would
+        draw = step_generator(s.seed, step)
+        chosen = local_rows(accelerator, torch.rand(s.batch, len(rows[0]), generator=draw).argsort(1)[:, : s.frames_per_story])
+        noise = local_rows(accelerator, torch.randn(s.batch * chosen.shape[1], *latent_shape, generator=draw))
+        frames = torch.cat([frames_tensor([row[m] for m in which]) for row, which in zip(rows, chosen)]).to(accelerator.device)
+        with accelerator.autocast():
+            decoded, kl = model(frames, noise)  # frames (B · frames_per_story, 3, H, W)
+        l1, mse, kl = F.l1_loss(decoded, frames), F.mse_loss(decoded, frames), kl.mean()
+        loss = l1 + mse + s.detail_weight * F.l1_loss(details(decoded), details(frames)) + s.kl_weight * kl
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        step += 1
+        watch.tick(step, step * s.batch, s.batch, schedule.get_last_lr()[0], loss=loss, psnr=-10 * torch.log10(mse / 4), kl=kl)
+        if step % s.checkpoint_every == 0:
+            save_checkpoint(accelerator, s.output, step, s.keep)
+    save_checkpoint(accelerator, s.output, step, s.keep)
+    if accelerator.is_main_process:
+        vae.eval()
+        normalise_latents(vae, dataset, accelerator.device)
+        save_component(vae, s.output / "vae")
+        print(f"{step} of {total} steps done; {s.output / 'vae'} written")
+
+
+def details(frames: torch.Tensor) -> torch.Tensor:
+    """Frames less their mean over 5 × 5 pixels."""
+    return frames - F.avg_pool2d(frames, 5, 1, 2, count_include_pad=False)
+
+
+@torch.no_grad()
+def normalise_latents(vae: AutoencoderKL, dataset, device, stories: int = 400) -> None:
+    """Measures mean and standard deviation of each latent channel over the first stories and writes them into the config."""
+    raw = []
+    for n in range(min(stories, len(dataset))):
+        raw.append(frames_to_raw(vae, frames_tensor(dataset[n]["frames"]).to(device)).mode())
+    raw = torch.cat(raw).float()
+    vae.register_to_config(latents_mean=raw.mean((0, 2, 3)).tolist(), latents_std=raw.std((0, 2, 3)).tolist(), scaling_factor=1.0)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

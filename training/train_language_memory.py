@@ -1,0 +1,156 @@
+"""Trains the text encoder and the language memory on text alone: from the sentences up to m, tell what sentence m means.
+
+    accelerate launch training/train_language_memory.py            # minutes on a CPU; then train_story_ldm.py --text runs/language
+
+The targets are statements made from the labels ("Rosa", "at beach", "Rosa garments red"), which the full form of the text spells out and
+the referential one leaves to be worked out. Stories of several lengths are read in turn, so that memory reaches farther than one training story.
+The product is `<output>/{tokenizer,text_encoder,language_memory}` and the head that reads the statements, for the text loss of later training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from safetensors.torch import save_file
+from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from story_ldm.data import load_stories
+from story_ldm.data.toonstories import TEXT_FORMS
+from story_ldm.presets import PRESETS
+from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, story_facts, text_loss, tokenize_stories, train_tokenizer
+from story_ldm.train_utils import (
+    StepBatches,
+    Watch,
+    claim_run,
+    default_precision,
+    load_checkpoint,
+    save_checkpoint,
+    save_component,
+    warmup_cosine,
+)
+
+
+@dataclass
+class Settings:
+    output: Path = Path("runs/language")
+    preset: str = "toon-64"
+    dataset: str = "toonstories"
+    stories: int = 400_000
+    """How many stories to read in all."""
+    lengths: tuple[int, ...] = (5, 5, 5, 12)
+    """Story lengths of the built-in world, in turn."""
+    batch: int = 48
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    seed: int = 0
+    max_minutes: float | None = None
+    checkpoint_every: int = 1000
+    keep: int = 2
+    log_every: int = 100
+    limit: int | None = None
+
+
+class Reader(nn.Module):
+    """Sentences to the logits of the statements, as one module, so that DDP sees one forward."""
+
+    def __init__(self, text_encoder: CLIPTextModel, language_memory: LanguageMemory, statements: int):
+        super().__init__()
+        self.text_encoder, self.language_memory = text_encoder, language_memory
+        self.head = nn.Linear(language_memory.config.width, statements)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """ids, mask (B, M, L) → (B, M, F)"""
+        return self.head(encode_stories(self.text_encoder, self.language_memory, ids.long(), mask.long())[1])
+
+
+def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_names: list[str] | None = None):
+    """(ids, mask, facts (N, M, F), fact names) of a split."""
+    data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False)
+    facts = [story_facts(row, data.features) for row in data]
+    fact_names = fact_names or sorted(set().union(*(f for story in facts for f in story)))
+    number = {name: i for i, name in enumerate(fact_names)}
+    table = torch.zeros(len(facts), len(facts[0]), len(fact_names), dtype=torch.bool)
+    for n, story in enumerate(facts):
+        for m, statements in enumerate(story):
+            table[n, m, [number[x] for x in statements if x in number]] = True
+    ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
+    return ids.short(), mask.bool(), table, fact_names
+
+
+def main(s: Settings) -> None:
+    accelerator = Accelerator(mixed_precision=default_precision())
+    set_seed(s.seed)
+    claim_run(accelerator, s.output, s, may_change=("stories", "max_minutes", "checkpoint_every", "keep", "log_every"))
+    preset = PRESETS[s.preset]()
+    with accelerator.main_process_first():
+        if not (s.output / "tokenizer").exists():  # trained once: two trainings may number the tokens differently
+            corpus = [load_stories(s.dataset, "train", text=text, limit=s.limit, pictures=False)["sentences"] for text in TEXT_FORMS]
+            words = (sentence for form in corpus for story in form for sentence in story)
+            train_tokenizer(words, max_length=preset["max_length"]).save_pretrained(s.output / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
+    data, names = [], None
+    for length in dict.fromkeys(s.lengths):
+        *tensors, names = read_corpus(s, tokenizer, length, "train", names)
+        data.append(tensors)
+    by_length = dict(zip(dict.fromkeys(s.lengths), data, strict=True))
+
+    model = Reader(new_text_encoder(tokenizer, **preset["text"]), LanguageMemory(**preset["language_memory"]), len(names))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    total = s.stories // s.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
+    model, optimizer = accelerator.prepare(model, optimizer)
+    accelerator.register_for_checkpointing(schedule)
+    step = load_checkpoint(accelerator, s.output)["step"]
+
+    rows = len(data[0][0])
+    batches = iter(StepBatches(rows, s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
+    watch = Watch(accelerator, s.stories, s.log_every)
+    while step < total and not (s.max_minutes and watch.minutes >= s.max_minutes):
+        batch = next(batches)
+        ids, mask, facts = (x[batch].to(accelerator.device) for x in by_length[s.lengths[step % len(s.lengths)]])
+        with accelerator.autocast():
+            logits = model(ids, mask)
+        loss = text_loss(logits, facts)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        step += 1
+        exact = ((logits > 0) == facts).all(-1).float().mean()
+        watch.tick(step, step * s.batch, s.batch, schedule.get_last_lr()[0], loss=loss, exact=exact)
+        if step % s.checkpoint_every == 0:
+            save_checkpoint(accelerator, s.output, step, s.keep)
+    save_checkpoint(accelerator, s.output, step, s.keep)
+    if accelerator.is_main_process:
+        parts = accelerator.unwrap_model(model)
+        validate(s, parts, tokenizer, names, accelerator.device)
+        save_component(parts.text_encoder, s.output / "text_encoder")
+        save_component(parts.language_memory, s.output / "language_memory")
+        save_file(parts.head.state_dict(), s.output / "fact_head.safetensors", {"facts": "\n".join(names)})
+
+
+@torch.no_grad()
+def validate(s: Settings, model: Reader, tokenizer, names: list[str], device) -> None:
+    """Share of right statements by kind on the validation split."""
+    ids, mask, facts, _ = read_corpus(s, tokenizer, None, "validation", names)
+    kinds = {
+        "characters": [i for i, n in enumerate(names) if " " not in n],
+        "place": [i for i, n in enumerate(names) if n.startswith("at ")],
+        "garments": [i for i, n in enumerate(names) if " garments " in n],
+        "actions": [i for i, n in enumerate(names) if " actions " in n],
+        "props": [i for i, n in enumerate(names) if " props " in n],
+    }
+    batches = zip(ids.split(100), mask.split(100), facts.split(100), strict=True)
+    right = torch.cat([(model(i.to(device), m.to(device)) > 0).cpu() == f for i, m, f in batches])
+    print(" | ".join(f"{kind} {right[..., columns].all(-1).float().mean():.4f}" for kind, columns in kinds.items() if columns))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
