@@ -54,6 +54,11 @@ class StoryLDMPipeline(DiffusionPipeline):
         )
         self.image_processor = VaeImageProcessor()
 
+    @classmethod
+    def from_pretrained(cls, folder, **kwargs) -> StoryLDMPipeline:
+        """diffusers' own, but in float32 unless `torch_dtype` is given: weights stored in half precision would else come in two precisions."""
+        return super().from_pretrained(folder, **{"torch_dtype": torch.float32, **kwargs})
+
     @torch.no_grad()
     def __call__(
         self,

@@ -156,6 +156,12 @@ class Watch:
     def minutes(self) -> float:
         return (time.monotonic() - self.started) / 60
 
+    def time_is_up(self, minutes: float | None) -> bool:
+        """Whether `minutes` have passed; all processes hear the same answer, or the slower ones would wait for the others for ever."""
+        if minutes is None:
+            return False
+        return bool(self.accelerator.reduce(torch.tensor(float(self.minutes >= minutes), device=self.accelerator.device), "max"))
+
     def tick(self, step: int, done: int, batch: int, lr: float, **values: torch.Tensor) -> dict[str, float] | None:
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0) + value.detach()

@@ -152,7 +152,7 @@ def tiny():
         memory_heads=2,
     )
     text, language = dict(width=8, layers=1, heads=2), dict(width=8, layers=1, heads=2)
-    return dict(resolution=32, text=text, max_length=48, language_memory=language, vae=vae, unet=unet)
+    return dict(resolution=32, text=text, max_length=64, language_memory=language, vae=vae, unet=unet)
 
 
 PRESETS["tiny"] = tiny

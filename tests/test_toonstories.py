@@ -498,9 +498,9 @@ def test_rows_persist_too():
 # Whoever changes the world on purpose raises WORLD_VERSION and puts the values in that the failing tests print.
 GOLDEN_ROWS = {
     (0, "train", 0): "7a31b7fa9456e4f272ce8b8cbf2ffe4476d877108936949dea0d77361e1c4236",
-    (0, "validation", 999): "caaf846f103da516523987632ccd07d3450b970c401e45a5cc7f9cf5b844d940",
-    (7, "test", 31): "5ce53f5dec9951cbd738984a8b3dd947d95d3d63de3d8d60133fbee0dcd6bc75",
-    (1, "test_compositional", 5): "f98c9a8f291b4622d8604ea9f838ef40c6c37e07d4739c55b5b1905df52e04a0",
+    (0, "validation", 999): "3f1259d9fffe0021d6455aead114ca653ac685c67c8dd82b4431d43ccd0a31ea",
+    (7, "test", 31): "a850460dcb65bef2aef80eb5113478244b75e5d3a9211585337c68641d55ca5d",
+    (1, "test_compositional", 5): "51738721b6dbc5659cd00b67fa07ec47643c615d2cbd4a304fed628829e5d2b4",
     (2, "test_long", 3): "520701d386d8bf8e8567a8acf97e1c8a13016fa9c757773e98a8c74b4c7cb0f1",
 }
 # (split, index, frame) → the picture of 64 pixels reduced to 4 × 4. They show all places, characters, garments, marks, actions and props.
@@ -556,6 +556,9 @@ def test_a_story_is_a_pure_function_of_its_number():
     random.seed(2)
     _scenery.cache_clear()
     assert [digest(5, split, 8, 16) for split in reversed(SPLITS)] == once[::-1]
+    story = make_story(5, "train", 8)
+    there = [draw_frame(story, m, 16).tobytes() for m in range(5)]
+    assert [draw_frame(story, m, 16).tobytes() for m in reversed(range(5))] == there[::-1], "a picture leaves something in the next"
     assert len({*once, *(digest(6, split, 8, 16) for split in SPLITS), *(digest(5, split, 9, 16) for split in SPLITS)}) == 3 * len(SPLITS)
 
 

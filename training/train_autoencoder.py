@@ -108,7 +108,7 @@ def main(s: Settings) -> None:
     watch = Watch(accelerator, s.stories, s.log_every)
     model.train()
     for rows in loader:
-        if step >= total or (s.max_minutes and watch.minutes >= s.max_minutes):
+        if step >= total or watch.time_is_up(s.max_minutes):
             break
         # which frames, and the noise of the latents: drawn for the whole batch, as one process would
         draw = step_generator(s.seed, step)

@@ -94,7 +94,7 @@ def main(s: Settings) -> None:
     batches = iter(StepBatches(len(frames), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
     watch = Watch(accelerator, total * s.batch, s.log_every, "frames")
     model.train()
-    while step < total and not (s.max_minutes and watch.minutes >= s.max_minutes):
+    while step < total and not watch.time_is_up(s.max_minutes):
         rows = torch.tensor(next(batches))
         draws = local_rows(accelerator, torch.rand(s.batch, 5, generator=step_generator(s.seed, step)))
         noise = step_generator(s.seed, step, 1 + accelerator.process_index)

@@ -89,10 +89,11 @@ def main(s: Settings) -> None:
     claim_run(accelerator, s.output, s, may_change=("stories", "max_minutes", "checkpoint_every", "keep", "log_every"))
     preset = PRESETS[s.preset]()
     with accelerator.main_process_first():
-        if not (s.output / "tokenizer").exists():  # trained once: two trainings may number the tokens differently
+        if not (s.output / "tokenizer").exists():
             corpus = [load_stories(s.dataset, "train", text=text, limit=s.limit, pictures=False)["sentences"] for text in TEXT_FORMS]
             words = (sentence for form in corpus for story in form for sentence in story)
-            train_tokenizer(words, max_length=preset["max_length"]).save_pretrained(s.output / "tokenizer")
+            train_tokenizer(words, max_length=preset["max_length"]).save_pretrained(s.output / ".tokenizer.partial")
+            (s.output / ".tokenizer.partial").rename(s.output / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
     data, names = [], None
     for length in dict.fromkeys(s.lengths):
@@ -111,7 +112,7 @@ def main(s: Settings) -> None:
     rows = len(data[0][0])
     batches = iter(StepBatches(rows, s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
     watch = Watch(accelerator, s.stories, s.log_every)
-    while step < total and not (s.max_minutes and watch.minutes >= s.max_minutes):
+    while step < total and not watch.time_is_up(s.max_minutes):
         batch = next(batches)
         ids, mask, facts = (x[batch].to(accelerator.device) for x in by_length[s.lengths[step % len(s.lengths)]])
         with accelerator.autocast():

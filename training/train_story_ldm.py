@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
@@ -98,6 +99,8 @@ class Settings:
     """Memory's clean latents get noise of a level up to this, against the piling up of errors."""
     text_loss: float = 0.1
     gradient_checkpointing: bool = False
+    store: Literal["float16", "bfloat16", "float32"] = "float16"
+    """Precision of the finished pipeline's weights; checkpoints keep all of it."""
     seed: int = 0
     max_minutes: float | None = None
     """Stop (with a checkpoint) after this many minutes."""
@@ -126,12 +129,21 @@ MAY_CHANGE = (
     "num_proc",
     "cache",
     "stories",
+    "store",
 )
 
 
 def cached_latents(s: Settings, accelerator: Accelerator, data, vae: AutoencoderKL, resolution: int) -> torch.Tensor:
     """(N, M, c, h, w) fp16 latents of the whole split, encoded once by the main process."""
-    digest = hashlib.sha256(f"{s.dataset} {resolution} {len(data)} {data._fingerprint}".encode())
+    facts = (
+        s.dataset,
+        resolution,
+        len(data),
+        data._fingerprint,
+        accelerator.mixed_precision,
+        [(k, v) for k, v in vae.config.items() if not k.startswith("_")],
+    )
+    digest = hashlib.sha256(str(facts).encode())
     for weight in vae.state_dict().values():
         digest.update(weight.contiguous().numpy().tobytes())
     file = s.cache / f"latents-{digest.hexdigest()[:16]}.safetensors"
@@ -221,9 +233,9 @@ def main(s: Settings) -> None:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     ema = EMAModel(model.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     model, optimizer = accelerator.prepare(model, optimizer)
-    ema.to(accelerator.device)
     accelerator.register_for_checkpointing(schedule, ema)
     progress = load_checkpoint(accelerator, s.output)
+    ema.to(accelerator.device)
     step, curve = progress["step"], progress.get("curve", [])
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in accelerator.unwrap_model(model).named_children()}
     accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items()))
@@ -231,7 +243,7 @@ def main(s: Settings) -> None:
     batches = iter(StepBatches(len(data), s.batch, s.seed, step * s.accumulation, accelerator.process_index, accelerator.num_processes))
     watch = Watch(accelerator, s.stories, s.log_every)
     model.train()
-    while step < total and not (s.max_minutes and watch.minutes >= s.max_minutes):
+    while step < total and not watch.time_is_up(s.max_minutes):
         for part in range(s.accumulation):
             rows = next(batches)
             with accelerator.no_sync(model) if part + 1 < s.accumulation else torch.enable_grad():
@@ -262,7 +274,7 @@ def main(s: Settings) -> None:
     save_checkpoint(accelerator, s.output, step, s.keep, curve=curve)
     if accelerator.is_main_process:
         pipe = finished_pipeline(accelerator, model, ema, vae, tokenizer, scheduler)
-        pipe.save_pretrained(s.output / "pipeline", safe_serialization=True)
+        pipe.to(dtype=getattr(torch, s.store)).save_pretrained(s.output / "pipeline", safe_serialization=True)
         write_model_card(s.output / "pipeline", s, parameters, curve, step * s.batch * s.accumulation, sorted(s.output.glob("samples/*.png")))
         print(f"{step} of {total} steps done; {s.output / 'pipeline'} written")
     accelerator.end_training()
@@ -324,7 +336,7 @@ def sample(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler, pres
         stories = load_stories(s.dataset, "validation", preset["resolution"], s.text_form, limit=s.sample_stories)
         ema.store(model.parameters())
         model.eval()
-        pipe = finished_pipeline(accelerator, model, ema, vae, tokenizer, scheduler)
+        pipe = finished_pipeline(accelerator, model, ema, vae.to(accelerator.device), tokenizer, scheduler)
         pipe.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(n) for n in range(len(stories))]
         drawn = pipe(stories["sentences"][:], generator=generators).frames
