@@ -1,7 +1,7 @@
 """StoryLDMPipeline: sentences in, a consistent sequence of frames out.
 
     pipe = StoryLDMPipeline.from_pretrained("checkpoints/toon-story-ldm")
-    frames = pipe(["Bruno the bear in a red shirt waves on the beach.", "He sits down."]).frames[0]
+    frames = pipe(["Rosa the rabbit in a red shirt waves in the city.", "She sits down."]).frames[0]
 
 Frames are drawn one after another (Eq. 9). Each finished frame is written into the visual memory once; every diffusion step of every later frame
 reads it. Stories of a batch may differ in length.

@@ -1,6 +1,6 @@
 """The command `story-ldm`.
 
-story-ldm generate "Bruno the bear in a red shirt waves on the beach." "He sits down." --output story.png
+story-ldm generate "Rosa the rabbit in a red shirt waves in the city." "She sits down." --output story.png
 story-ldm generate --seed 7 --output story.png          # a story that the built-in world makes up
 story-ldm preview --output sheet.png                    # a contact sheet of true stories
 story-ldm data toonstories --out DIR                    # the built-in world as Parquet with a dataset card

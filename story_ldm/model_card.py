@@ -61,4 +61,4 @@ def _world() -> str:
     t = toonstories
     who = ", ".join(f"{c.name} the {c.species} ({c.pronoun})" for c in t.CHARACTERS)
     return f"""It draws the built-in world only: {who}; at the {", the ".join(t.PLACES)}; who {", ".join(t.ACTIONS)}, come, leave,
-go somewhere and back; in shirts, with a {", a ".join(t.PROPS)}, in {", ".join(t.COLORS)}. Other words were never read by it."""
+go somewhere and back; in shirts, with a prop ({", ".join(t.PROPS)}), in {", ".join(t.COLORS)}. Other words were never read by it."""

@@ -135,14 +135,8 @@ MAY_CHANGE = (
 
 def cached_latents(s: Settings, accelerator: Accelerator, data, vae: AutoencoderKL, resolution: int) -> torch.Tensor:
     """(N, M, c, h, w) fp16 latents of the whole split, encoded once by the main process."""
-    facts = (
-        s.dataset,
-        resolution,
-        len(data),
-        data._fingerprint,
-        accelerator.mixed_precision,
-        [(k, v) for k, v in vae.config.items() if not k.startswith("_")],
-    )
+    config = [(key, value) for key, value in vae.config.items() if not key.startswith("_")]
+    facts = (s.dataset, resolution, len(data), data._fingerprint, accelerator.mixed_precision, config)
     digest = hashlib.sha256(str(facts).encode())
     for weight in vae.state_dict().values():
         digest.update(weight.contiguous().numpy().tobytes())

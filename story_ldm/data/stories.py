@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 import torch
 from datasets import Dataset, Image, List, load_dataset
+from pyarrow import parquet
 
 from . import toonstories
 
@@ -37,7 +38,7 @@ def load_stories(
 ) -> Dataset:
     """Stories of one split in the story form, frames of `size` × `size` pixels, cached as Arrow.
 
-    name_or_folder: "toonstories", or a folder that holds `<split>*.parquet` (or `data/<split>*.parquet`) in the story form.
+    name_or_folder: "toonstories", or a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form.
     text: "referential" or "full"; a folder holds one form, and a column `sentences_full` where it has both.
     limit: only the first stories. length, seed: story length and seed of the built-in world.
     pictures: False leaves `frames` empty, for work on text alone.
@@ -69,6 +70,9 @@ def _load_folder(folder: Path, split: str, size: int, text: str, limit: int | No
     files = sorted(str(f) for where in (folder, folder / "data") for f in where.glob(f"{split}-*.parquet"))
     if not files:
         raise FileNotFoundError(f"{folder} has no {split}-*.parquet; is it a folder in the story form, and does it have this split?")
+    rows = sum(parquet.read_metadata(file).num_rows for file in files)
+    if not rows:
+        raise ValueError(f"{files[0]} holds no story")
     stories = load_dataset("parquet", data_files=files, split=f"train[:{limit}]" if limit else "train")
     missing = [column for column in REQUIRED_COLUMNS if column not in stories.column_names]
     if missing:

@@ -31,16 +31,15 @@ def export_toonstories(
         raise ValueError(f"{out} holds another export; this one would be {heading.lstrip('# ')!r}: give another folder")
     folder = out / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    counts = {}
     for split in splits or tuple(SPLITS):
         stories = load_stories("toonstories", split, size, limit=limit, seed=seed, num_proc=num_proc)
         full = load_stories("toonstories", split, size, "full", limit=limit, seed=seed, pictures=False)
         stories = stories.add_column("sentences_full", full["sentences"][:], feature=full.features["sentences"])
-        counts[split] = len(stories)
         files = -(-len(stories) // STORIES_PER_FILE)
         for k in range(files):
             write_parquet(stories.shard(files, k, contiguous=True), folder / f"{split}-{k:05d}-of-{files:05d}.parquet")
-    write_text(card, _card(counts, size, seed))
+    counts = {split: sum(parquet.read_metadata(file).num_rows for file in folder.glob(f"{split}-*.parquet")) for split in SPLITS}
+    write_text(card, _card({split: count for split, count in counts.items() if count}, size, seed))
 
 
 def write_parquet(stories: Dataset, file: Path) -> None:
