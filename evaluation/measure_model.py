@@ -79,7 +79,7 @@ def main(s: Settings) -> None:
         generate(s, stories, missing, folder)
     generated = time.monotonic()
 
-    evaluator = FrameEvaluator.from_pretrained(s.evaluator, torch_dtype=torch.float32).eval().to(device())
+    evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval().to(device())
     readings = read_frames(evaluator, stories, folder)
     labels = as_arrays(frame_labels(stories, len(evaluator.config.characters)))
     table = story_rates(labels, readings, resamples=s.resamples, seed=s.seed)
@@ -143,7 +143,7 @@ def generate(s: Settings, stories: Dataset, missing: list[int], folder: Path) ->
         return
     from pipelines.story_ldm import StoryLDMPipeline
 
-    pipe = StoryLDMPipeline.from_pretrained(s.model, torch_dtype=getattr(torch, s.dtype)).to(device())
+    pipe = StoryLDMPipeline.from_pretrained(s.model, dtype=getattr(torch, s.dtype)).to(device())
     pipe.set_progress_bar_config(disable=True)
     with tqdm(total=len(stories), initial=len(stories) - len(missing), desc="stories", smoothing=0.1) as bar:
         for start in range(0, len(missing), s.batch):

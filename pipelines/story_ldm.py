@@ -56,8 +56,10 @@ class StoryLDMPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, folder, **kwargs) -> StoryLDMPipeline:
-        """diffusers' own, but in float32 unless `torch_dtype` is given: weights stored in half precision would else come in two precisions."""
-        return super().from_pretrained(folder, **{"torch_dtype": torch.float32, **kwargs})
+        """diffusers' own, but in float32 unless `dtype` is given: weights stored in half precision would else come in two precisions."""
+        if "torch_dtype" not in kwargs:  # the name that diffusers had before
+            kwargs.setdefault("dtype", torch.float32)
+        return super().from_pretrained(folder, **kwargs)
 
     @torch.no_grad()
     def __call__(

@@ -116,6 +116,6 @@ def test_shipped_evaluator_reads_real_frames():
     promised = json.loads((folder / "accuracy.json").read_text())["test"]
     assert all(promised[head] >= 0.995 for head in ("characters", "background", "layout", "garment", "mark", "action"))
     stories = load_stories("toonstories", "test", limit=60)
-    evaluator = FrameEvaluator.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    evaluator = FrameEvaluator.from_pretrained(folder, dtype=torch.float32).eval()
     found = reading_accuracy(evaluator.read(torch.cat([frames_tensor(row["frames"]) for row in stories])), frame_labels(stories))
     assert all(found[head] >= 0.985 for head in ("characters", "background", "layout", "garment", "mark", "action")), found

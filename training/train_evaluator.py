@@ -180,7 +180,7 @@ def keep_if_best(accelerator: Accelerator, model, frames: Tensor, labels: dict[s
 
 def report(product: Path, validation_set, test_set, step: int) -> None:
     """Accuracy of the stored weights on real frames, printed and written beside them."""
-    model = FrameEvaluator.from_pretrained(product, torch_dtype=torch.float32).eval()
+    model = FrameEvaluator.from_pretrained(product, dtype=torch.float32).eval()
     splits = {"validation": validation_set, "test": test_set}
     result = {"step": step, "frames": {split: len(frames) for split, (frames, _) in splits.items()}}
     result |= {split: reading_accuracy(read_all(model, frames), labels) for split, (frames, labels) in splits.items()}
