@@ -62,7 +62,7 @@ class FrameBench:
         noise = self.clean[:, position]
         states, pooled = self.states[:, position], self.pooled[:, position]
         with tqdm(disable=True) as bar:
-            self.pipe._draw_frame(noise, states, pooled, *self.negative, memory, s.steps, s.guidance, s.guidance, None, False, bar, None, ())
+            self.pipe._draw_frame(noise, states, pooled, *self.negative, memory, s.steps, s.guidance, s.guidance, None, False, bar, 0, None, ())
         if write:
             n = slice(position, position + 1)
             unet.write(self.clean[:, n], self.states[:, n], self.pooled[:, n], positions=[position])
