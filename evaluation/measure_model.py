@@ -107,8 +107,10 @@ def main(s: Settings) -> None:
     write_text(s.output, json.dumps(without_nan(result), indent=1, default=str))
     markdown = rates_markdown(table, ceiling)
     print(markdown)
-    if s.card:
-        set_section(s.model, s.card, f"{len(stories)} stories of {s.split}, {s.steps} steps, guidance {s.guidance}\n\n{markdown}")
+    if s.card and s.model:
+        memory = "on" if s.memory else "off"
+        setup = f"{len(stories)} stories of {s.split}, {s.steps} steps, guidance {s.guidance}, {s.dtype}, visual memory {memory}"
+        set_section(s.model, s.card, f"{setup}\n\n{markdown}")
     print(f"\n{len(stories)} stories, {len(missing)} of them drawn now in {generated - started:.0f} s; {s.output} written")
 
 
