@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, STORY
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 from pipelines import StoryLDMPipeline
@@ -121,11 +122,22 @@ def test_other_forms_and_starting_from_a_pipeline(memory, trainer, finished, tmp
     """The plain model and the paper's; a pipeline trained with another memory to start from."""
     argv = command("story", tmp_path / "run", finished, "--stories", 2 * BATCH, "--memory", memory, "--no-language-memory")
     if memory == "sentence":
-        argv += ["--init-from", finished / "story" / "pipeline", "--prediction", "epsilon", "--gradient-checkpointing"]
+        argv += ["--init-from", finished / "story" / "pipeline", "--prediction", "epsilon", "--gradient-checkpointing", "--optimizer", "muon"]
     trainer(*argv)
     pipe = StoryLDMPipeline.from_pretrained(tmp_path / "run" / "pipeline")
     assert pipe.language_memory is None and pipe.unet.config.memory == memory
     assert pipe.scheduler.config.prediction_type == ("epsilon" if memory == "sentence" else "v_prediction")
+
+
+def test_the_decoder_alone(trainer, finished, tmp_path):
+    """Trained further with its encoder frozen, an autoencoder makes the same latents and other frames."""
+    before = finished / "autoencoder" / "vae"
+    argv = command("autoencoder", tmp_path / "run", finished, "--init-from", before, "--freeze-encoder")
+    trainer(*argv)
+    old, new = AutoencoderKL.from_pretrained(before), AutoencoderKL.from_pretrained(tmp_path / "run" / "vae")
+    assert old.config.latents_mean == new.config.latents_mean and old.config.latents_std == new.config.latents_std
+    same = {name for name, value in old.state_dict().items() if torch.equal(value, new.state_dict()[name])}
+    assert all((name in same) == name.startswith(("encoder.", "quant_conv.")) for name in old.state_dict())
 
 
 def test_a_changed_setting_is_refused(trainer, finished):

@@ -49,6 +49,8 @@ class Settings:
     """Name or folder that load_stories takes."""
     init_from: Path | None = None
     """A trained autoencoder to start from."""
+    freeze_encoder: bool = False
+    """Train the decoder alone, so that latents, and models of them, stay as they are."""
     stories: int = 100_000
     """How many stories to see in all."""
     batch: int = 20
@@ -95,7 +97,12 @@ def main(s: Settings) -> None:
 
     vae = AutoencoderKL.from_pretrained(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
     vae.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    if s.freeze_encoder:
+        assert s.init_from, "--freeze-encoder wants --init-from: an encoder without training is no use"
+        vae.requires_grad_(False)
+        vae.decoder.requires_grad_(True)
+        vae.post_quant_conv.requires_grad_(True)
+    optimizer = torch.optim.AdamW([p for p in vae.parameters() if p.requires_grad], lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
     latent_shape = (preset["vae"]["latent_channels"],) + (preset["resolution"] // downscale_factor(vae),) * 2
@@ -131,7 +138,8 @@ def main(s: Settings) -> None:
     save_checkpoint(accelerator, s.output, step, s.keep)
     if accelerator.is_main_process:
         vae.eval()
-        normalise_latents(vae, dataset, accelerator.device)
+        if not s.freeze_encoder:
+            normalise_latents(vae, dataset, accelerator.device)
         save_component(vae, s.output / "vae")
         print(f"{step} of {total} steps done; {s.output / 'vae'} written")
 

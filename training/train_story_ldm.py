@@ -37,6 +37,7 @@ from story_ldm.data.stories import frames_tensor
 from story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
 from story_ldm.latents import encode_frames
 from story_ldm.model_card import write_model_card
+from story_ldm.muon import Muon, muon_groups
 from story_ldm.presets import PRESETS
 from story_ldm.strips import story_sheet
 from story_ldm.text import LanguageMemory, story_facts, text_loss, tokenize_stories
@@ -79,6 +80,8 @@ class Settings:
     """Noise draws of each story that share one write pass."""
     accumulation: int = 1
     """Steps over which gradients are gathered; the batch is that of each."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: orthogonal steps for the UNet's matrices and kernels, AdamW for the rest."""
     learning_rate: float = 4e-4
     text_learning_rate: float = 2e-4
     warmup: int = 300
@@ -221,8 +224,10 @@ def main(s: Settings) -> None:
     scheduler = noise_scheduler(s.prediction)
 
     text_parameters = [p for n, p in model.named_parameters() if not n.startswith("unet.") and p.requires_grad]
-    groups = [{"params": list(model.unet.parameters())}, {"params": text_parameters, "lr": s.text_learning_rate}]
-    optimizer = torch.optim.AdamW(groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay, fused=True)
+    groups = muon_groups(model.unet) if s.optimizer == "muon" else [{"params": list(model.unet.parameters())}]
+    groups.append({"params": text_parameters, "lr": s.text_learning_rate})
+    kind, how = (Muon, {"foreach": True}) if s.optimizer == "muon" else (torch.optim.AdamW, {"fused": True})
+    optimizer = kind(groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay, **how)
     total = s.stories // (s.batch * s.accumulation)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     ema = EMAModel(model.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
