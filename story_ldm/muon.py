@@ -63,8 +63,17 @@ class Muon(torch.optim.AdamW):
                 parameter.add_(direction.view(parameter.shape).to(parameter.dtype), alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
 
 
-def muon_groups(model: nn.Module, first_and_last: tuple[str, ...] = ("conv_in.", "conv_out.", "time_embedding.", "class_embedding.")) -> list[dict]:
-    """Parameter groups of a model for Muon: matrices and kernels, but for the first and the last layers, and the rest."""
-    matrices = {n: p for n, p in model.named_parameters() if p.ndim >= 2 and not n.startswith(first_and_last)}
-    rest = [p for n, p in model.named_parameters() if n not in matrices]
-    return [{"params": list(matrices.values()), "muon": True}, {"params": rest}]
+def muon_groups(
+    model: nn.Module, first_and_last: tuple[str, ...] = ("conv_in", "conv_out", "time_embedding", "class_embedding", "quant_conv")
+) -> list[dict]:
+    """Groups of a model's parameters that are trained: matrices and kernels for Muon, but for those of its first and last layers (a part of
+    whose name is in `first_and_last`), and the rest."""
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    matrices = [p for n, p in trained.items() if p.ndim >= 2 and not any(part.removeprefix("post_") in first_and_last for part in n.split("."))]
+    chosen = set(matrices)
+    return [{"params": matrices, "muon": True}, {"params": [p for p in trained.values() if p not in chosen]}]
+
+
+def new_optimizer(name: str, groups: list[dict], **settings) -> torch.optim.Optimizer:
+    """ "adamw" or "muon" over groups of parameters, of which `muon_groups` makes some."""
+    return Muon(groups, foreach=True, **settings) if name == "muon" else torch.optim.AdamW(groups, fused=True, **settings)

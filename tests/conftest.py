@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import select
@@ -27,6 +28,15 @@ from story_ldm.unet import StoryUNet2DConditionModel
 ROOT = Path(__file__).parents[1]
 WIDTH = 8  # of the sentence states
 STORY = ["Bruno the bear in a red shirt waves on the beach.", "He sits down there.", "Rosa comes and jumps.", "They both wave."]
+
+
+def script(path: str):
+    """A script of a plain folder, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def sentences_of(count: int, text: str = "referential", **settings) -> list[list[str]]:

@@ -17,7 +17,9 @@ from PIL import Image
 from story_ldm import cli, load_stories
 from story_ldm.data.stories import frames_tensor
 from story_ldm.data.toonstories import make_story
+from story_ldm.gans.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.metrics.evaluators import FrameEvaluator, frame_labels, reading_accuracy
+from story_ldm.metrics.matching import r_precision
 from story_ldm.model_card import set_section
 from story_ldm.presets import PRESETS, parameter_table
 
@@ -119,3 +121,17 @@ def test_shipped_evaluator_reads_real_frames():
     evaluator = FrameEvaluator.from_pretrained(folder, dtype=torch.float32).eval()
     found = reading_accuracy(evaluator.read(torch.cat([frames_tensor(row["frames"]) for row in stories])), frame_labels(stories))
     assert all(found[head] >= 0.985 for head in ("characters", "background", "layout", "garment", "mark", "action")), found
+
+
+def test_shipped_matched_encoders_know_real_frames():
+    """R-precision as its file promises, of which some is measured again here, over fewer sentences."""
+    folder = ROOT / "checkpoints" / "toon-damsm"
+    assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) <= 2.5e6
+    promised = json.loads((folder / "accuracy.json").read_text())["validation"]["r_precision"]
+    assert promised >= 0.85
+    text_encoder, image_encoder, tokenizer = load_damsm(folder)
+    stories = load_stories("toonstories", "test", limit=60)
+    texts = [text for row in load_stories("toonstories", "test", text="full", limit=60, pictures=False)["sentences"] for text in row]
+    images = embed_frames(image_encoder, torch.cat([frames_tensor(row["frames"]) for row in stories]))
+    found = r_precision(embed_sentences(text_encoder, tokenizer, texts), images, texts).double().mean()
+    assert found >= promised - 0.06

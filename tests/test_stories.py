@@ -83,6 +83,7 @@ def test_load_stories_settings():
         ({"text": "short"}, "text is 'short'; it must be one of full, referential"),
         ({"size": 7}, "size is 7"),
         ({"size": 0}, "size is 0"),
+        ({"size": None}, "size is None"),
         ({"limit": 0}, "limit is 0"),
         ({"limit": -1}, "limit is -1"),
         ({"length": 0}, "length is 0"),
@@ -108,6 +109,7 @@ def test_an_exported_folder_is_read_back(folder, split):
     assert {name: read.features[name] for name in FEATURES} == made.features
     assert plain(read, "sentences_full") == plain(made)
     assert plain(load_stories(str(folder), split, 32, limit=2), "sentences_full") == plain(made)[:2]
+    assert {frame.size for story in load_stories(folder, split, None)["frames"][:] for frame in story} == {(32, 32)}
     resized = load_stories(folder, split, 16)
     assert {frame.size for story in resized["frames"][:] for frame in story} == {(16, 16)}
     for row, other in zip(resized, load_stories("toonstories", split, 16, limit=3), strict=True):

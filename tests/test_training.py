@@ -132,7 +132,7 @@ def test_other_forms_and_starting_from_a_pipeline(memory, trainer, finished, tmp
 def test_the_decoder_alone(trainer, finished, tmp_path):
     """Trained further with its encoder frozen, an autoencoder makes the same latents and other frames."""
     before = finished / "autoencoder" / "vae"
-    argv = command("autoencoder", tmp_path / "run", finished, "--init-from", before, "--freeze-encoder")
+    argv = command("autoencoder", tmp_path / "run", finished, "--init-from", before, "--freeze-encoder", "--optimizer", "muon")
     trainer(*argv)
     old, new = AutoencoderKL.from_pretrained(before), AutoencoderKL.from_pretrained(tmp_path / "run" / "vae")
     assert old.config.latents_mean == new.config.latents_mean and old.config.latents_std == new.config.latents_std

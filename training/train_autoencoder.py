@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,7 @@ from torch.utils.data import DataLoader
 from story_ldm.data import load_stories
 from story_ldm.data.stories import frames_tensor
 from story_ldm.latents import downscale_factor, frames_to_raw, raw_to_frames
+from story_ldm.muon import muon_groups, new_optimizer
 from story_ldm.presets import PRESETS
 from story_ldm.train_utils import (
     StepBatches,
@@ -57,6 +59,7 @@ class Settings:
     """Stories a step, over all processes."""
     frames_per_story: int = 2
     """How many frames of each story to see, drawn at random: frames of one story are much alike."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     warmup: int = 100
     kl_weight: float = 1e-6
@@ -102,7 +105,8 @@ def main(s: Settings) -> None:
         vae.requires_grad_(False)
         vae.decoder.requires_grad_(True)
         vae.post_quant_conv.requires_grad_(True)
-    optimizer = torch.optim.AdamW([p for p in vae.parameters() if p.requires_grad], lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    groups = muon_groups(vae) if s.optimizer == "muon" else [{"params": [p for p in vae.parameters() if p.requires_grad]}]
+    optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
     latent_shape = (preset["vae"]["latent_channels"],) + (preset["resolution"] // downscale_factor(vae),) * 2

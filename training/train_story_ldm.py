@@ -37,7 +37,7 @@ from story_ldm.data.stories import frames_tensor
 from story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
 from story_ldm.latents import encode_frames
 from story_ldm.model_card import write_model_card
-from story_ldm.muon import Muon, muon_groups
+from story_ldm.muon import muon_groups, new_optimizer
 from story_ldm.presets import PRESETS
 from story_ldm.strips import story_sheet
 from story_ldm.text import LanguageMemory, story_facts, text_loss, tokenize_stories
@@ -68,7 +68,7 @@ class Settings:
     freeze_text_encoder: bool = False
     """Keep a pretrained text encoder as it is."""
     init_from: Path | None = None
-    """A finished pipeline to start from; memory layers that it lacks start fresh."""
+    """A finished pipeline to start from; memory layers that it lacks start fresh, a language memory that it lacks comes from `--text`."""
     memory: str = "spatial"
     """spatial, sentence (the paper's) or none."""
     language_memory: bool = True
@@ -189,8 +189,8 @@ def build(s: Settings, preset: dict) -> tuple[StoryDenoiser, AutoencoderKL, CLIP
     text_encoder.requires_grad_(not s.freeze_text_encoder)
     language = None
     if s.language_memory:
-        has_one = (text / "language_memory").exists()
-        language = LanguageMemory.from_pretrained(text / "language_memory") if has_one else LanguageMemory(**preset["language_memory"])
+        trained = [folder / "language_memory" for folder in (text, s.text) if (folder / "language_memory").exists()]
+        language = LanguageMemory.from_pretrained(trained[0]) if trained else LanguageMemory(**preset["language_memory"])
     memory = {"memory": s.memory, "memory_heads": preset["unet"]["memory_heads"]}
     if start is None:
         unet = StoryUNet2DConditionModel(**{**preset["unet"], **memory})
@@ -226,8 +226,7 @@ def main(s: Settings) -> None:
     text_parameters = [p for n, p in model.named_parameters() if not n.startswith("unet.") and p.requires_grad]
     groups = muon_groups(model.unet) if s.optimizer == "muon" else [{"params": list(model.unet.parameters())}]
     groups.append({"params": text_parameters, "lr": s.text_learning_rate})
-    kind, how = (Muon, {"foreach": True}) if s.optimizer == "muon" else (torch.optim.AdamW, {"fused": True})
-    optimizer = kind(groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay, **how)
+    optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
     total = s.stories // (s.batch * s.accumulation)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     ema = EMAModel(model.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)

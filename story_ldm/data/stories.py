@@ -27,7 +27,7 @@ REQUIRED_COLUMNS = ("story_id", "frames", "sentences")
 def load_stories(
     name_or_folder: str | Path,
     split: str = "train",
-    size: int = 64,
+    size: int | None = 64,
     text: str = "referential",
     *,
     limit: int | None = None,
@@ -36,7 +36,7 @@ def load_stories(
     pictures: bool = True,
     num_proc: int | None = None,
 ) -> Dataset:
-    """Stories of one split in the story form, frames of `size` × `size` pixels, cached as Arrow.
+    """Stories of one split in the story form, frames of `size` × `size` pixels (None: those of a folder as they are), cached as Arrow.
 
     name_or_folder: "toonstories", or a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form.
     text: "referential" or "full"; a folder holds one form, and a column `sentences_full` where it has both.
@@ -46,7 +46,9 @@ def load_stories(
     """
     if text not in toonstories.TEXT_FORMS:
         raise ValueError(f"text is {text!r}; it must be one of {', '.join(toonstories.TEXT_FORMS)}")
-    if size < 8:
+    if size is None and str(name_or_folder) == "toonstories":
+        raise ValueError("size is None; the built-in world is drawn at a size, 64 pixels say")
+    if size is not None and size < 8:
         raise ValueError(f"size is {size}; frames need at least 8 pixels a side")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
@@ -66,7 +68,7 @@ def load_stories(
     return _load_folder(Path(name_or_folder), split, size, text, limit, pictures, num_proc)
 
 
-def _load_folder(folder: Path, split: str, size: int, text: str, limit: int | None, pictures: bool, num_proc: int | None) -> Dataset:
+def _load_folder(folder: Path, split: str, size: int | None, text: str, limit: int | None, pictures: bool, num_proc: int | None) -> Dataset:
     files = sorted(str(f) for where in (folder, folder / "data") for f in where.glob(f"{split}-*.parquet"))
     if not files:
         raise FileNotFoundError(f"{folder} has no {split}-*.parquet; is it a folder in the story form, and does it have this split?")
@@ -79,7 +81,9 @@ def _load_folder(folder: Path, split: str, size: int, text: str, limit: int | No
         raise ValueError(f"{files[0]} lacks the column(s) {', '.join(missing)}; a story has {', '.join(REQUIRED_COLUMNS)}")
     if not pictures:
         stories = _replaced(stories, "frames", [[]] * len(stories), List(Image()))
-    elif any(_size(frame) != (size, size) for row in stories.cast_column("frames", List(Image(decode=False))) for frame in row["frames"]):
+    elif size is not None and any(
+        _size(frame) != (size, size) for row in stories.cast_column("frames", List(Image(decode=False))) for frame in row["frames"]
+    ):
         stories = stories.cast_column("frames", List(Image())).map(_resize, fn_kwargs={"size": size}, num_proc=num_proc, desc=f"resizing to {size}")
     if text == "full" and "sentences_full" in stories.column_names:
         stories = _in_full_form(stories)

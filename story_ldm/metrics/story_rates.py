@@ -2,13 +2,12 @@
 
     labels = as_arrays(frame_labels(stories))                  # frames of all stories, one after another
     readings = as_arrays(evaluator.read(frames))
-    table = story_rates(labels, readings)                      # {row: {column: {"rate", "low", "high", "count"}}}
-    told = what_is_told(labels, sentences, PLACES)             # the same for the train split's
-    ceiling = memoryless_ceiling(told_in_train, train_labels, told, labels)
-    print(rates_markdown(table, ceiling))
+    table = story_rates(labels, readings)                      # {row: {column: {"value", "low", "high", "count"}}}
+    print(rates_markdown(table))
 
 Rows `named`, `referential` and `all` frames (a referential sentence leaves somebody or the place to be worked out from earlier ones):
-exact set of characters, background, garment and action of those truly there (right only if the character is read as there, too). Row
+exact set of characters, background, garment and action of those truly there (right only if the character is read as there, too), F1 of
+characters and background. Row `later`: the garment in frames whose sentence does not tell it. Row
 `pronoun`: one character on stage whom the sentence calls he, she or it. Row `self`: is a character's mark, named in no sentence, the one in
 the story's own first frame of this character; is a place's layout the one in the story's own first frame at this place. A painter who gives
 every Bruno a crown keeps marks without a memory, so `chance` beside it says how often two different stories agree. Intervals: 95 %,
@@ -17,16 +16,27 @@ bootstrap over stories.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 from numpy import ndarray
 
-from story_ldm.data.toonstories import CHARACTER_NAMES, CHARACTERS, COLORS, MENTIONS
+from story_ldm.data.toonstories import CHARACTERS, MENTIONS
+
+from .bootstrap import bootstrap_weights, f1_scores, share, story_sums
 
 Arrays = dict[str, ndarray]
 Table = dict[str, dict[str, dict]]
+Measures = dict[tuple[str, str], tuple[ndarray, ndarray]]  # (row, column) → right, counted; (F,) a frame or (F, K) a character
 PRONOUNS = tuple(c.pronoun for c in CHARACTERS)
+POSITION_COLUMNS = (
+    ("all", "characters"),
+    ("all", "background"),
+    ("all", "garment"),
+    ("all", "action"),
+    ("self", "mark kept"),
+    ("self", "layout kept"),
+)
 
 
 def as_arrays(tensors) -> Arrays:
@@ -37,27 +47,84 @@ def story_rates(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...] = PR
     """labels: of F frames, from `frame_labels`; readings: of the same frames. Columns of heads that `readings` lacks are left out."""
     story = labels["story"]
     weights = bootstrap_weights(story.max() + 1, resamples, seed)
+    table: Table = {}
+    for (row, column), (right, counted) in measures(labels, readings, pronouns).items():
+        table.setdefault(row, {})[column] = share(right, counted, story, weights)
+    for row, chosen in frame_rows(labels).items():
+        for name, scores in f1_columns(labels, readings, chosen, weights).items():
+            table[row] |= {f"{name} F1 {kind}": value for kind, value in scores.items()}
+    for column, chance in (("mark kept", mark_chance), ("layout kept", layout_chance)):
+        if column in table.get("self", {}):
+            table["self"][column]["chance"] = chance(labels, readings)
+    return table
 
-    def measure(right: ndarray, counted: ndarray) -> dict:
-        return rate(right, counted, story, weights)
 
+def frame_rows(labels: Arrays) -> dict[str, ndarray]:
+    """Row → which frames (F,) are in it."""
+    return {"named": ~labels["referential"], "referential": labels["referential"], "all": np.ones(len(labels["story"]), bool)}
+
+
+def measures(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...] = PRONOUNS) -> Measures:
+    """Every rate as what is right and what counts."""
+    found: Measures = {}
     columns = _right(labels, readings)
-    rows = {"named": ~labels["referential"], "referential": labels["referential"], "all": np.ones(len(story), bool)}
-    table = {
-        row: {column: measure(right & _like(chosen, right), counted & _like(chosen, right)) for column, (right, counted) in columns.items()}
-        for row, chosen in rows.items()
-    }
+    for row, chosen in frame_rows(labels).items():
+        for column, (right, counted) in columns.items():
+            found[row, column] = (right & _like(chosen, right), counted & _like(chosen, right))
+    if "garment" in columns:
+        right, counted = columns["garment"]
+        later = labels["mention"] != MENTIONS.index("introduction")
+        found["later", "garment"] = (right & later, counted & later)
     alone, other = _pronoun(labels, readings, pronouns)
-    exact = columns["characters"][0]
-    table["pronoun"] = {"right character": measure(exact & alone, alone), "other of the pronoun": measure(other, alone)}
-
-    table["self"] = {}
+    found["pronoun", "right character"] = (columns["characters"][0] & alone, alone)
+    found["pronoun", "other of the pronoun"] = (other, alone)
     if "mark" in readings:
-        same, counted, chance = _kept_marks(labels, readings)
-        table["self"]["mark kept"] = measure(same, counted) | {"chance": chance}
+        found["self", "mark kept"] = _kept_marks(labels, readings)[:2]
     if "layout" in readings:
-        same, counted, chance = _kept_layouts(labels, readings)
-        table["self"]["layout kept"] = measure(same, counted) | {"chance": chance}
+        found["self", "layout kept"] = _kept_layouts(labels, readings)[:2]
+    return found
+
+
+def f1_columns(labels: Arrays, readings: Arrays, chosen: ndarray, weights: ndarray) -> dict[str, dict[str, dict]]:
+    """Of characters and background, over the chosen frames (F,)."""
+    scores = {"characters": f1_scores(labels["characters"], readings["characters"], chosen, labels["story"], weights)}
+    if "background" in readings:
+        places = np.arange(max(labels["background"].max(), readings["background"].max()) + 1)
+        true, predicted = (x["background"][:, None] == places for x in (labels, readings))
+        scores["background"] = f1_scores(true, predicted, chosen & (labels["background"] >= 0), labels["story"], weights)
+    return scores
+
+
+def per_story(found: Measures, story: ndarray) -> dict[str, dict[str, list[int]]]:
+    """What paired tests need: for each rate how much of each story is right, and of how much."""
+    count = story.max() + 1
+    return {
+        f"{row}/{column}": {"right": story_sums(right, story, count).astype(int).tolist(), "of": story_sums(of, story, count).astype(int).tolist()}
+        for (row, column), (right, of) in found.items()
+    }
+
+
+def position_groups(longest: int) -> list[tuple[int, int]]:
+    """First and last position of each group: every position of short stories; of long ones the first 5, the next 10, the last 10, and between."""
+    if longest <= 10:
+        return [(m, m) for m in range(longest)]
+    edges = [*sorted({0, 5, 15, longest - 10} & set(range(longest))), longest]
+    return [(a, b - 1) for a, b in pairwise(edges)]
+
+
+def rates_by_position(labels: Arrays, found: Measures, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, dict]]:
+    """{"0": {column: cell}, …}, or {"0-4": …} for long stories."""
+    story, position = labels["story"], labels["position"]
+    weights = bootstrap_weights(story.max() + 1, resamples, seed)
+    table = {}
+    for first, last in position_groups(position.max() + 1):
+        here = (position >= first) & (position <= last)
+        name = str(first) if first == last else f"{first}-{last}"
+        table[name] = {
+            key[1]: share(right & _like(here, right), counted & _like(here, counted), story, weights)
+            for key, (right, counted) in found.items()
+            if key in POSITION_COLUMNS
+        }
     return table
 
 
@@ -87,28 +154,38 @@ def _pronoun(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...]) -> tup
     return alone, alone & (read.sum(1) == 1) & (true != shown) & (kind[true] == kind[shown])
 
 
-def _kept_marks(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, float]:
-    """(F, K): is the mark that of the first frame, what counts; and how often different stories' first frames of a character agree."""
+def _kept_marks(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, ndarray]:
+    """(F, K): is the mark that of the first frame, what counts, and the number of that first frame."""
     there, mark = labels["characters"], readings["mark"]
     first = first_frames(labels["story"], there)  # (F, K)
     shown = there & readings["characters"]
     column = np.arange(there.shape[1])
     later = shown & (first < np.arange(len(there))[:, None]) & shown[first, column]
-    same = later & (mark == mark[first, column])
-    chance = _agreement([mark[np.unique(first[later[:, k], k]), k] for k in column], later.sum(0))
-    return same, later, chance
+    return later & (mark == mark[first, column]), later, first
 
 
-def _kept_layouts(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, float]:
+def mark_chance(labels: Arrays, readings: Arrays) -> float:
+    """How often the first frames of a character in two different stories agree in its mark."""
+    _, later, first = _kept_marks(labels, readings)
+    column = np.arange(later.shape[1])
+    return _agreement([readings["mark"][np.unique(first[later[:, k], k]), k] for k in column], later.sum(0))
+
+
+def _kept_layouts(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, ndarray]:
     """(F,): the same of the layouts, over frames whose place was shown before and is read as the right place in both."""
     place, layout = labels["background"], readings["layout"]
     at = place[:, None] == np.arange(max(place.max() + 1, 1))  # (F, P)
     first = np.where(place >= 0, first_frames(labels["story"], at)[np.arange(len(place)), place], np.arange(len(place)))
     right = (place >= 0) & (readings["background"] == place)
     later = right & (first < np.arange(len(place))) & right[first]
-    same = later & (layout == layout[first])
-    groups = [layout[np.unique(first[later & (place == p)])] for p in range(at.shape[1])]
-    return same, later, _agreement(groups, [(later & (place == p)).sum() for p in range(at.shape[1])])
+    return later & (layout == layout[first]), later, first
+
+
+def layout_chance(labels: Arrays, readings: Arrays) -> float:
+    """The same of the layouts of a place."""
+    _, later, first = _kept_layouts(labels, readings)
+    there = [later & (labels["background"] == place) for place in range(labels["background"].max() + 1)]
+    return _agreement([readings["layout"][np.unique(first[frames])] for frames in there], [frames.sum() for frames in there])
 
 
 def first_frames(story: ndarray, shown: ndarray) -> ndarray:
@@ -130,80 +207,13 @@ def _agreement(groups: list[ndarray], weights) -> float:
     return float(np.average(agreements, weights=weight)) if agreements else float("nan")
 
 
-def bootstrap_weights(stories: int, resamples: int, seed: int) -> ndarray:
-    """(resamples, stories): how often each story is in each resample."""
-    return np.random.default_rng(seed).multinomial(stories, np.full(stories, 1 / stories), size=resamples)
-
-
-def rate(right: ndarray, counted: ndarray, story: ndarray, weights: ndarray) -> dict:
-    """Share of `counted` that is `right`, both (F,) or (F, K) bool, with its 95 % interval; NaN where nothing counts."""
-    per_story = []
-    for values in (right, counted):
-        values = values.reshape(len(story), -1).sum(1)
-        per_story.append(np.bincount(story, weights=values, minlength=weights.shape[1]))
-    hits, count = per_story
-    total = count.sum()
-    if total == 0:
-        return {"rate": float("nan"), "low": float("nan"), "high": float("nan"), "count": 0}
-    below = weights @ count
-    low, high = np.percentile((weights @ hits)[below > 0] / below[below > 0], [2.5, 97.5])
-    return {"rate": float(hits.sum() / total), "low": float(low), "high": float(high), "count": int(total)}
-
-
-def what_is_told(labels: Arrays, sentences: list[str], places: tuple[str, ...], pronouns: tuple[str, ...] = PRONOUNS) -> list[str]:
-    """What each sentence tells by itself, whatever its phrasing: who is named (and in which garment, where it is told), which pronouns stand
-    for others, how many are only "they", and the place if it is named: "Bruno red, she @ beach"."""
-    told = []
-    for m, sentence in enumerate(sentences):
-        who = []
-        for k in np.flatnonzero(labels["characters"][m]):
-            how = MENTIONS[labels["mention"][m, k]]
-            garment = f" {COLORS[labels['garment'][m, k]]}" if how == "introduction" else ""
-            who.append(pronouns[k] if how == "pronoun" else "they" if how == "group" else CHARACTER_NAMES[k] + garment)
-        where = places[labels["background"][m]]
-        told.append(f"{', '.join(sorted(who))} @ {where if where in sentence.lower() else '?'}")
-    return told
-
-
-def memoryless_ceiling(train_told: list[str], train: Arrays, told: list[str], labels: Arrays, **settings) -> Table:
-    """What a perfect painter who sees only the current sentence could reach: for all that it tells, what was most frequent with that in train.
-
-    train_told, told: `what_is_told`, one a frame. What train lacks counts as fully right, which makes this an upper bound. Each column has
-    its own best painter. Row `self` is left out: what such a painter keeps is chance; so are actions, which every sentence tells.
-    """
-    tables = {}
-    for column in ("characters", "background", "garment"):
-        guess, seen = _most_frequent(train_told, train[column], told, labels[column])
-        readings = {"characters": labels["characters"], column: guess}
-        if column == "garment":  # whom this painter shows
-            readings["characters"] = guess >= 0
-        tables[column] = story_rates(labels, readings, **settings)
-    ceiling = {row: {column: table[row][column] for column, table in tables.items()} for row in ("named", "referential", "all")}
-    ceiling["pronoun"] = tables["characters"]["pronoun"]
-    ceiling["told in train"] = {"all": {"rate": float(seen.mean()), "count": len(seen)}}
-    return ceiling
-
-
-def _most_frequent(train_told: list[str], train: ndarray, told: list[str], truth: ndarray) -> tuple[ndarray, ndarray]:
-    """The most frequent value in train with what is told of each frame, `truth` where train lacks it; and what train has."""
-    counts: dict[str, Counter] = defaultdict(Counter)
-    keys = [row.tobytes() for row in np.ascontiguousarray(train.reshape(len(train), -1))]
-    for words, key in zip(train_told, keys, strict=True):
-        counts[words][key] += 1
-    guess, seen = truth.copy(), np.array([words in counts for words in told])
-    for n in np.flatnonzero(seen):
-        key = counts[told[n]].most_common(1)[0][0]
-        guess[n] = np.frombuffer(key, train.dtype).reshape(truth.shape[1:])
-    return guess, seen
-
-
 def rates_markdown(table: Table, ceiling: Table | None = None) -> str:
-    """The table as Markdown: rates in per cent with their intervals, and beside them the memoryless ceiling, or chance."""
-    lines = ["| frames | what | rate | 95 % interval | of | without memory |", "|---|---|---|---|---|---|"]
+    """One line a rate, in percent, with its interval, and what a painter without memory could reach."""
+    lines = ["| frames | | % | 95 % interval | of | without memory |", "|---|---|---|---|---|---|"]
     for row, columns in table.items():
         for column, value in columns.items():
             beside = (ceiling or {}).get(row, {}).get(column)
-            without = f"{100 * beside['rate']:.1f}" if beside else f"{100 * value['chance']:.1f} (chance)" if "chance" in value else ""
+            without = f"{100 * beside['value']:.1f}" if beside else f"{100 * value['chance']:.1f} (chance)" if "chance" in value else ""
             interval = f"{100 * value['low']:.1f} – {100 * value['high']:.1f}"
-            lines.append(f"| {row} | {column} | {100 * value['rate']:.1f} | {interval} | {value['count']} | {without} |")
+            lines.append(f"| {row} | {column} | {100 * value['value']:.1f} | {interval} | {value['count']} | {without} |")
     return "\n".join(lines)

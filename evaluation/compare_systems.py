@@ -1,0 +1,131 @@
+"""Puts the results of several systems beside one another: tables, paired tests, bars and a gallery, as Markdown and as one HTML file.
+
+    python evaluation/compare_systems.py results/a.json results/b.json --out results/comparison
+    python evaluation/compare_systems.py results/*.json --baseline storygan --out results/comparison
+    python evaluation/compare_systems.py results/a.json results/b.json --generated a=generated/a b=generated/b --stories 4
+
+The files are those of `score_stories.py`, of any system. Systems that were not measured alike are refused. Into the folder `--out` go
+comparison.md, comparison.html (self-contained), rates.png and positions.png, and gallery.png where `--generated` says who drew into which
+folder: the same stories as each system drew them under the truth, and, where a folder holds memory weights, who looked at whom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from datasets import Dataset
+from tyro.conf import Positional
+
+from story_ldm.data import load_stories
+from story_ldm.metrics.paired_tests import COLUMNS, paired_tests
+from story_ldm.metrics.report_blocks import Block, Heading, Note, Picture, to_html, to_markdown
+from story_ldm.metrics.report_pictures import position_bars, rate_bars, stacked, story_gallery
+from story_ldm.metrics.reports import Result, paired_tables, published, read_results, summary, tables, warnings
+from story_ldm.train_utils import write_text
+
+
+@dataclass
+class Settings:
+    results: Positional[tuple[Path, ...]]
+    """Result files, one a system."""
+    out: Path = Path("results/comparison")
+    baseline: str | None = None
+    """Test every other system against this one instead of every pair."""
+    columns: tuple[str, ...] = COLUMNS
+    """Rates that are tested, as row/column."""
+    resamples: int = 2000
+    """Of the bootstrap of the paired tests."""
+    seed: int = 0
+    plots: bool = True
+    """--no-plots leaves the bars out, which need matplotlib."""
+    generated: tuple[str, ...] = ()
+    """system=FOLDER of each system's stories in the story form, for the gallery."""
+    stories: int = 4
+    """Stories in the gallery: the first so many of the split."""
+    story_ids: tuple[str, ...] = ()
+    """Or these."""
+    dataset: str | None = None
+    """Where the true stories are; by default where the results say."""
+    side: int = 128
+    """Pixels of a frame in the gallery."""
+
+
+def main(s: Settings) -> None:
+    if not s.results:
+        raise SystemExit("no result files; give one or more, those that score_stories.py writes")
+    results = read_results(list(s.results))
+    tests = paired_tests(results, s.columns, s.baseline, s.resamples, s.seed)
+    folders = generated_folders(s.generated, [result["system"] for result in results])
+    s.out.mkdir(parents=True, exist_ok=True)
+
+    blocks = summary(results)
+    if s.plots and rate_bars(results, s.out / "rates.png"):
+        blocks.append(Picture("rates.png", "Bars of the main rates of every system, with 95 % intervals"))
+    blocks += tables(results)
+    if s.plots and position_bars(results, s.out / "positions.png"):
+        blocks += [Heading("By position in the story"), Picture("positions.png", "Bars of the main rates by position in the story")]
+    if len(results) > 1:
+        blocks += paired_tables(tests)
+    if folders:
+        blocks += gallery(s, results[0], folders)
+    blocks += published()
+
+    write_text(s.out / "comparison.md", to_markdown(blocks))
+    write_text(s.out / "comparison.html", to_html(blocks, "Comparison of systems", s.out))
+    for text in warnings(results):
+        print(f"warning: {text}")
+    print(f"{len(results)} systems, {sum(map(len, tests.values()))} paired tests; {s.out / 'comparison.md'} and comparison.html written")
+
+
+def generated_folders(given: tuple[str, ...], systems: list[str]) -> dict[str, Path]:
+    """System → its folder, in the order of the results. Raises SystemExit for what is no name=FOLDER of a system."""
+    folders = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not equals or name not in systems:
+            raise SystemExit(f"--generated takes system=FOLDER for the systems {', '.join(systems)}; {text!r} is none")
+        folders[name] = Path(folder)
+    return {name: folders[name] for name in systems if name in folders}
+
+
+def gallery(s: Settings, result: Result, folders: dict[str, Path]) -> list[Block]:
+    reference = result["reference"]
+    source, split, size = s.dataset or reference["dataset"], reference["split"], reference["size"]
+    text = reference.get("text") or result["generation"].get("text", "referential")
+    known = load_stories(source, split, size, text, pictures=False)["story_id"][:]
+    ids = list(s.story_ids or known[: s.stories])
+    absent = [story_id for story_id in ids if story_id not in known]
+    if absent:
+        raise SystemExit(f"{source} ({split}) has no story {absent[0]}")
+    truth = rows_of(load_stories(source, split, size, text, limit=1 + max(map(known.index, ids))), ids)
+    drawn = {name: rows_of(load_stories(folder, split, size), ids) for name, folder in folders.items()}
+    sheets = []
+    for story_id in ids:
+        rows = [("truth", truth[story_id]["frames"], None)]
+        for name, stories in drawn.items():
+            row, frames = stories.get(story_id), len(truth[story_id]["frames"])
+            if row is None or len(row["frames"]) != frames:
+                raise SystemExit(f"{folders[name]} has {len(row['frames']) if row else 'no'} frames of the story {story_id}, which has {frames}")
+            rows.append((name, row["frames"], memory_weights(row)))
+        sheets.append(story_gallery(rows, truth[story_id]["sentences"], s.side, title=story_id))
+    stacked(sheets, gap=s.side // 4).save(s.out / "gallery.png")
+    note = "The truth on top. A blue map says how much each frame, counted from 0, looked at those before it in its visual memory."
+    return [Heading("Gallery"), Note(note), Picture("gallery.png", f"{len(ids)} stories: the truth, then {', '.join(drawn)}")]
+
+
+def rows_of(stories: Dataset, ids: list[str]) -> dict[str, dict]:
+    """The rows with these ids, by id."""
+    return {story_id: stories[n] for n, story_id in enumerate(stories["story_id"]) if story_id in ids}
+
+
+def memory_weights(row: dict) -> list[np.ndarray] | None:
+    """Line m: how much frame m looked at each frame before it; None where the story has none."""
+    lines = row.get("memory_weights")
+    return [np.asarray(line, float) for line in lines] if lines else None
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -1,0 +1,329 @@
+"""Generating a split and scoring it, on the built-in world: real files, the shipped evaluator, a tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, script, tiny_pipeline
+from datasets import Dataset, Features
+from PIL import Image
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from story_ldm import load_stories
+from story_ldm.metrics import frechet
+from story_ldm.metrics.generated import generated_frames
+
+STORIES = 60
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    tiny_pipeline(tokenizer).save_pretrained(folder)
+    return folder
+
+
+def generate(model: Path, out: Path, *more) -> list:
+    return ["../evaluation/generate_stories.py", "--model", model, "--out", out, "--stories", 7, "--batch", 2, "--steps", 2, *more]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*.parquet"))}
+
+
+# --- generation --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def generated(trainer, model, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("generated") / "tiny"
+    trainer(*generate(model, out, "--memory-weights"))
+    return out
+
+
+def test_a_split_in_the_story_form(generated, model):
+    stories, reference = load_stories(generated, "test", None), load_stories("toonstories", "test", limit=7, pictures=False)
+    assert stories["story_id"][:] == reference["story_id"][:] and stories["sentences"][:] == reference["sentences"][:]
+    assert {frame.size for row in stories for frame in row["frames"]} == {(32, 32)} and all(len(row["frames"]) == 5 for row in stories)
+    assert stories.column_names == ["story_id", "frames", "sentences", "memory_weights"], "no label is written"
+    weights = np.array(stories[0]["memory_weights"])
+    assert weights.shape == (5, 5) and not np.triu(weights).any() and (weights[1:].sum(1) > 0).all()
+    facts = json.loads((generated / "generation.json").read_text())
+    assert facts["parameters"]["unet"] > 1000 and facts["seconds_per_story"] > 0 and facts["pipeline"] == "StoryLDMPipeline"
+    assert len(files(generated)) == 4
+
+
+def test_killed_and_run_again_and_in_two_processes(trainer, model, generated, tmp_path):
+    """The files are those of one uninterrupted run, byte by byte."""
+    argv = generate(model, tmp_path / "killed", "--memory-weights")
+    (process,) = trainer.start(*argv)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").glob("data/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process, signal.SIGKILL)
+    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    assert 0 < len(files(tmp_path / "killed")) < 4
+    trainer(*argv)
+    trainer(*generate(model, tmp_path / "two", "--memory-weights"), processes=2)
+    assert files(tmp_path / "killed") == files(tmp_path / "two") == files(generated)
+    before = (generated / "generation.json").read_bytes()
+    trainer(*generate(model, generated, "--memory-weights"))
+    assert (generated / "generation.json").read_bytes() == before, "nothing was left to do"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--steps", 3), "steps: 2 → 3"),
+        (("--no-memory",), "memory: True → False"),
+        (("--model", "nowhere"), "nowhere holds no pipeline (model_index.json); give the folder of one, or a shipped one: toon-story-ldm"),
+    ],
+)
+def test_generation_refuses(trainer, model, generated, more, says):
+    before = files(generated)
+    trainer.start(*generate(model, generated, "--memory-weights", *more))
+    assert trainer.wait() != [0] and says in trainer.log
+    assert files(generated) == before
+
+
+# --- scoring -----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    return script("evaluation/score_stories.py")
+
+
+@pytest.fixture(scope="module")
+def settings(scorer, tmp_path_factory):
+    return scorer.Settings(
+        "truth", generated="toonstories", stories=STORIES, results=tmp_path_factory.mktemp("results"), resamples=100, ceiling=False
+    )
+
+
+@pytest.fixture(scope="module")
+def reference() -> Dataset:
+    return load_stories("toonstories", "test", limit=STORIES)
+
+
+def written(folder: Path, reference: Dataset, **columns) -> Path:
+    """The stories with some columns replaced, as the folder of a system."""
+    (folder / "data").mkdir(parents=True)
+    rows = {name: columns.get(name, reference[name][:]) for name in ("story_id", "frames", "sentences")}
+    features = Features({name: reference.features[name] for name in rows})
+    Dataset.from_dict(rows, features=features).to_parquet(str(folder / "data" / "test-00000-of-00001.parquet"))
+    return folder
+
+
+def test_the_truth_scored_against_itself(scorer, settings):
+    scorer.main(settings)
+    result = json.loads((settings.results / "truth.json").read_text())
+    shares = [
+        value["value"]
+        for row, columns in result["table"].items()
+        for column, value in columns.items()
+        if row not in ("match", "pixels") and column != "other of the pronoun"
+    ]
+    assert len(shares) > 30 and min(shares) >= 0.98, "60 stories; the whole split is at 99.5 and more"
+    assert result["table"]["pronoun"]["other of the pronoun"]["value"] <= 0.01
+    assert all(abs(value["value"]) < 1e-3 < value["floor"] for value in result["distances"].values())
+    assert result["table"]["pixels"]["ssim"]["value"] == pytest.approx(1, abs=1e-4)
+    assert result["table"]["match"]["cosine"]["value"] == pytest.approx(result["table"]["match"]["cosine"]["truth"], rel=1e-4)
+    assert len(result["story_ids"]) == len(result["per_story"]["all/characters"]["of"]) == STORIES
+    assert list(result["by_position"]) == ["0", "1", "2", "3", "4"]
+    assert "| referential | characters |" in (settings.results / "truth.md").read_text()
+
+
+def test_the_frames_of_other_stories_are_near_chance(scorer, settings, reference, tmp_path):
+    frames = reference["frames"][:]
+    other = frames[1:] + frames[:1]
+    result = scorer.score(replace(settings, generated=str(written(tmp_path / "other", reference, frames=other)), system="other"))
+    table = result["table"]
+    assert table["all"]["characters"]["value"] < 0.15 and table["all"]["background"]["value"] < 0.3
+    assert table["self"]["mark kept"]["count"] < 40, "few are shown at all"
+    assert all(value["value"] < 0.3 * value["floor"] for value in result["distances"].values()), "the same pictures in all"
+    assert table["match"]["r-precision"]["value"] < 0.2 and table["pixels"]["ssim"]["value"] < 0.7
+
+
+def test_shuffled_frames_change_what_depends_on_their_order(scorer, settings, reference, tmp_path):
+    order = [3, 0, 4, 2, 1]
+    frames = [[row[m] for m in order] for row in reference["frames"]]
+    result = scorer.score(replace(settings, generated=str(written(tmp_path / "shuffled", reference, frames=frames)), system="shuffled"))
+    assert result["table"]["all"]["action"]["value"] < 0.3, "an action is of one frame; who is there often stays"
+    assert abs(result["distances"]["fid_evaluator"]["value"]) < 1e-3, "the same frames in all"
+    assert result["distances"]["fsd_evaluator"]["value"] > 0.05
+
+
+def test_a_folder_of_pictures_scores_as_the_story_form(scorer, settings, reference, tmp_path):
+    frames = [[frame.rotate(4) for frame in row] for row in reference["frames"]]
+    for story_id, row in zip(reference["story_id"], frames, strict=True):
+        (tmp_path / "pictures" / story_id).mkdir(parents=True)
+        for m, frame in enumerate(row):
+            frame.save(tmp_path / "pictures" / story_id / f"{m}.png")
+    one = scorer.score(replace(settings, generated=None, frames=tmp_path / "pictures"))
+    other = scorer.score(replace(settings, generated=str(written(tmp_path / "rotated", reference, frames=frames))))
+    parts = ("table", "distances", "per_story", "by_position")
+    one, other = (scorer.without_nan({part: result[part] for part in parts}) for result in (one, other))
+    assert one == other
+
+
+def test_full_text_is_taken_and_labels_stay(scorer, settings, reference, tmp_path):
+    full = load_stories("toonstories", "test", text="full", limit=STORIES, pictures=False)["sentences"][:]
+    result = scorer.score(replace(settings, generated=str(written(tmp_path / "full", reference, sentences=full))))
+    assert result["table"]["referential"]["characters"]["count"] > 100
+
+
+def spoiled(reference: Dataset, folder: Path, how: str) -> Path:
+    ids, frames, sentences = (reference[name][:] for name in ("story_id", "frames", "sentences"))
+    if how == "missing":
+        return written(folder, reference.select(range(STORIES - 2)))
+    if how == "foreign":
+        ids[4] = "test/elsewhere"
+    if how == "twice":
+        ids[4] = ids[5]
+    if how == "count":
+        frames[4] = frames[4][:3]
+    if how == "sentences":
+        sentences[4] = ["He waves."] * 5
+    if how == "size":
+        frames[4][2] = frames[4][2].resize((32, 32))
+    return written(folder, reference, story_id=ids, frames=frames, sentences=sentences)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("missing", "2 of 60 stories are missing, the first is "),
+        ("foreign", "1 of 60 stories are missing"),
+        ("twice", "1 story ids are there twice"),
+        ("count", "has 3 frames; the reference has 5"),
+        ("sentences", "was drawn for other sentences"),
+        ("size", "has 32 × 32 pixels, not 64 × 64; --resize makes them fit"),
+    ],
+)
+def test_bad_stories_are_named(scorer, settings, reference, tmp_path, how, says):
+    bad = replace(settings, generated=str(spoiled(reference, tmp_path / "bad", how)), system="bad")
+    with pytest.raises(SystemExit, match=r"^bad is not scored: "):
+        try:
+            scorer.main(bad)
+        except SystemExit as error:
+            assert says in str(error)
+            raise
+    assert not (settings.results / "bad.json").exists()
+
+
+def test_bad_folders_are_named(scorer, settings, reference, tmp_path):
+    for story_id, row in zip(reference["story_id"], reference["frames"], strict=True):
+        (tmp_path / story_id).mkdir(parents=True)
+        for m, frame in enumerate(row):
+            frame.save(tmp_path / story_id / f"{m}.png")
+    bad = replace(settings, generated=None, frames=tmp_path)
+    spoiled = tmp_path / reference["story_id"][3] / "2.png"
+    good = spoiled.read_bytes()
+    for content, says in ((good[:100], "frame 2 of story"), (b"no picture", "cannot be read"), (None, "holds the pictures")):
+        spoiled.unlink(missing_ok=True)
+        if content is not None:
+            spoiled.write_bytes(content)
+        with pytest.raises(ValueError, match=says):
+            scorer.score(bad)
+    with pytest.raises(ValueError, match="is no folder"):
+        scorer.score(replace(bad, frames=tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match="one of them"):
+        scorer.score(replace(bad, generated="x"))
+
+
+def test_an_evaluator_of_another_world_or_a_bad_one_is_refused(scorer, settings, tmp_path):
+    from test_evaluators import TINY
+
+    from story_ldm.metrics.evaluators import FrameEvaluator
+
+    FrameEvaluator(**TINY, characters=("Ann", "Bob")).save_pretrained(tmp_path / "other")
+    FrameEvaluator(**TINY).save_pretrained(tmp_path / "bad")
+    with pytest.raises(ValueError, match=r"of another world: it knows the characters .*Ann"):
+        scorer.score(replace(settings, evaluator=tmp_path / "other"))
+    with pytest.raises(ValueError, match="reads real frames too badly"):
+        scorer.score(replace(settings, evaluator=tmp_path / "bad"))
+
+
+# --- distances ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_distance_is_torchmetrics_on_the_same_features():
+    torch.manual_seed(0)
+    real, drawn = torch.randn(300, 6), torch.randn(200, 6) * 1.5 + 0.3
+
+    class Given(torch.nn.Module):
+        num_features = 6
+
+        def forward(self, x):
+            return x
+
+    metric = FrechetInceptionDistance(Given())
+    metric.update(real, real=True), metric.update(drawn, real=False)
+    assert frechet.frechet_distance(real, drawn) == pytest.approx(float(metric.compute()), rel=1e-4)
+    mean = (real.mean(0) - drawn.mean(0)).square().sum()
+    a, b = np.cov(real.T.numpy()), np.cov(drawn.T.numpy())
+    vectors = np.linalg.eigvals(a @ b)
+    assert frechet.frechet_distance(real, drawn) == pytest.approx(float(mean) + np.trace(a + b) - 2 * np.sqrt(vectors.real).sum(), rel=1e-4)
+
+
+class Scripted(torch.nn.Module):
+    """Called as NVIDIA's Inception-v3 is."""
+
+    def forward(self, x: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        return x.float().flatten(2).mean(2)
+
+
+class ScriptedVideo(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean([2, 3, 4])
+
+
+def test_networks_from_torchscript(tmp_path):
+    torch.jit.script(Scripted()).save(tmp_path / "i.pt")
+    torch.jit.script(ScriptedVideo()).save(tmp_path / "v.pt")
+    frames, story = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8), torch.tensor([0, 0, 0, 1, 1, 1, 1])
+    found = frechet.frame_features(frechet.open_network(tmp_path / "i.pt"), frames, batch=3)
+    torch.testing.assert_close(found, frames.float().mean((2, 3)))
+    found = frechet.video_features(frechet.open_network(tmp_path / "v.pt"), frames, story)
+    assert found.shape == (2, 3) and torch.isfinite(found).all()
+    (tmp_path / "bad.pt").write_bytes(b"weights")
+    with pytest.raises(ValueError, match=r"bad.pt is no TorchScript file"):
+        frechet.open_network(tmp_path / "bad.pt")
+
+
+def test_story_features_depend_on_order():
+    features, story = torch.randn(9, 4), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2])
+    one, other = (frechet.story_features(features[order], story) for order in (torch.arange(9), torch.tensor([2, 0, 3, 1, 4, 5, 6, 7, 8])))
+    torch.testing.assert_close(one[:, :4], other[:, :4])
+    assert not torch.allclose(one[0, 4:], other[0, 4:]) and torch.equal(one[1:], other[1:])
+    assert torch.equal(one[2, 4:], torch.zeros(4))
+
+
+def test_resized_pictures(reference, tmp_path):
+    small = reference.select(range(3))
+    frames = [[frame.resize((128, 128), Image.Resampling.NEAREST) for frame in row] for row in small["frames"]]
+    stories = load_stories(written(tmp_path / "large", small, frames=frames), "test", None)
+    assert torch.equal(generated_frames(stories, small, 64, resize=True), generated_frames(small, small, 64))
+
+
+@pytest.mark.slow
+def test_scoring_is_quick(settings, tmp_path):
+    """1,000 stories in under 3 minutes and 4 GB."""
+    import resource
+    import subprocess
+    import sys
+
+    started = time.monotonic()
+    argv = [sys.executable, ROOT / "evaluation" / "score_stories.py", "--generated", "toonstories", "--system", "truth", "--results", tmp_path]
+    subprocess.run(argv, check=True, cwd=ROOT)
+    assert time.monotonic() - started < 180
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 * 2**20

@@ -1,0 +1,249 @@
+"""Trains matched encoders of sentences and frames (DAMSM): which of the batch's sentences is this frame's, which of its frames is this sentence's?
+
+    accelerate launch training/train_damsm.py                        # ToonStories, 64 px; the product is runs/damsm/damsm
+    accelerate launch training/train_damsm.py --max-minutes 5        # and the same command again goes on where it stopped
+
+Sentences of both text forms are read, by a coin for each frame. Of each story there are two frames in a batch, so that it does not suffice to tell
+who and where. Frames are decoded once and kept as uint8 (1.2 GB for all 20,000 stories); a little blur and noise let generated ones be read, too.
+The product, `<output>/damsm`, holds `text_encoder`, `image_encoder` (fp16 safetensors) and `tokenizer`, and in `accuracy.json` the cosine of
+sentences and frames and the R-precision on validation. `story_ldm.gans.damsm.load_damsm` opens it: for evaluation, and, frozen, for the GANs.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from datasets import Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import CLIPTokenizer
+
+from story_ldm.data import load_stories
+from story_ldm.gans.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
+from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
+from story_ldm.text import train_tokenizer
+from story_ldm.train_utils import (
+    StepBatches,
+    Watch,
+    claim_run,
+    default_precision,
+    load_checkpoint,
+    local_rows,
+    save_checkpoint,
+    save_component,
+    step_generator,
+    warmup_cosine,
+    write_text,
+)
+
+
+@dataclass
+class Settings:
+    output: Path = Path("runs/damsm")
+    """Folder of the run: checkpoints while it trains, `damsm` when it is done."""
+    dataset: str = "toonstories"
+    """Name or folder that load_stories takes; where it has one text form only, that is read."""
+    stories: int = 108_000
+    """How many stories to see in all."""
+    batch: int = 32
+    """Stories a step, over all processes."""
+    frames: int = 2
+    """Frames drawn of each."""
+    full: float = 0.5
+    """Share of frames that are matched with the full form of their sentence, the others with the referential one."""
+    width: int = 128
+    """D, the numbers of a word, of a sentence, of a region and of a frame."""
+    embedding_width: int = 64
+    dropout: float = 0.1
+    gammas: tuple[float, float, float] = (4.0, 5.0, 10.0)
+    """γ1, γ2, γ3 of AttnGAN's Eqs. 9 to 11."""
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    weight_decay: float = 1e-2
+    noise: float = 0.08
+    """Largest standard deviation of the noise that is added to a frame in [-1, 1]."""
+    vocab_size: int = 1000
+    max_length: int = 32
+    """What the tokenizer says of itself; the encoder reads any length."""
+    seed: int = 0
+    max_minutes: float | None = None
+    """Stop (with a checkpoint and a product) after this many minutes."""
+    checkpoint_every: int = 500
+    keep: int = 2
+    log_every: int = 100
+    validate_stories: int = 1000
+    """So many stories of the validation split are measured at the end."""
+    workers: int = 2
+    """Processes that decode the frames."""
+    num_proc: int = 2
+    limit: int | None = None
+    """Only the first stories of each split."""
+
+
+class Matcher(nn.Module):
+    """Both encoders as one module, so that DDP sees one forward."""
+
+    def __init__(self, text_encoder: DAMSMTextEncoder, image_encoder: DAMSMImageEncoder):
+        super().__init__()
+        self.text_encoder, self.image_encoder = text_encoder, image_encoder
+
+    def forward(self, ids: Tensor, mask: Tensor, draws: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
+        """→ words (B, L, D), sentence (B, D), regions (B, N, D), image (B, D)"""
+        return *self.text_encoder(ids, mask, draws), *self.image_encoder(frames)
+
+
+def main(s: Settings) -> None:
+    accelerator = Accelerator(mixed_precision=default_precision())
+    set_seed(s.seed)
+    claim_run(
+        accelerator, s.output, s, may_change=("max_minutes", "checkpoint_every", "keep", "log_every", "validate_stories", "workers", "num_proc")
+    )
+    with accelerator.main_process_first():
+        stories, forms = read_split(s, "train", s.limit)
+        if not (s.output / "tokenizer").exists():
+            tokenizer = train_tokenizer((sentence for form in forms for sentence in form), s.vocab_size, s.max_length)
+            tokenizer.save_pretrained(s.output / ".tokenizer.partial")
+            (s.output / ".tokenizer.partial").rename(s.output / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
+    lengths = torch.tensor([len(sentences) for sentences in stories["sentences"]])
+    starts = lengths.cumsum(0) - lengths  # number of each story's first frame
+    pictures = decode_frames(stories, s.workers)
+    texts = [sentence for form in forms for sentence in form]  # those of frame f are f and, in its full form, f + len(pictures)
+    ids, mask = (x.short() for x in tokenize(tokenizer, texts))
+    number: dict[str, int] = {}
+    which = torch.tensor([number.setdefault(text, len(number)) for text in texts])  # alike, where texts are
+
+    encoders = DAMSMTextEncoder(len(tokenizer), s.width, s.embedding_width, s.dropout), DAMSMImageEncoder(s.width)
+    model = Matcher(*encoders).to(memory_format=torch.channels_last)
+    # eps above the rounding error of a gradient, of which Adam's first steps would make whole ones (their mean is 1e-3, clipped)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), eps=1e-6, weight_decay=s.weight_decay)
+    total = s.stories // s.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total, floor=0.0))
+    model, optimizer = accelerator.prepare(model, optimizer)
+    accelerator.register_for_checkpointing(schedule)
+    step = load_checkpoint(accelerator, s.output)["step"]
+
+    assert s.batch % accelerator.num_processes == 0, f"the batch of {s.batch} stories cannot be shared by {accelerator.num_processes} processes"
+    batches = iter(StepBatches(len(stories), s.batch, s.seed, step))  # of all processes: each must know which sentences are alike
+    watch = Watch(accelerator, s.stories, s.log_every)
+    model.train()
+    while step < total and not watch.time_is_up(s.max_minutes):
+        rows, generator = torch.tensor(next(batches)), step_generator(s.seed, step)
+        frames = (starts[rows, None] + draw_positions(lengths[rows], s.frames, generator)).flatten()  # (B * frames,)
+        text = frames + len(pictures) * (torch.rand(len(frames), generator=generator) < s.full)
+        same = alike(which[text]) | alike(which[frames + len(pictures)])
+        longest = int(mask[text].sum(1).max())
+        draws = torch.rand(len(frames), ids.shape[1], s.embedding_width, generator=generator)[:, :longest]
+        x = augment(pictures[frames], s.noise, generator)
+        here = (local_rows(accelerator, part) for part in (ids[text, :longest].long(), mask[text, :longest].long(), draws, x))
+        with accelerator.autocast():
+            features = model(*here)
+        words, sentence, regions, image = (gather_rows(accelerator, part) for part in features)
+        loss, parts = damsm_loss(words, mask[text, :longest].to(words.device), sentence, regions, image, same.to(words.device), s.gammas)
+        # each process has the whole loss but its own rows' gradient only, and DDP takes the mean over processes
+        accelerator.backward(loss * accelerator.num_processes)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        step += 1
+        watch.tick(step, step * s.batch, s.batch, schedule.get_last_lr()[0], loss=loss, **parts)
+        if step % s.checkpoint_every == 0:
+            save_checkpoint(accelerator, s.output, step, s.keep)
+    save_checkpoint(accelerator, s.output, step, s.keep)
+    if accelerator.is_main_process:
+        product, trained = s.output / "damsm", accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        save_component(trained.text_encoder, product / "text_encoder", torch.float16)
+        save_component(trained.image_encoder, product / "image_encoder", torch.float16)
+        tokenizer.save_pretrained(product / "tokenizer")
+        validate(s, product, step, accelerator.device)
+        print(f"{step} of {total} steps done; {product} written")
+
+
+def read_split(s: Settings, split: str, limit: int | None) -> tuple[Dataset, list[list[str]]]:
+    """Stories with their pictures, and all their sentences one after another, in the referential form and in the full one."""
+    stories = load_stories(s.dataset, split, limit=limit, num_proc=s.num_proc)
+    full = load_stories(s.dataset, split, text="full", limit=limit, pictures=False, num_proc=s.num_proc)
+    assert full["story_id"][:] == stories["story_id"][:], f"the text forms of {s.dataset} do not tell the same stories"
+    return stories, [[sentence for sentences in form["sentences"] for sentence in sentences] for form in (stories, full)]
+
+
+def decode_frames(stories: Dataset, workers: int) -> Tensor:
+    """All frames of the stories as uint8 (F, 3, 64, 64), decoded once."""
+    loader = DataLoader(stories.select_columns(["frames"]), 64, num_workers=workers, collate_fn=stack_frames)
+    return torch.cat(list(tqdm(loader, desc="decoding frames", leave=False)))
+
+
+def stack_frames(rows: list[dict]) -> Tensor:
+    pictures = [np.asarray(frame.convert("RGB")) for row in rows for frame in row["frames"]]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 → [-1, 1]."""
+    return frames.float() / 127.5 - 1
+
+
+def draw_positions(lengths: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Story lengths (B,) → `count` different positions in each story (B, count), repeated where a story is shorter than that."""
+    longest = max(int(lengths.max()), count)
+    keys = torch.rand(len(lengths), longest, generator=generator)
+    keys[torch.arange(longest) >= lengths[:, None]] = 2.0
+    order = keys.argsort(1)  # the story's own positions first
+    return order.gather(1, torch.arange(count) % lengths[:, None])
+
+
+def alike(numbers: Tensor) -> Tensor:
+    """(B,) → (B, B) bool"""
+    return numbers[:, None] == numbers[None, :]
+
+
+def augment(frames: Tensor, noise: float, generator: torch.Generator) -> Tensor:
+    """uint8 frames (B, 3, H, W) → in [-1, 1], a quarter of them softened, with one pattern of noise in the strength of each."""
+    x = to_float(frames)
+    blur, strength = torch.rand(2, len(x), 1, 1, 1, generator=generator)
+    x = torch.lerp(x, F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1), (4 * blur - 3).clamp(min=0))
+    return (x + noise * (2 * strength - 1) * torch.randn(x.shape[1:], generator=generator)).clamp(-1, 1)
+
+
+def gather_rows(accelerator: Accelerator, x: Tensor) -> Tensor:
+    """(B / processes, …) of each process → (B, …), in which the gradient runs through the process's own rows alone."""
+    if accelerator.num_processes == 1:
+        return x
+    parts = list(accelerator.gather(x.detach()).chunk(accelerator.num_processes))
+    parts[accelerator.process_index] = x
+    return torch.cat(parts)
+
+
+def validate(s: Settings, product: Path, step: int, device: torch.device) -> None:
+    """Cosine and R-precision of the stored weights on validation stories in the full form, printed and written beside them."""
+    text_encoder, image_encoder, tokenizer = load_damsm(product)
+    stories, (_, texts) = read_split(s, "validation", min(s.validate_stories, s.limit or s.validate_stories))
+    sentence = embed_sentences(text_encoder.to(device), tokenizer, texts)
+    image_encoder.to(device)
+    image = torch.cat([embed_frames(image_encoder, to_float(part)) for part in decode_frames(stories, s.workers).split(1024)])
+    result = {
+        "step": step,
+        "validation": {
+            "stories": len(stories),
+            "frames": len(texts),
+            "distinct_sentences": len(set(texts)),
+            "cosine_x100": 100 * sentence_frame_cosines(sentence, image).double().mean().item(),
+            "r_precision": r_precision(sentence, image, texts).double().mean().item(),
+        },
+    }
+    write_text(product / "accuracy.json", json.dumps(result, indent=1))
+    print("validation | " + " | ".join(f"{name} {value:.4g}" for name, value in result["validation"].items()))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
