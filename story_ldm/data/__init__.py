@@ -1,5 +1,13 @@
 """Stories as data: `load_stories` reads every source into one form (see `story_ldm/data/stories.py`)."""
 
-from .stories import load_stories
+from __future__ import annotations
 
 __all__ = ["load_stories"]
+
+
+def __getattr__(name: str):
+    if name == "load_stories":  # not before it is asked for: converting needs no torch
+        from .stories import load_stories
+
+        return load_stories
+    raise AttributeError(f"module 'story_ldm.data' has no attribute {name!r}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from datasets import Dataset
 from pyarrow import parquet
 
-from ...train_utils import write_text
+from ...files import write_text
 from ..stories import load_stories
 from . import ACTIONS, CHARACTERS, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, WORLD_VERSION
 

@@ -1,0 +1,28 @@
+"""The field's datasets, and stories of one's own: one file a source, each a generator of stories from a folder, all alike in shape (see `base.py`).
+
+story-ldm data convert pororo DIR --out data/pororo       # convert.py: sharded Parquet in the story form, with a card
+story-ldm data check data/pororo                          # check.py: is it whole?
+
+source = open_source("pororo", Path("DIR"))
+for row in source.stories("train", FrameChoice("middle")): …
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from .base import FrameChoice, Source, StoryDataError
+
+SOURCES = ("pororo", "flintstones", "mugen", "clevr_sv", "abstract_scenes", "vist", "didemo", "arldm_h5", "folder")
+
+__all__ = ["SOURCES", "FrameChoice", "Source", "StoryDataError", "open_source"]
+
+
+def open_source(name: str, folder: Path) -> Source:
+    """A copy of a dataset. Raises StoryDataError where its lists and tables are missing, broken or refused."""
+    if name not in SOURCES:
+        raise StoryDataError(f"source is {name!r}; it must be one of {', '.join(SOURCES)}")
+    if not folder.exists():
+        raise StoryDataError(f"{folder} does not exist; give the folder of the copy")
+    return import_module(f"{__name__}.{name}").open_source(folder)

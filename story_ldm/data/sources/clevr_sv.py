@@ -1,0 +1,81 @@
+"""CLEVR-SV: four objects that appear one after another; image k shows k of them.
+
+    story-ldm data convert clevr_sv DIR --out data/clevr --size 64
+
+DIR holds `images/CLEVR_new_%06d_{1..4}.png` (320 × 240 RGBA) and `CLEVR_dict.npy`, a pickled dict {file name: 75 numbers}: four slots of 3 shapes,
+8 colours, 2 materials, 2 sizes (one-hot) and 3 coordinates, and the direction that is right in the picture. The dataset has no text; a sentence a
+frame is made from the slot that is new. The numbers stay in `attributes`. Train are the stories below 10,000, test those below 13,000: public code
+counts both ends in, and one story is in both of its splits. (StoryGAN `clevr_data.py`, Clevr-for-StoryGAN `vec_generator.py`)
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from datasets import List, Value
+
+from .base import FrameChoice, Source, StoryDataError, entry, of_kind, whole_picture
+from .safe_files import read_npy
+
+SHAPES = ("cube", "sphere", "cylinder")
+COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
+MATERIALS = ("rubber", "metal")
+SIZES = ("large", "small")
+SLOT = len(SHAPES) + len(COLORS) + len(MATERIALS) + len(SIZES) + 3
+FRAMES, WIDTH = 4, 4 * SLOT + 3
+RANGES = {"train": (0, 10_000), "test": (10_000, 13_000)}  # half-open
+PUBLISHED = {split: end - start for split, (start, end) in RANGES.items()}
+LICENCE = "Rendered by StoryGAN's authors with CLEVR's generator (BSD); no licence is told with the pictures."
+ATTRIBUTES = {"vector": List(Value("float32"))}
+
+
+def open_source(folder: Path) -> Source:
+    file = folder / "CLEVR_dict.npy"
+    vectors = of_kind(read_npy(file), dict, str(file))
+    names = [re.fullmatch(r"CLEVR_new_(\d{6})_[1-4]\.png", of_kind(name, str, f"a key of {file}")) for name in vectors]
+    if not all(names):
+        raise StoryDataError(f"{file} has the key {list(vectors)[names.index(None)]!r}; keys are file names like CLEVR_new_000123_4.png")
+    numbers = sorted({int(name[1]) for name in names})
+    splits = {split: [n for n in numbers if start <= n < end] for split, (start, end) in RANGES.items()}
+    beyond = sum(n >= RANGES["test"][1] for n in numbers)
+
+    def shots(split: str, n: int) -> list[str]:
+        return [f"CLEVR_new_{n:06d}_{k}.png" for k in range(1, FRAMES + 1)]
+
+    def story(split: str, n: int, choose: FrameChoice) -> dict:
+        rows = [_vector(entry(vectors, shot, "CLEVR_dict.npy"), shot) for shot in shots(split, n)]
+        return {
+            "story_id": f"CLEVR_new_{n:06d}",
+            "frames": [whole_picture(folder / "images" / shot, "a picture of CLEVR-SV") for shot in shots(split, n)],
+            "sentences": [sentence(row[k * SLOT : (k + 1) * SLOT], row[-3:], shot) for k, (row, shot) in enumerate(zip(rows, shots(split, n)))],
+            "attributes": [{"vector": row.tolist()} for row in rows],
+            "shots": shots(split, n),
+        }
+
+    notes = [f"{beyond} stories numbered from {RANGES['test'][1]:,} are in no published split."] if beyond else []
+    return Source(splits, shots, story, attributes=ATTRIBUTES, published=PUBLISHED, recalled=False, licence=LICENCE, notes=notes)
+
+
+def _vector(value, shot: str) -> np.ndarray:
+    array = np.asarray(value)
+    if array.size != WIDTH or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise StoryDataError(f"CLEVR_dict.npy[{shot!r}] has {array.size} values; it must be {WIDTH} numbers")
+    return array.reshape(-1).astype(np.float32)
+
+
+def sentence(slot: np.ndarray, right: np.ndarray, shot: str) -> str:
+    """What a slot (18,) says, seen with `right` (3,) to the right."""
+    words, at = [], 0
+    for names in (SHAPES, COLORS, MATERIALS, SIZES):
+        part = slot[at : at + len(names)]
+        if sorted(part.tolist()) != [0.0] * (len(names) - 1) + [1.0]:
+            raise StoryDataError(f"CLEVR_dict.npy[{shot!r}]: {part.tolist()} tells none, or more than one, of {', '.join(names)}")
+        words.append(names[int(part.argmax())])
+        at += len(names)
+    x, y = slot[at] * right[0] + slot[at + 1] * right[1], slot[at] * right[1] - slot[at + 1] * right[0]  # to the right, to the front
+    side = "on the left" if x < -1 else "on the right" if x > 1 else "in the middle"
+    depth = " in front" if y > 1 else " at the back" if y < -1 else ""
+    shape, color, material, size = words
+    return f"A {size} {color} {material} {shape} appears {side}{depth}."

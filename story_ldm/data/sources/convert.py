@@ -1,0 +1,314 @@
+"""A copy of a public dataset, or one's own stories, as sharded Parquet in the story form with a dataset card.
+
+    story-ldm data convert pororo DIR --out data/pororo --frame middle --text referential --skip-broken
+
+Every `STORIES_PER_FILE` stories become one file, written beside and renamed by one of several processes, so that the same command goes on where it
+stopped. A file tells in its metadata which conversion it is of and what was left out of it. When all are there, `conversion.json` (counts, checksums,
+faults) and the card are written. Pictures that are whole frames keep their bytes; frames cut from strips, or made to fit --size, are PNG.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+from datasets import ClassLabel, Features, Image, List, Value
+from pyarrow import parquet
+from tqdm.auto import tqdm
+
+from ...files import file_digest, write_text
+from ..pictures import FITS, png, square
+from ..references import is_referential, refer
+from . import SOURCES, FrameChoice, Source, StoryDataError, open_source
+from .base import SPLITS, checked_row, opened
+from .safe_files import ARCHIVES, extracted
+
+STORIES_PER_FILE = 500
+GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # what is held in memory and written at a time
+METADATA = b"story_ldm.conversion"
+TEXTS = ("full", "referential")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """All that the rows depend on, beside the copy itself."""
+
+    source: str
+    frame: str = "middle"
+    seed: int = 0
+    text: str = "full"
+    size: int | None = None
+    fit: str = "crop"
+    limit: int | None = None
+    drop_overlaps: bool = False
+
+    def __post_init__(self):
+        FrameChoice(self.frame, self.seed)
+        for name, allowed in (("source", SOURCES), ("text", TEXTS), ("fit", FITS)):
+            if getattr(self, name) not in allowed:
+                raise StoryDataError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+        for name, least in (("size", 8), ("limit", 1)):
+            if getattr(self, name) is not None and getattr(self, name) < least:
+                raise StoryDataError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+
+
+def convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), skip_broken: bool = False, num_proc: int = 2) -> dict:
+    """Writes `out`, or goes on with it, and returns what `conversion.json` holds.
+
+    Raises StoryDataError at the first fault of the copy; with skip_broken stories that have one are left out, counted and listed instead."""
+    packed = copy.is_file() and copy.name.lower().endswith(ARCHIVES)
+    folder = extracted(copy, out / ".unpacked") if packed else copy
+    source = open_source(c.source, folder)
+    if c.text == "referential" and not any(source.cast.values()):
+        raise StoryDataError(f"text is 'referential'; {c.source} has no characters whose pronouns are known: give --text full")
+    unknown = [split for split in splits if split not in source.splits]
+    if unknown:
+        raise StoryDataError(f"split is {unknown[0]!r}; this copy has {', '.join(source.splits)}")
+    keys = {split: source.splits[split][: c.limit] for split in SPLITS if split in (splits or source.splits) and source.splits.get(split)}
+    if not keys:
+        raise StoryDataError(f"{copy} has no story")
+    shared = overlaps(source, keys)
+    dropped = {}
+    if c.drop_overlaps:
+        for split in keys:
+            gone = {n for pair, numbers in shared.items() if pair[0] == split for n in numbers}
+            keys[split], dropped[split] = [key for n, key in enumerate(keys[split]) if n not in gone], len(gone)
+
+    digest = hashlib.sha256(json.dumps([asdict(c), {split: repr(part) for split, part in sorted(keys.items())}]).encode()).hexdigest()
+    jobs = list(_jobs(out / "data", keys, c, digest))
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    done = _done(out / "data", jobs, digest, skip_broken)
+    with tqdm(total=sum(len(job[2]) for job in jobs), desc=f"converting {c.source}", unit=" stories") as bar:
+        for file, facts in _run([job for job in jobs if job[0] not in done], folder, c.source, skip_broken, num_proc):
+            done[file] = facts
+            bar.update(facts["listed"])
+        bar.update(bar.total - bar.n)
+    record = _record(c, source, jobs, done, shared, dropped)
+    write_text(out / "conversion.json", json.dumps(record, indent=1))
+    write_text(out / "README.md", card(record, source))
+    if packed:
+        shutil.rmtree(out / ".unpacked")
+    return record
+
+
+def overlaps(source: Source, keys: dict[str, list]) -> dict[tuple[str, str], list[int]]:
+    """(split, later split) → which stories of the first share a shot with the second. Evaluation sets stay whole, training loses."""
+    if len(keys) < 2:
+        return {}
+    shots = {split: [_shots(source, split, key) for key in part] for split, part in keys.items()}
+    found = {}
+    for n, split in enumerate(shots):
+        for later in list(shots)[n + 1 :]:
+            there = set().union(*shots[later])
+            numbers = [k for k, part in enumerate(shots[split]) if not there.isdisjoint(part)]
+            if numbers:
+                found[split, later] = numbers
+    return found
+
+
+def _shots(source: Source, split: str, key) -> set[str]:
+    try:
+        return set(source.shots(split, key))
+    except StoryDataError:
+        return set()  # a fault of this story, told when it is converted
+
+
+def features_of(source: Source, text: str) -> Features:
+    found = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
+    if source.characters:
+        found["characters"] = List(List(ClassLabel(names=list(source.cast))))
+    if source.backgrounds:
+        found["backgrounds"] = List(ClassLabel(names=list(source.backgrounds)))
+    if source.cast:
+        found["referential"] = List(Value("bool"))
+    if source.attributes:
+        found["attributes"] = List(source.attributes)
+    if text == "referential":
+        found["sentences_full"] = List(Value("string"))
+    return Features(found | {"shots": List(Value("string"))})
+
+
+def finished_row(row: dict, source: Source, c: Conversion) -> dict:
+    """A source's story, checked, as a row of the Parquet file."""
+    row = dict(checked_row(row, source))
+    if c.text == "referential":
+        row["sentences_full"] = row["sentences"]
+        pronouns = {name: pronoun for name, pronoun in source.cast.items() if pronoun}
+        row["sentences"], row["referential"] = refer(row["sentences"], pronouns, source.aliases)
+    elif source.cast:
+        row["referential"] = [is_referential(sentence) for sentence in row["sentences"]]
+    frames = [_fitted(data, c.size, c.fit) if c.size else data for data in row["frames"]]
+    return row | {"frames": [{"bytes": data, "path": None} for data in frames]}
+
+
+@lru_cache(maxsize=64)  # stories are windows that overlap
+def _fitted(data: bytes, size: int, fit: str) -> bytes:
+    return png(square(opened(data, "a frame"), size, fit))
+
+
+# --- files -------------------------------------------------------------------------------------------------------------------------------
+
+
+def _jobs(folder: Path, keys: dict[str, list], c: Conversion, digest: str) -> Iterator[tuple]:
+    for split, part in keys.items():
+        count = max(1, -(-len(part) // STORIES_PER_FILE))
+        for n in range(count):
+            file = folder / f"{split}-{n:05d}-of-{count:05d}.parquet"
+            yield file, split, part[n * STORIES_PER_FILE : (n + 1) * STORIES_PER_FILE], c, digest
+
+
+def _done(folder: Path, jobs: list[tuple], digest: str, skip_broken: bool) -> dict[Path, dict]:
+    """The files that are there already. Raises StoryDataError if one is of another conversion."""
+    wanted, done = {job[0] for job in jobs}, {}
+    for file in sorted(folder.glob("*.parquet")):
+        facts = conversion_facts(file)
+        if file not in wanted or facts is None or facts["digest"] != digest:
+            raise StoryDataError(f"{file} is there and of another conversion, or of another copy; give another --out")
+        if facts["broken"] and not skip_broken:
+            raise StoryDataError(f"{file} was written with --skip-broken, without {len(facts['broken'])} stories; give it again, or another --out")
+        done[file] = facts
+    return done
+
+
+def conversion_facts(file: Path) -> dict | None:
+    """What a file of `convert` says of itself; None for files of others."""
+    try:
+        metadata = parquet.read_metadata(file).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        raise StoryDataError(f"{file} cannot be read ({error}); remove it, and convert again") from None
+    return json.loads(metadata[METADATA]) if METADATA in metadata else None
+
+
+def _run(jobs: list[tuple], folder: Path, name: str, skip_broken: bool, num_proc: int) -> Iterator[tuple[Path, dict]]:
+    if num_proc < 2 or len(jobs) < 2:
+        _open_here(name, folder, skip_broken)
+        yield from map(_write_file, jobs)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would share the threads of whoever calls
+    with ProcessPoolExecutor(min(num_proc, len(jobs)), context, _open_here, (name, folder, skip_broken)) as pool:
+        futures = [pool.submit(_write_file, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise StoryDataError(f"a process of the conversion died ({error}); the same command goes on, --num-proc 1 needs less memory") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_HERE: dict = {}  # the source, opened once a process
+
+
+def _open_here(name: str, folder: Path, skip_broken: bool) -> None:
+    _HERE.update(source=open_source(name, folder), skip_broken=skip_broken)
+
+
+def _write_file(job: tuple) -> tuple[Path, dict]:
+    """One Parquet file, written beside and renamed."""
+    file, split, keys, c, digest = job
+    source, choose = _HERE["source"], FrameChoice(c.frame, c.seed)
+    schema = features_of(source, c.text).arrow_schema
+    facts = {"digest": digest, "listed": len(keys), "stories": 0, "frames": 0, "broken": []}
+    beside = file.with_name(f".{file.name}.partial")
+    with parquet.ParquetWriter(beside, schema) as writer:
+        rows, held = [], 0
+        for key in keys:
+            try:
+                row = finished_row(source.story(split, key, choose), source, c)
+            except StoryDataError as error:
+                if not _HERE["skip_broken"]:
+                    raise
+                facts["broken"].append([split, str(key), str(error)])
+                continue
+            rows.append(row)
+            held += sum(len(frame["bytes"]) for frame in row["frames"])
+            facts["stories"], facts["frames"] = facts["stories"] + 1, facts["frames"] + len(row["frames"])
+            if len(rows) == GROUP_STORIES or held > GROUP_BYTES:
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                rows, held = [], 0
+        writer.write_table(pa.Table.from_pylist(rows, schema))
+        writer.add_key_value_metadata({METADATA: json.dumps(facts).encode()})
+    os.replace(beside, file)
+    return file, facts
+
+
+# --- what is told of it ------------------------------------------------------------------------------------------------------------------
+
+
+def _record(c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, dict], shared: dict, dropped: dict[str, int]) -> dict:
+    splits: dict[str, dict] = {}
+    for file, split, *_ in jobs:
+        facts = done[file]
+        part = splits.setdefault(split, {"stories": 0, "frames": 0, "broken": [], "files": {}})
+        part["stories"], part["frames"] = part["stories"] + facts["stories"], part["frames"] + facts["frames"]
+        part["broken"] += [fault[1:] for fault in facts["broken"]]
+        part["files"][file.name] = file_digest(file)
+    for split, part in splits.items():
+        part["sha256"] = hashlib.sha256("".join(part["files"].values()).encode()).hexdigest()
+        part["dropped_overlaps"] = dropped.get(split, 0)
+    return {
+        "conversion": asdict(c),
+        "splits": splits,
+        "published": source.published,
+        "recalled": source.recalled,
+        "overlaps": {f"{split}/{later}": len(numbers) for (split, later), numbers in shared.items()},
+        "notes": source.notes,
+    }
+
+
+def card(record: dict, source: Source, most: int = 100) -> str:
+    """README.md of a converted dataset."""
+    c, splits = record["conversion"], record["splits"]
+    files = "\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in splits)
+    published = {split: f"{count:,}{' (recalled)' if record['recalled'] else ''}" for split, count in record["published"].items()}
+    rows = "\n".join(
+        f"| {split} | {part['stories']:,} | {part['frames']:,} | {published.get(split, '–')} | {len(part['broken']):,} "
+        f"| {part['dropped_overlaps']:,} | `{part['sha256'][:16]}` |"
+        for split, part in splits.items()
+    )
+    text = "names replaced by references (`sentences`), as published (`sentences_full`)" if c["text"] == "referential" else "as published"
+    shape = f"{c['size']} × {c['size']} pixels ({c['fit']})" if c["size"] else "in their own size"
+    lines = [f"Text: {text}. Frames: {shape}; of the frames of a shot: {c['frame']}{', seed ' + str(c['seed']) if c['frame'] == 'random' else ''}."]
+    if source.characters:
+        lines.append(f"Characters, in the order of the labels: {', '.join(source.cast)}.")
+    if source.backgrounds:
+        lines.append(f"Backgrounds, in the order of the labels: {', '.join(source.backgrounds)}.")
+    for pair, count in record["overlaps"].items():
+        split, later = pair.split("/")
+        lines.append(
+            f"{count:,} stories of {split} share a shot with {later}{': dropped' if c['drop_overlaps'] else ' (--drop-overlaps leaves them out)'}."
+        )
+    if len(splits) > 1 and not record["overlaps"]:
+        lines.append("No two splits share a shot.")
+    broken = [(split, *fault) for split, part in splits.items() for fault in part["broken"]]
+    faults = "\n".join(f"- {split}, {key}: {fault}" for split, key, fault in broken[:most])
+    rest = f"\n- and {len(broken) - most:,} more, in conversion.json" if len(broken) > most else ""
+    return f"""---
+license: other
+task_categories: [text-to-image]
+language: [en]
+configs:
+- config_name: default
+  data_files:
+{files}
+---
+# {c["source"]}, in the story form
+
+| split | stories | frames | published stories | left out as broken | dropped | sha256 of the files' checksums |
+|---|---|---|---|---|---|---|
+{rows}
+
+{chr(10).join([*lines, *record["notes"]])}
+
+Licence: {source.licence}
+{f"{chr(10)}## Left out as broken{chr(10)}{chr(10)}{faults}{rest}{chr(10)}" if broken else ""}"""

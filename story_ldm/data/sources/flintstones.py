@@ -1,0 +1,124 @@
+"""FlintstonesSV: five clips in a row of The Flintstones, each with a description, a setting and the characters in it.
+
+    story-ldm data convert flintstones DIR --out data/flintstones --text referential
+
+DIR holds `flintstones_annotations_v1-0.json` (a list of `globalID`, `description`, `setting`, `characters[].entityLabel`),
+`train-val-test_split.json` {train, val, test}, `video_frames_sampled/<globalID>.npy` (frames, height, width, 3) uint8, and where they are given
+`labels.pkl` {id: 7 zeros and ones}, `following_cache4.pkl` {id: next four ids} and StoryGPT-V's `labels_bg.pkl` {"label": {id: class}}. Without the
+first two they are worked out from the annotations, as public code does; without the last the backgrounds are the settings. Ids with fewer than four
+clips behind them in their episode begin no story. (StoryDALL-E `flintstones_dataloader.py`, Make-A-Story `flintstones_data_ref.py`)
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..pictures import png
+from .base import FrameChoice, Source, StoryDataError, entry, field_of, file_bytes, inside, marked, of_kind, read_json, safe_id, text_of
+from .safe_files import npy_loads, read_pickle
+
+CAST = {"Wilma": "she", "Fred": "he", "Betty": "she", "Barney": "he", "Dino": "he", "Pebbles": "she", "Mr Slate": "he"}
+ALIASES = {"Fred Flintstone": "Fred", "Wilma Flintstone": "Wilma", "Barney Rubble": "Barney", "Betty Rubble": "Betty", "Mister Slate": "Mr Slate"}
+LICENCE = "Frames of The Flintstones, © Hanna-Barbera; annotations by Gupta et al. (2018), for research; not to be passed on."
+PUBLISHED = {"train": 20_132, "validation": 2_071, "test": 2_309}
+FOLLOWING = 4
+
+
+def open_source(folder: Path) -> Source:
+    annotations = {}
+    for n, row in enumerate(read_json(folder / "flintstones_annotations_v1-0.json", list, "the annotations of all clips")):
+        where = f"annotation {n}"
+        annotations[field_of(of_kind(row, dict, where), "globalID", str, where)] = row
+    split_file = folder / "train-val-test_split.json"
+    lists = read_json(split_file, dict, "the ids of train, val and test")
+    ids = {name: field_of(lists, key, list, str(split_file)) for name, key in (("train", "train"), ("validation", "val"), ("test", "test"))}
+    for name, clips in ids.items():
+        for clip in clips:
+            of_kind(clip, str, f"an id of {name} in {split_file}")
+    file = folder / "following_cache4.pkl"
+    following = of_kind(read_pickle(file), dict, str(file)) if file.exists() else _following([clip for clips in ids.values() for clip in clips])
+    splits = {name: [clip for clip in clips if len(following.get(clip, ())) == FOLLOWING] for name, clips in ids.items()}
+    left = sum(map(len, ids.values())) - sum(map(len, splits.values()))
+    labels = of_kind(read_pickle(folder / "labels.pkl"), dict, "labels.pkl") if (folder / "labels.pkl").exists() else None
+    names, background = _backgrounds(folder, annotations)
+
+    def shots(split: str, clip: str) -> list[str]:
+        return [of_kind(shot, str, f"following_cache4.pkl[{clip!r}]") for shot in (clip, *following[clip])]
+
+    @lru_cache(maxsize=64)  # stories are windows that overlap
+    def picture(shot: str, choose: FrameChoice) -> tuple[bytes, int]:
+        file = inside(folder / "video_frames_sampled", f"{shot}.npy")
+        data = file_bytes(file, f"the frames of clip {shot}")
+        try:
+            frames = npy_loads(data)
+        except StoryDataError as error:
+            raise StoryDataError(f"{file} is refused: {error}") from None
+        if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape or frames.dtype.kind not in "uif":
+            raise StoryDataError(f"{file} holds {frames.dtype} of shape {frames.shape}; it must be numbers of (frames, height, width, 3)")
+        n = choose(shot, len(frames))
+        return png(Image.fromarray(frames[n].astype(np.uint8))), n
+
+    def characters(shot: str) -> list[int]:
+        if labels is not None:
+            return marked(entry(labels, shot, "labels.pkl"), len(CAST), f"labels.pkl[{shot!r}]")
+        there = field_of(entry(annotations, shot, "the annotations"), "characters", list, f"annotation {shot}")
+        told = {field_of(of_kind(c, dict, f"a character of {shot}"), "entityLabel", str, f"a character of {shot}").strip().lower() for c in there}
+        return [n for n, name in enumerate(CAST) if name.lower() in told]  # lower-case on both sides: "Mr Slate" is one of them
+
+    def story(split: str, clip: str, choose: FrameChoice) -> dict:
+        keys = shots(split, clip)
+        rows = [entry(annotations, key, "flintstones_annotations_v1-0.json") for key in keys]
+        frames = [picture(key, choose) for key in keys]
+        return {
+            "story_id": safe_id(clip),
+            "frames": [data for data, _ in frames],
+            "sentences": [
+                text_of(field_of(row, "description", str, f"annotation {key}"), f"the description of {key}")
+                for key, row in zip(keys, rows, strict=True)
+            ],
+            "characters": [characters(key) for key in keys],
+            "backgrounds": [background(key) for key in keys],
+            "shots": [f"{key}#{number}" for key, (_, number) in zip(keys, frames, strict=True)],
+        }
+
+    notes = [f"{left} clips begin no story: fewer than {FOLLOWING} clips follow them in their episode."]
+    facts = {"published": PUBLISHED, "licence": LICENCE, "notes": notes if left else []}
+    return Source(splits, shots, story, CAST, ALIASES, characters=True, backgrounds=names, **facts)
+
+
+def _following(clips: list[str]) -> dict[str, list[str]]:
+    """The next four clips of each, where season and episode (fields 1 and 3 of the id) are the same."""
+    clips, table = sorted(clips), {}
+    for n, clip in enumerate(clips):
+        rest = clips[n + 1 : n + 1 + FOLLOWING]
+        if all(_episode(other) == _episode(clip) for other in rest):
+            table[clip] = rest
+    return table
+
+
+def _episode(clip: str) -> tuple[str, str]:
+    fields = clip.split("_")
+    if len(fields) < 4:
+        raise StoryDataError(f"the id {clip!r} has no season and episode; it must look like s_02_e_18_shot_039150_039224")
+    return fields[1], fields[3]
+
+
+def _backgrounds(folder: Path, annotations: dict):
+    """Names of the classes and the function that gives a clip's."""
+    if (folder / "labels_bg.pkl").exists():
+        table = field_of(of_kind(read_pickle(folder / "labels_bg.pkl"), dict, "labels_bg.pkl"), "label", dict, "labels_bg.pkl")
+        classes = {int(of_kind(n, (int, np.integer), f"labels_bg.pkl['label'][{clip!r}]")) for clip, n in table.items()}
+        names = tuple(f"background {n}" for n in range(max(classes, default=-1) + 1))
+        return names, lambda shot: int(entry(table, shot, "labels_bg.pkl['label']"))
+
+    def setting(shot: str) -> str:
+        row = entry(annotations, shot, "the annotations")
+        return " ".join(field_of(row, "setting", str, f"annotation {shot}").split()).lower()
+
+    names = tuple(sorted({setting(shot) for shot in annotations}))
+    number = {name: n for n, name in enumerate(names)}
+    return names, lambda shot: number[setting(shot)]
