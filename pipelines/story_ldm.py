@@ -5,17 +5,22 @@
 
 Frames are drawn one after another (Eq. 9). Each finished frame is written into the visual memory once; every diffusion step of every later frame
 reads it. Stories of a batch may differ in length.
+
+    pipe = StoryLDMPipeline.from_stable_diffusion("a Stable Diffusion", memory_adapter="runs/adapter/adapter")
+    pipe.load_lora_weights("a LoRA of it")
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
@@ -23,18 +28,23 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.stories import frames_tensor
 from story_ldm.latents import decode_latents, downscale_factor, encode_frames
+from story_ldm.memory_adapter import check_stable_diffusion, load_memory_adapter, open_stable_diffusion, save_memory_adapter
 from story_ldm.memory_attention import StoryMemory
 from story_ldm.text import LanguageMemory, encode_stories, tokenize_stories
 from story_ldm.unet import StoryUNet2DConditionModel
 
+from .base import StoryPipeline
+from .checks import check_generator, check_output_type, check_sentences
 from .output import StoryPipelineOutput
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 CALLBACK_TENSORS = ("latents", "noise_prediction")
 
 
-class StoryLDMPipeline(DiffusionPipeline):
-    """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline; `language_memory` may be None (the paper's own form)."""
+class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
+    """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline; `language_memory` may be None (the paper's own form).
+
+    LoRAs of the Stable Diffusion that it was made from are loaded, weighed and fused by diffusers' own methods."""
 
     model_cpu_offload_seq = "text_encoder->language_memory->unet->vae"
     _optional_components = ["language_memory"]
@@ -55,11 +65,31 @@ class StoryLDMPipeline(DiffusionPipeline):
         self.image_processor = VaeImageProcessor()
 
     @classmethod
-    def from_pretrained(cls, folder, **kwargs) -> StoryLDMPipeline:
-        """diffusers' own, but in float32 unless `dtype` is given: weights stored in half precision would else come in two precisions."""
-        if "torch_dtype" not in kwargs:  # the name that diffusers had before
-            kwargs.setdefault("dtype", torch.float32)
-        return super().from_pretrained(folder, **kwargs)
+    def from_stable_diffusion(cls, sd: str | Path | StableDiffusionPipeline, memory_adapter: str | Path | None = None, **kwargs) -> StoryLDMPipeline:
+        """A Stable Diffusion (folder, hub name, or one already open, whose parts are shared but for the UNet) that reads earlier frames by a
+        memory adapter; without one it draws every frame alone. kwargs are those of `from_pretrained`.
+
+        Raises ValueError for a Stable Diffusion or an adapter that does not fit."""
+        if isinstance(sd, StableDiffusionPipeline):
+            check_stable_diffusion(sd.unet.config, "the open pipeline")
+            if getattr(sd.unet, "peft_config", None):
+                raise ValueError(f"the UNet has the LoRAs {list(sd.unet.peft_config)}; it must have none: fuse them, or load them afterwards")
+        else:
+            sd = open_stable_diffusion(sd, **kwargs)
+        unet = StoryUNet2DConditionModel.from_unet(sd.unet, memory="none")
+        pipe = cls(sd.vae, sd.text_encoder, sd.tokenizer, unet, sd.scheduler)
+        if memory_adapter is not None:
+            pipe.load_memory_adapter(memory_adapter)
+        return pipe
+
+    def load_memory_adapter(self, memory_adapter: str | Path) -> None:
+        """Memory layers and language memory (or none) of an adapter, its folder or file, in the place of those that are there."""
+        self.register_modules(language_memory=load_memory_adapter(memory_adapter, self.unet))
+
+    def save_memory_adapter(self, folder: str | Path, dtype: torch.dtype | None = None, **facts) -> Path:
+        """Writes memory layers and language memory as a file of their own, with a card; `facts` are noted in both. Returns the file."""
+        facts = {"prediction_type": self.scheduler.config.prediction_type, **facts}
+        return save_memory_adapter(folder, self.unet, self.language_memory, dtype, **facts)
 
     @torch.no_grad()
     def __call__(
@@ -93,7 +123,7 @@ class StoryLDMPipeline(DiffusionPipeline):
 
         Raises ValueError, before anything is drawn, for input that does not fit.
         """
-        single, stories = self._check_sentences(sentences)
+        single, stories = check_sentences(sentences)
         factor = downscale_factor(self.vae)
         sample_size = self.unet.config.sample_size
         native = (sample_size, sample_size) if isinstance(sample_size, int) else sample_size
@@ -254,20 +284,6 @@ class StoryLDMPipeline(DiffusionPipeline):
         return [memory.positions] * stories if memory.kept is None else memory.kept.tolist()
 
     @staticmethod
-    def _check_sentences(sentences) -> tuple[bool, list[list[str]]]:
-        if not isinstance(sentences, (list, tuple)) or not sentences:
-            raise ValueError(f"sentences is {sentences!r}; it must be a list of sentences, or a list of such lists")
-        single = not isinstance(sentences[0], (list, tuple))
-        stories = [list(sentences)] if single else [list(story) if isinstance(story, (list, tuple)) else story for story in sentences]
-        for n, story in enumerate(stories):
-            if not isinstance(story, list) or not story:
-                raise ValueError(f"story {n} is {story!r}; every story must be a list of at least one sentence")
-            for m, sentence in enumerate(story):
-                if not isinstance(sentence, str) or not sentence.strip():
-                    raise ValueError(f"sentence {m} of story {n} is {sentence!r}; it must be a string that is not empty")
-        return single, stories
-
-    @staticmethod
     def _check_frames(frames, stories: list[list[str]], single: bool, size: tuple[int, int]) -> list[Tensor]:
         """Given first frames as tensors (K, 3, H, W), K = 0 for a story without."""
         if frames is None:
@@ -290,13 +306,11 @@ class StoryLDMPipeline(DiffusionPipeline):
                 raise ValueError(f"{name} is {value}; it must be positive and divisible by {multiple}")
         if steps < 1:
             raise ValueError(f"num_inference_steps is {steps}; it must be at least 1")
-        if isinstance(generator, list) and len(generator) != len(stories):
-            raise ValueError(f"generator is a list of {len(generator)} for {len(stories)} stories; give one, or one a story")
+        check_generator(generator, stories)
         factor = downscale_factor(self.vae)
         shape = (len(stories), max(map(len, stories)), self.unet.config.in_channels, height // factor, width // factor)
         if latents is not None and tuple(latents.shape) != shape:
             raise ValueError(f"latents have the shape {tuple(latents.shape)}; these stories need {shape}")
-        if output_type not in OUTPUT_TYPES:
-            raise ValueError(f"output_type is {output_type!r}; it must be one of {', '.join(OUTPUT_TYPES)}")
+        check_output_type(output_type, OUTPUT_TYPES)
         if max_memory_frames is not None and max_memory_frames < 1:
             raise ValueError(f"max_memory_frames is {max_memory_frames}; it must be at least 1, or None for all")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+
+os.environ.setdefault("MKL_CBWR", "AUTO")  # else MKL's last bit depends on where in memory the numbers lie, so on the process
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "StoryLDMPipeline": "pipelines.story_ldm",
+    "StoryGANPipeline": "pipelines.story_gan",
+    "DynamicBlockGANPipeline": "pipelines.dynamic_block_gan",
     "StoryUNet2DConditionModel": "story_ldm.unet",
     "MemoryAttention": "story_ldm.memory_attention",
     "StoryMemory": "story_ldm.memory_attention",

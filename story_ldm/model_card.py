@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -10,13 +11,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .data import toonstories
-from .train_utils import write_text
+from .files import write_text
 
 
-def write_model_card(folder: Path, settings, parameters: dict[str, int], curve: list, seen: int, samples: list[Path] = ()) -> None:
-    """Writes the card of a finished run; the newest sample sheet is copied beside it."""
-    command = shlex.join(["accelerate", "launch", "training/train_story_ldm.py", *sys.argv[1:]])
-    every = max(1, len(curve) // 20)
+def write_model_card(
+    folder: Path,
+    settings,
+    parameters: dict[str, int],
+    curve: list,
+    seen: int,
+    samples: list[Path] = (),
+    *,
+    system: str = "Story-LDM",
+    **how,
+) -> None:
+    """Writes the card of a finished run; the newest sample sheet is copied beside it. how: of `training_section`."""
+    pipeline = json.loads((folder / "model_index.json").read_text())["_class_name"]
     if samples:
         shutil.copy(samples[-1], folder / "samples.png")
     text = f"""---
@@ -24,23 +34,38 @@ library_name: diffusers
 license: mit
 pipeline_tag: text-to-image
 ---
-# Story-LDM {settings.preset}, trained on {settings.dataset}
+# {system} {settings.preset}, trained on {settings.dataset}
 
-Opened by `StoryLDMPipeline.from_pretrained`. {_world() if settings.dataset == "toonstories" else ""}
+Opened by `{pipeline}.from_pretrained`. {_world() if settings.dataset == "toonstories" else ""}
 
 {"![Validation stories drawn in training](samples.png)" if samples else ""}
 
 ## Training
 
-`{command}` — {seen:,} stories seen.
+{training_section(settings, parameters, curve, seen, **how)}
+"""
+    write_text(folder / "README.md", text)
+
+
+def training_section(
+    settings,
+    parameters: dict[str, int],
+    curve: list,
+    seen: int,
+    *,
+    script: str = "train_story_ldm.py",
+    columns: tuple[str, ...] = ("stories seen", "loss"),
+) -> str:
+    """The command, sizes, the loss curve, and all settings. columns: what a line of the curve holds."""
+    command = shlex.join(["accelerate", "launch", f"training/{script}", *sys.argv[1:]])
+    every = max(1, len(curve) // 20)
+    return f"""`{command}` — {seen:,} stories seen.
 
 {_table(("part", "parameters"), [(name, f"{count / 1e6:.2f} M") for name, count in parameters.items()])}
 
-{_table(("stories seen", "loss"), curve[::every])}
+{_table(columns, curve[::every])}
 
-{_table(("setting", "value"), asdict(settings).items())}
-"""
-    write_text(folder / "README.md", text)
+{_table(("setting", "value"), asdict(settings).items())}"""
 
 
 def set_section(folder: Path, title: str, text: str) -> None:

@@ -96,6 +96,19 @@ def unet(
 PRESETS = {"toon-64": toon_64, "toon-128": toon_128, "paper-256": paper_256, "sd15": sd15}
 
 
+def preset_at(name: str, resolution: int | None = None) -> dict:
+    """A preset, for frames of another size than its own where one is given. Raises ValueError for a size that it cannot halve as often as it must."""
+    preset = PRESETS[name]()
+    if resolution is None or resolution == preset["resolution"]:
+        return preset
+    factor = preset["resolution"] // preset["unet"]["sample_size"]
+    least = factor * 2 ** (len(preset["unet"]["block_out_channels"]) - 1)
+    if resolution < least or resolution % least:
+        raise ValueError(f"resolution is {resolution}; {name} draws multiples of {least} pixels")
+    preset["vae"]["sample_size"], preset["unet"]["sample_size"] = resolution, resolution // factor
+    return preset | {"resolution": resolution}
+
+
 def parameter_table() -> str:
     """Markdown table of the parameters of each preset's components, in millions; nothing is allocated."""
     import torch

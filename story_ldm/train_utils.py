@@ -8,25 +8,101 @@ see the draws of one process with the whole batch (`local_rows`). Checkpoints ar
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, Literal
 
+import psutil
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, set_seed
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
+
+from .files import file_digest, write_text
+
+Precision = Literal["auto", "no", "bf16", "fp16"]
+AGAIN = 75  # exit code: stopped by a scheduler's signal, the same command goes on (EX_TEMPFAIL of sysexits.h)
+OVERFLOWS = 50  # steps in a row that a loss scaler may skip: from its first scale, 2^16, it needs fewer than 20 to find its own
+
+
+@dataclass(kw_only=True)
+class RunSettings:
+    """What every training script can be told about its run."""
+
+    output: Path
+    """Folder of the run: settings, checkpoints, and what it makes."""
+    precision: Precision = "auto"
+    """auto: the fp16 or bf16 that the launcher was told, else fp16 on GPUs and bf16 on a CPU; no: float32."""
+    seed: int = 0
+    max_minutes: float | None = None
+    """Stop (with a checkpoint and a product) after this many minutes."""
+    timeout: float = 30
+    """Minutes that a process waits for the others before it gives them up."""
+    checkpoint_every: int = 500
+    """Steps."""
+    keep: int = 2
+    """How many checkpoints."""
+    log_every: int = 50
+    """Steps."""
+    log_with: str | None = None
+    """tensorboard or wandb."""
+    num_proc: int = 2
+    """Processes that make or read the dataset."""
+    limit: int | None = None
+    """Only the first stories of each split."""
+
+
+MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "num_proc", "workers")  # when a run goes on
 
 
 def default_precision() -> str:
-    """fp16 on a GPU, bfloat16 on a CPU: what the accelerate launcher chose, if it did, comes first."""
-    return os.environ.get("ACCELERATE_MIXED_PRECISION") or ("fp16" if torch.cuda.is_available() else "bf16")
+    """What the accelerate launcher was told; else fp16 on a GPU, bfloat16 on a CPU. The launcher says "no" where it was told nothing, too."""
+    told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    return told if told != "no" else ("fp16" if torch.cuda.is_available() else "bf16")
+
+
+def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = ()) -> Accelerator:
+    """Seeds, precision, processes and trackers of a run whose folder is claimed (`claim_run`). project: its name for the trackers.
+
+    A CPU process of the launcher takes its share of the cores: the launcher gives it one thread where nobody asked."""
+    precision = default_precision() if s.precision == "auto" else s.precision
+    wait = InitProcessGroupKwargs(timeout=timedelta(minutes=s.timeout))
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[wait], log_with=s.log_with, project_dir=s.output)
+    if "ACCELERATE_MIXED_PRECISION" in os.environ and os.environ.get("OMP_NUM_THREADS") == "1" and accelerator.device.type == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+    set_seed(s.seed)
+    claim_run(accelerator, s.output, s, may_change)
+    if s.log_with:
+        accelerator.init_trackers(project, {name: str(value) for name, value in vars(s).items()})
+    return accelerator
+
+
+def run_script(main: Callable[[Any], None], settings) -> None:
+    """main(settings). Processes of other machines that cannot be reached any more end this one with one clear line, not with a page of gloo's."""
+    try:
+        main(settings)
+    except (RuntimeError, OSError) as error:
+        if not (dist.is_initialized() and (isinstance(error, dist.DistError) or "gloo" in str(error).lower())):
+            raise
+        text = f"another process cannot be reached any more ({str(error).splitlines()[0][:200]})"
+        print(f"{text}; run the same command again on all machines to go on from the last checkpoint", file=sys.stderr, flush=True)
+        os._exit(AGAIN)  # the group of processes cannot be taken down in order without the lost ones
 
 
 class StepBatches:
@@ -77,6 +153,11 @@ def warmup_stable_decay(step: int, warmup: int, total: int, decay: float) -> flo
     return min(1.0, (step + 1) / max(1, warmup), max(0.0, (total - step) / max(1.0, decay * total)))
 
 
+def halved(step: int, total: int, halvings: int) -> float:
+    """Factor on the learning rates: halved so many times, in equal parts of the run."""
+    return 0.5 ** (step * (halvings + 1) // total)
+
+
 def checkpoint_steps(run: Path) -> list[int]:
     """Steps of the complete checkpoints of a run, oldest first."""
     found = (re.fullmatch(r"step-(\d+)", p.name) for p in (run / "checkpoints").glob("step-*"))
@@ -84,32 +165,111 @@ def checkpoint_steps(run: Path) -> list[int]:
 
 
 def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, **facts) -> None:
-    """The whole state of a run (what accelerate knows of, and `facts`) as `checkpoints/step-N`: written beside, then renamed; pruned to `keep`."""
+    """The whole state of a run (what accelerate knows of, and `facts`) as `checkpoints/step-N`: written beside, then renamed; pruned to `keep`.
+    `checksums.json` in it says what each file must be.
+
+    Raises SystemExit, and leaves the older checkpoints as they are, if a weight is not finite or the files cannot be written."""
+    for model in accelerator._models:
+        if any_process(accelerator, not all(torch.isfinite(weight).all() for weight in model.parameters())):
+            stop_training(accelerator, run, step, f"a weight of {type(accelerator.unwrap_model(model)).__name__} is not finite")
     final = run / "checkpoints" / f"step-{step:08d}"
     beside = final.with_name(f".{final.name}.partial")
     if accelerator.is_main_process:
         shutil.rmtree(beside, ignore_errors=True)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(beside), safe_serialization=True)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        (beside / "progress.json").write_text(json.dumps({"step": step, **facts}))
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(beside, final)
-        for old in checkpoint_steps(run)[:-keep]:
-            shutil.rmtree(run / "checkpoints" / f"step-{old:08d}")
-    accelerator.wait_for_everyone()
+    trouble = None
+    try:
+        accelerator.save_state(str(beside), safe_serialization=True)
+    except (OSError, RuntimeError, SafetensorError) as error:  # the disk is full, say; torch and safetensors have errors of their own for it
+        trouble = error
+    if not any_process(accelerator, trouble is not None) and accelerator.is_main_process:
+        try:
+            (beside / "progress.json").write_text(json.dumps({"step": step, **facts}))
+            (beside / "checksums.json").write_text(json.dumps(checksums(beside), indent=1))
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(beside, final)
+            for old in checkpoint_steps(run)[:-keep]:
+                shutil.rmtree(run / "checkpoints" / f"step-{old:08d}")
+        except OSError as error:
+            trouble = error
+    if any_process(accelerator, trouble is not None):
+        if accelerator.is_main_process:
+            shutil.rmtree(beside, ignore_errors=True)
+        stop_training(accelerator, run, step, f"its checkpoint could not be written ({trouble or 'by another process'})")
 
 
 def load_checkpoint(accelerator: Accelerator, run: Path) -> dict:
-    """Loads the newest checkpoint of the run; returns its progress, {"step": 0} where there is none."""
+    """Loads the newest undamaged checkpoint of the run; returns its progress, {"step": 0} where there is none. Names those that are damaged.
+
+    Raises SystemExit where all are."""
     steps = checkpoint_steps(run)
-    if not steps:
-        return {"step": 0}
-    folder = run / "checkpoints" / f"step-{steps[-1]:08d}"
-    accelerator.load_state(str(folder))
-    accelerator.print(f"going on from {folder}")
-    return json.loads((folder / "progress.json").read_text())
+    for step in reversed(steps):
+        folder = run / "checkpoints" / f"step-{step:08d}"
+        bad = damaged_files(folder) if accelerator.is_main_process else []
+        if not any_process(accelerator, bool(bad)):
+            accelerator.load_state(str(folder))
+            accelerator.print(f"going on from {folder}")
+            return json.loads((folder / "progress.json").read_text())
+        accelerator.print(f"{folder} is damaged ({', '.join(bad)}); it is passed over")
+    if steps:
+        raise SystemExit(f"all checkpoints in {run / 'checkpoints'} are damaged; remove them to begin anew" if accelerator.is_main_process else 1)
+    return {"step": 0}
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file under a folder, by its path within."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "checksums.json")
+    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """Files of a checkpoint that are missing or not as they were written."""
+    try:
+        promised = json.loads((folder / "checksums.json").read_text())
+    except (OSError, ValueError):
+        return ["checksums.json"]
+    found = checksums(folder)
+    return [name for name, digest in promised.items() if found.get(name) != digest]
+
+
+def any_process(accelerator: Accelerator, mine: bool) -> bool:
+    """Whether it is so in any process; called in all."""
+    return bool(accelerator.reduce(torch.tensor(float(mine), device=accelerator.device), "max"))
+
+
+def stop_training(accelerator: Accelerator, run: Path, step: int, what: str, good_until: int | None = None) -> None:
+    """Ends all processes, with a message from the main one that says what happened and where the last good checkpoint (up to a step) lies."""
+    good = [n for n in checkpoint_steps(run) if n <= (step if good_until is None else good_until)]
+    where = f"the last good checkpoint is {run / 'checkpoints' / f'step-{good[-1]:08d}'}" if good else "there is no checkpoint from before"
+    raise SystemExit(f"stopped at step {step}: {what}; {where}" if accelerator.is_main_process else 1)
+
+
+def checkpoint_trained_weights(accelerator: Accelerator, model: nn.Module) -> None:
+    """From now on checkpoints hold those weights of a (prepared) model that are trained, and the frozen ones stay as they are."""
+    trained = {name: p.detach() for name, p in accelerator.unwrap_model(model).named_parameters() if p.requires_grad}
+
+    def save(models: list, weights: list, folder: str) -> None:
+        weights.clear()
+        if accelerator.is_main_process:
+            save_file({name: value.cpu().contiguous() for name, value in trained.items()}, Path(folder) / "model.safetensors")
+
+    def load(models: list, folder: str) -> None:
+        models.clear()
+        saved = load_file(Path(folder) / "model.safetensors")
+        assert saved.keys() == trained.keys(), f"{folder} holds other weights: {sorted(saved.keys() ^ trained.keys())}"
+        for name, value in saved.items():
+            trained[name].copy_(value)
+
+    accelerator.register_save_state_pre_hook(save)
+    accelerator.register_load_state_pre_hook(load)
+
+
+def digest(facts: str, tensors: Iterable[torch.Tensor]) -> str:
+    """16 hexadecimal digits that change with the facts or with any bit of the tensors."""
+    result = hashlib.sha256(facts.encode())
+    for tensor in tensors:
+        result.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return result.hexdigest()[:16]
 
 
 def claim_run(accelerator: Accelerator, run: Path, settings, may_change: tuple[str, ...] = ()) -> None:
@@ -117,7 +277,7 @@ def claim_run(accelerator: Accelerator, run: Path, settings, may_change: tuple[s
     file, now = run / "settings.json", json.loads(json.dumps(asdict(settings), default=str))
     if file.exists():
         then = json.loads(file.read_text())
-        changed = [k for k in now if k not in may_change and k in then and then[k] != now[k]]
+        changed = [k for k in now if k not in (*may_change, *MAY_ALWAYS_CHANGE) and k in then and then[k] != now[k]]
         if changed:
             lines = "\n".join(f"  {k}: {then[k]!r} → {now[k]!r}" for k in changed)
             raise SystemExit(f"{run} holds a run with other settings; give the old ones or another --output:\n{lines}")
@@ -126,12 +286,6 @@ def claim_run(accelerator: Accelerator, run: Path, settings, may_change: tuple[s
         run.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(now, indent=1))
     accelerator.wait_for_everyone()
-
-
-def write_text(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}.partial")
-    beside.write_text(text)
-    os.replace(beside, file)
 
 
 def save_component(model: nn.Module, folder: Path, dtype: torch.dtype | None = None, **settings) -> None:
@@ -145,36 +299,75 @@ def save_component(model: nn.Module, folder: Path, dtype: torch.dtype | None = N
 
 
 class Watch:
-    """One log line every `every` steps: averages since the last, speed, how far, and how long still."""
+    """One log line every `every` steps, which trackers get, too: averages since the last, speed, memory, how far, and how long still. Stops
+    what goes nowhere: an average that is not finite, or OVERFLOWS steps in a row that the loss scaler skipped.
 
-    def __init__(self, accelerator: Accelerator, total: int, every: int, what: str = "stories"):
-        self.accelerator, self.total, self.every, self.what = accelerator, total, every, what
+    SIGTERM and SIGUSR1, which schedulers send before they take a machine away, end the loop like a time limit (`time_is_up`), and after the
+    checkpoint `leave_if_asked` ends the process with the exit code AGAIN."""
+
+    def __init__(self, accelerator: Accelerator, total: int, every: int, what: str = "stories", *, run: Path, frames: int = 0):
+        """frames: of a story, to tell frames/s, too."""
+        self.accelerator, self.total, self.every, self.what, self.run, self.frames = accelerator, total, every, what, run, frames
         self.sums: dict[str, torch.Tensor] = {}
         self.count, self.seen, self.since, self.started = 0, 0, time.monotonic(), time.monotonic()
+        self.overflows, self.overflows_in_a_row, self.asked = 0, 0, None
+        for name in ("SIGTERM", "SIGUSR1"):
+            if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
+                signal.signal(getattr(signal, name), self._note)
+
+    def _note(self, number: int, frame) -> None:
+        self.asked = signal.Signals(number).name
 
     @property
     def minutes(self) -> float:
         return (time.monotonic() - self.started) / 60
 
     def time_is_up(self, minutes: float | None) -> bool:
-        """Whether `minutes` have passed; all processes hear the same answer, or the slower ones would wait for the others for ever."""
-        if minutes is None:
-            return False
-        return bool(self.accelerator.reduce(torch.tensor(float(self.minutes >= minutes), device=self.accelerator.device), "max"))
+        """Whether `minutes` have passed or a signal came; all processes hear the same answer, or some would wait for the others for ever."""
+        mine = self.asked is not None or (minutes is not None and self.minutes >= minutes)
+        return mine if self.accelerator.num_processes == 1 else any_process(self.accelerator, mine)
+
+    def leave_if_asked(self) -> None:
+        """To be called after the last checkpoint. Raises SystemExit with the code AGAIN in all processes if any was sent a signal."""
+        if any_process(self.accelerator, self.asked is not None):
+            self.accelerator.print(f"{self.asked or 'a signal'}: the checkpoint is written; run the same command again to go on")
+            raise SystemExit(AGAIN)
 
     def tick(self, step: int, done: int, batch: int, lr: float, **values: torch.Tensor) -> dict[str, float] | None:
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0) + value.detach()
-        self.count, self.seen = self.count + 1, self.seen + batch
-        if step % self.every:
+        self.seen += batch
+        if self.accelerator.optimizer_step_was_skipped:  # its loss may be infinite, which the scaler has answered already
+            self.overflows, self.overflows_in_a_row = self.overflows + 1, self.overflows_in_a_row + 1
+            if self.overflows_in_a_row >= OVERFLOWS:
+                self._stop(step, f"{OVERFLOWS} steps in a row overflowed in {self.accelerator.mixed_precision}")
+        else:
+            self.overflows_in_a_row, self.count = 0, self.count + 1
+            for name, value in values.items():
+                self.sums[name] = self.sums.get(name, 0) + value.detach()
+        if step % self.every or not self.count:
             return None
         names = list(self.sums)
         means = self.accelerator.reduce(torch.stack([self.sums[n].float() / self.count for n in names]), "mean").tolist()
+        means = dict(zip(names, means, strict=True))
+        for name, mean in means.items():
+            if not math.isfinite(mean):
+                self._stop(step, f"{name} is {mean}")
         speed = self.seen / (time.monotonic() - self.since)
-        eta = (self.total - done) / max(speed, 1e-9) / 60
-        text = " | ".join(f"{n} {v:.4f}" for n, v in zip(names, means, strict=True))
-        line = f"step {step} | {done}/{self.total} {self.what} | {text} | lr {lr:.2e} | {speed:.1f} {self.what}/s | ETA {eta:.0f} min"
+        speeds = {self.what: speed} | ({"frames": speed * self.frames} if self.frames else {})
+        parts = [f"step {step}", f"{done}/{self.total} {self.what}", *(f"{n} {v:.4f}" for n, v in means.items()), f"lr {lr:.2e}"]
+        parts += [f"{value:.1f} {name}/s" for name, value in speeds.items()] + [f"memory {memory_in_use() / 2**30:.1f} GiB"]
+        parts += [f"overflows {self.overflows}"] if self.overflows else []
+        parts += [f"ETA {(self.total - done) / max(speed, 1e-9) / 60:.0f} min"]
         if self.accelerator.is_main_process:
-            print(line, file=sys.stderr, flush=True)
+            print(" | ".join(parts), file=sys.stderr, flush=True)
         self.sums, self.count, self.seen, self.since = {}, 0, 0, time.monotonic()
-        return dict(zip(names, means, strict=True)) | {"lr": lr, f"{self.what}_per_s": speed}
+        values = means | {"lr": lr, "overflows": self.overflows} | {f"{name}_per_s": value for name, value in speeds.items()}
+        self.accelerator.log(values, step=step)
+        return values
+
+    def _stop(self, step: int, what: str) -> None:
+        stop_training(self.accelerator, self.run, step, what)
+
+
+def memory_in_use() -> int:
+    """Bytes: the most that this process has held on its GPU so far; without one, what it holds of main memory now."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else psutil.Process().memory_info().rss

@@ -8,6 +8,7 @@ noise = unet(noisy_latents, t, states, sentences, memory=memory).sample     # re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,20 @@ def memory_sites(config: Any) -> dict[str, tuple[int, int, int | None]]:
     return sites
 
 
+def new_memory_layers(config: Any) -> tuple[dict[str, int | None], nn.ModuleDict]:
+    """The source of each memory layer of a UNet with these settings, and the layers, new."""
+    assert config.memory in ("spatial", "sentence", "none"), f"unknown form of memory: {config.memory}"
+    sites = memory_sites(config)
+    chosen = [] if config.memory == "none" else list(sites) if config.memory_blocks is None else config.memory_blocks
+    assert set(chosen) <= set(sites), f"no such blocks: {sorted(set(chosen) - set(sites))}; there are {', '.join(sites)}"
+    width = config.memory_sentence_dim
+    if width is None:
+        width = config.cross_attention_dim if isinstance(config.cross_attention_dim, int) else config.cross_attention_dim[0]
+    sources = {site: sites[site][2] for site in sites if site in chosen}
+    layers = {site.replace(".", "_"): MemoryAttention(*sites[site][:2], width, config.memory_heads, config.memory) for site in sources}
+    return sources, nn.ModuleDict(layers)
+
+
 def to_tokens(x: Tensor, frames: int) -> Tensor:
     """(B*frames, C, h, w) → (B, frames, h*w, C)"""
     return x.unflatten(0, (-1, frames)).flatten(3).transpose(2, 3)
@@ -72,17 +87,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        assert memory in ("spatial", "sentence", "none"), f"unknown form of memory: {memory}"
-        sites = memory_sites(self.config)
-        chosen = [] if memory == "none" else list(sites) if memory_blocks is None else memory_blocks
-        assert set(chosen) <= set(sites), f"no such blocks: {sorted(set(chosen) - set(sites))}"
-        if memory_sentence_dim is None:
-            width = self.config.cross_attention_dim
-            memory_sentence_dim = width if isinstance(width, int) else width[0]
-        self.memory_sources = {site: sites[site][2] for site in sites if site in chosen}
-        self.memory_layers = nn.ModuleDict(
-            {site.replace(".", "_"): MemoryAttention(*sites[site][:2], memory_sentence_dim, memory_heads, memory) for site in self.memory_sources}
-        )
+        self.memory_sources, self.memory_layers = new_memory_layers(self.config)
 
     @staticmethod
     def _get_init_keys(input_class):
@@ -98,6 +103,25 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         missing, unexpected = model.load_state_dict(weights, strict=False)
         assert not unexpected and all(name.startswith("memory_layers.") for name in missing), (missing, unexpected)
         return model.to(unet.device).type(unet.dtype).train(unet.training)
+
+    def load_lora_adapter(self, *args, **kwargs) -> None:
+        """diffusers' own, which passes the memory layers by."""
+        with self._memory_apart():
+            super().load_lora_adapter(*args, **kwargs)
+
+    def add_adapter(self, *args, **kwargs) -> None:
+        """diffusers' own, which passes the memory layers by."""
+        with self._memory_apart():
+            super().add_adapter(*args, **kwargs)
+
+    @contextmanager
+    def _memory_apart(self) -> Iterator[None]:
+        """LoRAs of Stable Diffusion name their layers by ends of names ("to_q"), which memory layers have, too."""
+        layers, self.memory_layers = self.memory_layers, nn.ModuleDict()
+        try:
+            yield
+        finally:
+            self.memory_layers = layers
 
     def memory_parameters(self) -> Iterator[nn.Parameter]:
         return self.memory_layers.parameters()

@@ -130,11 +130,33 @@ def tiny_pipeline(
     return pipe
 
 
+TINY_GAN = {
+    "resolution": 16,
+    "story_gan": {
+        "noise_width": 4,
+        "width": 16,
+        "filter_length": 12,
+        "gist_channels": 2,
+        "block_out_channels": (16, 8),
+        "norm_num_groups": 4,
+    },
+    "image_discriminator": {"block_out_channels": (8, 16), "norm_num_groups": 4},
+    "story_discriminator": {"block_out_channels": (8, 16), "features": 8, "norm_num_groups": 4},
+}
+TINY_BLOCKS = {"context_width": 8, "attention_sizes": (4, 8), "attention_width": 6, "norm_num_groups": 4}
+TINY_DYNAMIC_BLOCK = {
+    "resolution": 16,
+    "generator": {**TINY_BLOCKS, "noise_width": 4, "block_out_channels": (16, 8)},
+    "discriminator": {**TINY_BLOCKS, "block_out_channels": (8, 16)},
+}
+
 # Reads jobs by line, runs each in processes of its own that have nothing left to import, and says how they ended.
 SERVER = """
 import json, os, runpy, sys, traceback
 import accelerate, diffusers.training_utils, tqdm.auto, tyro
-import pipelines.story_ldm, story_ldm.data
+import pipelines.dynamic_block_gan, pipelines.story_gan, pipelines.story_ldm, story_ldm.data, story_ldm.metrics.frechet
+from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS
+from story_ldm.gans.presets import PRESETS as GAN_PRESETS
 from story_ldm.presets import PRESETS
 
 
@@ -167,6 +189,8 @@ def tiny():
 
 
 PRESETS["tiny"] = tiny
+GAN_PRESETS["tiny"] = lambda: TINY_GAN
+DYNAMIC_BLOCK_PRESETS["tiny"] = lambda: TINY_DYNAMIC_BLOCK
 
 
 def run(argv):
@@ -186,6 +210,9 @@ def start(argv, log, env):
     try:
         run(argv)
         code = 0
+    except SystemExit as stopped:
+        code = stopped.code if isinstance(stopped.code, int) else 1
+        print(stopped.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     sys.stdout.flush(), sys.stderr.flush()
@@ -231,7 +258,8 @@ class Trainer:
                 "LOCAL_WORLD_SIZE": str(processes),
             }
             envs = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
-        job = {"argv": [str(ROOT / "training" / script), *map(str, argv)], "log": str(self.log_file), "envs": envs}
+        exact = ["--precision", "no"] if script.startswith("train_") else []
+        job = {"argv": [str(ROOT / "training" / script), *map(str, argv), *exact], "log": str(self.log_file), "envs": envs}
         self.server.stdin.write(json.dumps(job) + "\n")
         self.server.stdin.flush()
         self.running = json.loads(self.server.stdout.readline())
@@ -258,12 +286,11 @@ class Trainer:
 @pytest.fixture(scope="session")
 def trainer(tmp_path_factory) -> Trainer:
     file = tmp_path_factory.mktemp("trainer") / "with_tiny_preset.py"
-    file.write_text(SERVER)
+    file.write_text(f"TINY_GAN = {TINY_GAN!r}\nTINY_DYNAMIC_BLOCK = {TINY_DYNAMIC_BLOCK!r}\n{SERVER}")
     env = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         "HF_DATASETS_CACHE": str(file.with_name("datasets")),
-        "ACCELERATE_MIXED_PRECISION": "no",
         "ACCELERATE_USE_CPU": "true",
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,13 +18,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from conftest import WIDTH, tiny_language_memory
+from conftest import ROOT, WIDTH, tiny_language_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from story_ldm import train_utils
 from story_ldm.text import LanguageMemory
 from story_ldm.train_utils import (
+    RunSettings,
     StepBatches,
     Watch,
     checkpoint_steps,
@@ -28,7 +35,9 @@ from story_ldm.train_utils import (
     local_rows,
     save_checkpoint,
     save_component,
+    start_run,
     step_generator,
+    stop_training,
     warmup_cosine,
     warmup_stable_decay,
 )
@@ -42,6 +51,15 @@ def accelerator(monkeypatch):
     yield Accelerator(mixed_precision="no")
     for state in (AcceleratorState, GradientState, PartialState):
         state._reset_state()
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    """A Watch takes SIGTERM for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @settings(max_examples=80, deadline=None)
@@ -145,6 +163,65 @@ def test_a_checkpoint_that_was_not_finished_is_not_there(accelerator, tmp_path, 
     assert checkpoint_steps(tmp_path) == [2] and not list((tmp_path / "checkpoints").glob(".*"))
 
 
+@pytest.mark.parametrize("harm", ["a byte", "the end", "a file", "checksums.json"])
+def test_a_damaged_checkpoint_is_passed_over(accelerator, tmp_path, capsys, harm):
+    training = make_training(accelerator)
+    for step in (1, 2):
+        one_step(accelerator, *training)
+        save_checkpoint(accelerator, tmp_path, step, keep=2)
+    newest = tmp_path / "checkpoints" / "step-00000002"
+    file = newest / ("checksums.json" if harm == "checksums.json" else "model.safetensors")
+    whole = file.read_bytes()
+    if harm in ("a file", "checksums.json"):
+        file.unlink()
+    else:
+        file.write_bytes(whole[:-8] if harm == "the end" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert load_checkpoint(accelerator, tmp_path) == {"step": 1} and training[2].last_epoch == 1
+    assert f"step-00000002 is damaged ({file.name})" in capsys.readouterr().out
+    (tmp_path / "checkpoints" / "step-00000001" / "progress.json").write_text("{")
+    with pytest.raises(SystemExit, match=r"all checkpoints in .* are damaged"):
+        load_checkpoint(accelerator, tmp_path)
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(accelerator, tmp_path):
+    training = make_training(accelerator)
+    one_step(accelerator, *training)
+    save_checkpoint(accelerator, tmp_path, 1, keep=1)
+    one_step(accelerator, *training)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (0, 100, 700):  # of bytes a file: the first write fails, or a later one
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(SystemExit, match=r"stopped at step 2: its checkpoint could not be written.*checkpoint is .*step-00000001$"):
+                save_checkpoint(accelerator, tmp_path, 2, keep=1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
+    assert load_checkpoint(accelerator, tmp_path) == {"step": 1}
+
+
+def test_weights_that_are_not_finite_are_not_kept(accelerator, tmp_path):
+    model, *_ = make_training(accelerator)
+    save_checkpoint(accelerator, tmp_path, 3, keep=1)
+    with torch.no_grad():
+        model.weight[1, 2] = float("nan")
+    with pytest.raises(SystemExit, match=r"stopped at step 4: a weight of Linear is not finite; the last good checkpoint is .*step-00000003"):
+        save_checkpoint(accelerator, tmp_path, 4, keep=1)
+    assert checkpoint_steps(tmp_path) == [3]
+
+
+def test_where_to_go_on_after_trouble(tmp_path):
+    for step in (100, 200):
+        (tmp_path / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
+    main, other = SimpleNamespace(is_main_process=True), SimpleNamespace(is_main_process=False)
+    for good_until, last in ((None, 200), (150, 100)):
+        with pytest.raises(SystemExit, match=rf"stopped at step 250: it went wrong; the last good checkpoint is .*step-00000{last}"):
+            stop_training(main, tmp_path, 250, "it went wrong", good_until)
+    with pytest.raises(SystemExit) as quiet:
+        stop_training(other, tmp_path, 250, "it went wrong", 50)
+    assert quiet.value.code == 1
+
+
 @dataclass
 class Settings:
     output: Path
@@ -155,16 +232,17 @@ class Settings:
 
 def test_claim_run(accelerator, tmp_path):
     run = tmp_path / "runs" / "a"
-    claim_run(accelerator, run, Settings(run), ("max_minutes",))
-    claim_run(accelerator, run, Settings(run, max_minutes=3), ("max_minutes",))
+    claim_run(accelerator, run, Settings(run), ("lengths",))
+    claim_run(accelerator, run, Settings(run, max_minutes=3, lengths=(5,)), ("lengths",))
+    claim_run(accelerator, run, Settings(run), ("lengths",))
     with pytest.raises(SystemExit, match=r"other settings.*--output") as stopped:
-        claim_run(accelerator, run, Settings(run, batch=4, lengths=(5,)), ("max_minutes",))
+        claim_run(accelerator, run, Settings(run, batch=4, lengths=(5,), max_minutes=3))
     assert "  batch: 8 → 4\n  lengths: [5, 12] → [5]" in str(stopped.value) and "max_minutes" not in str(stopped.value)
     assert json.loads((run / "settings.json").read_text())["batch"] == 8, "the refused settings are not kept"
     older = json.loads((run / "settings.json").read_text())
     del older["lengths"]  # a setting that is newer than the run
     (run / "settings.json").write_text(json.dumps(older))
-    claim_run(accelerator, run, Settings(run, lengths=(7,)), ("max_minutes",))
+    claim_run(accelerator, run, Settings(run, lengths=(7,)))
 
 
 def test_save_component(tmp_path):
@@ -179,19 +257,88 @@ def test_save_component(tmp_path):
     assert torch.equal(memory.to_out.weight, before), "storing it in half precision does not round the model itself"
 
 
-def test_watch(accelerator, capsys):
-    watch = Watch(accelerator, total=40, every=2)
+def test_watch(accelerator, tmp_path, capsys):
+    watch = Watch(accelerator, total=40, every=2, run=tmp_path)
     assert watch.tick(1, 4, 4, 0.1, loss=torch.tensor(2.0)) is None
     values = watch.tick(2, 8, 4, 0.1, loss=torch.tensor(4.0))
     assert values["loss"] == 3 and values["lr"] == 0.1 and values["stories_per_s"] > 0
     line = capsys.readouterr().err
-    assert line.startswith("step 2 | 8/40 stories | loss 3.0000 | lr 1.00e-01 | ") and "stories/s | ETA " in line
+    assert line.startswith("step 2 | 8/40 stories | loss 3.0000 | lr 1.00e-01 | ") and "stories/s | memory " in line and "GiB | ETA " in line
     watch.tick(3, 12, 4, 0.1, loss=torch.tensor(1.0))
     assert watch.tick(4, 16, 4, 0.1, loss=torch.tensor(1.0))["loss"] == 1, "the average starts anew after each line"
 
 
-def test_default_precision(monkeypatch):
-    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
-    assert default_precision() == ("fp16" if torch.cuda.is_available() else "bf16")
-    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    assert default_precision() == "no"
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_ends_the_loop_and_says_again(accelerator, tmp_path, capsys, name):
+    watch = Watch(accelerator, total=40, every=2, run=tmp_path)
+    assert not watch.time_is_up(None) and not watch.time_is_up(9) and watch.time_is_up(0)
+    watch.leave_if_asked()
+    os.kill(os.getpid(), signal.Signals[name])
+    assert watch.time_is_up(None)
+    with pytest.raises(SystemExit) as left:
+        watch.leave_if_asked()
+    assert left.value.code == 75 and capsys.readouterr().out.startswith(f"{name}: the checkpoint is written; run the same command again")
+
+
+def test_watch_stops_what_goes_nowhere(accelerator, tmp_path, capsys, monkeypatch):
+    watch = Watch(accelerator, total=400, every=2, run=tmp_path, frames=5)
+    watch.tick(1, 4, 4, 0.1, loss=torch.tensor(1.0))
+    with pytest.raises(SystemExit, match="stopped at step 2: loss is nan; there is no checkpoint from before"):
+        watch.tick(2, 8, 4, 0.1, loss=torch.tensor(float("nan")))
+
+    skipped = iter([True, False] * 2 + [True] * 50)
+    monkeypatch.setattr(Accelerator, "optimizer_step_was_skipped", property(lambda self: next(skipped)))
+    watch = Watch(accelerator, total=400, every=2, run=tmp_path, frames=5)
+    for step in range(1, 54):
+        values = watch.tick(step, step, 1, 0.1, loss=torch.tensor(float("inf") if step % 2 else 2.0))
+        if step in (2, 4):
+            assert values["loss"] == 2 and values["overflows"] == step // 2 and values["frames_per_s"] == 5 * values["stories_per_s"]
+    assert "GiB | overflows 2 | ETA" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="stopped at step 54: 50 steps in a row overflowed"):
+        watch.tick(54, 54, 1, 0.1, loss=torch.tensor(1.0))
+
+
+def test_precision_and_threads(monkeypatch, tmp_path):
+    """The launcher says "no" and one thread where nobody chose."""
+    usual = "fp16" if torch.cuda.is_available() else "bf16"
+    for told, precision in ((None, usual), ("no", usual), ("bf16", "bf16")):
+        monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+        if told:
+            monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", told)
+        assert default_precision() == precision
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    threads = torch.get_num_threads()
+    try:
+        for launched in (False, True):
+            for state in (AcceleratorState, GradientState, PartialState):
+                state._reset_state()
+            torch.set_num_threads(1)
+            monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+            monkeypatch.setenv("OMP_NUM_THREADS", "1")
+            if not launched:
+                monkeypatch.delenv("ACCELERATE_MIXED_PRECISION")
+            assert start_run(RunSettings(output=tmp_path, precision="no"), "test").mixed_precision == "no"
+            assert torch.get_num_threads() == (len(os.sched_getaffinity(0)) if launched else 1)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_lost_processes_are_told_in_one_line():
+    """Of a group of two, one is killed: the other ends with a line that says what to do, and with the code for "again"."""
+    text = """
+import os, torch, torch.distributed as dist
+from story_ldm.train_utils import run_script
+def main(rank):
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    if rank == 1: os._exit(9)
+    while True: dist.all_reduce(torch.ones(3))
+run_script(main, int(os.environ["RANK"]))
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    started = [subprocess.Popen([sys.executable, "-c", text], env={**env, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
+    said = started[0].communicate(timeout=100)[1]
+    assert [process.wait(100) for process in started] == [75, 9], said
+    assert "another process cannot be reached any more" in said and "run the same command again on all machines" in said and "Traceback" not in said

@@ -75,6 +75,25 @@ def test_stopped_and_run_again(kind, trainer, finished, tmp_path):
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
+def test_a_scheduler_takes_the_machine_away(kind, trainer, finished, tmp_path):
+    """At SIGTERM or SIGUSR1 it writes a checkpoint of the step it is at and ends with the code that says "again"."""
+    run = tmp_path / "run"
+    argv = command(kind, run, finished, "--stories", 40_000, "--checkpoint-every", 3)
+    told = 0
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        (process,) = trainer.start(*argv)
+        deadline = time.monotonic() + 120
+        while len(trainer.log.split("| ETA")) < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(process, number)
+        assert trainer.wait() == [75], trainer.log[-3000:]
+        assert f"{number.name}: the checkpoint is written; run the same command again" in trainer.log
+        steps = [int(line.split()[1]) for line in trainer.log.splitlines() if line.startswith("step ")]
+        assert (run / "checkpoints" / f"step-{steps[-1]:08d}").exists() and steps[0] == told + 1 and not (run / PRODUCTS[kind]).exists()
+        told = steps[-1]
+
+
+@pytest.mark.parametrize("kind", SCRIPTS)
 def test_two_processes_are_one_with_the_whole_batch(kind, trainer, finished, tmp_path):
     """Invariant 6, compared in fp32 after 12 steps."""
     trainer(*command(kind, tmp_path / "run", finished), processes=2)

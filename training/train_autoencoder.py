@@ -17,38 +17,45 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 import tyro
-from accelerate import Accelerator
-from accelerate.utils import set_seed
 from diffusers import AutoencoderKL
 from torch import nn
 from torch.utils.data import DataLoader
 
 from story_ldm.data import load_stories
-from story_ldm.data.stories import frames_tensor
+from story_ldm.data.stories import frames_tensor, one_length
 from story_ldm.latents import downscale_factor, frames_to_raw, raw_to_frames
 from story_ldm.muon import muon_groups, new_optimizer
-from story_ldm.presets import PRESETS
+from story_ldm.presets import preset_at
 from story_ldm.train_utils import (
+    RunSettings,
     StepBatches,
     Watch,
-    claim_run,
-    default_precision,
     load_checkpoint,
     local_rows,
+    run_script,
     save_checkpoint,
     save_component,
+    start_run,
     step_generator,
     warmup_cosine,
 )
 
 
 @dataclass
-class Settings:
+class Settings(RunSettings):
     output: Path = Path("runs/autoencoder")
     """Folder of the run: checkpoints while it trains, `vae` when it is done."""
     preset: str = "toon-64"
     dataset: str = "toonstories"
     """Name or folder that load_stories takes."""
+    resolution: int | None = None
+    """Pixels a frame and side; the preset's own by default."""
+    fit: Literal["crop", "pad"] = "crop"
+    """How pictures that are not square get that size: cut to their middle, or on black."""
+    flip: bool = False
+    """Add a mirrored copy of each story of which no sentence names a side."""
+    length: int | None = None
+    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
     init_from: Path | None = None
     """A trained autoencoder to start from."""
     freeze_encoder: bool = False
@@ -64,16 +71,7 @@ class Settings:
     warmup: int = 100
     kl_weight: float = 1e-6
     detail_weight: float = 1.0
-    seed: int = 0
-    max_minutes: float | None = None
-    """Stop (with a checkpoint) after this many minutes."""
-    checkpoint_every: int = 500
-    keep: int = 2
-    log_every: int = 50
     workers: int = 1
-    num_proc: int = 2
-    limit: int | None = None
-    """Only the first stories of the split."""
 
 
 class Reconstruction(nn.Module):
@@ -91,12 +89,12 @@ class Reconstruction(nn.Module):
 
 
 def main(s: Settings) -> None:
-    accelerator = Accelerator(mixed_precision=default_precision())
-    set_seed(s.seed)
-    claim_run(accelerator, s.output, s, may_change=("stories", "max_minutes", "checkpoint_every", "keep", "log_every", "workers", "num_proc"))
-    preset = PRESETS[s.preset]()
+    accelerator = start_run(s, "autoencoder", ("stories", "checkpoint_every"))
+    preset = preset_at(s.preset, s.resolution)
     with accelerator.main_process_first():
-        dataset = load_stories(s.dataset, "train", preset["resolution"], limit=s.limit, num_proc=s.num_proc)
+        shape = {"fit": s.fit, "flip": s.flip, "window": s.length}
+        dataset = load_stories(s.dataset, "train", preset["resolution"], limit=s.limit, num_proc=s.num_proc, **shape)
+        one_length(dataset)
 
     vae = AutoencoderKL.from_pretrained(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
     vae.to(memory_format=torch.channels_last)
@@ -116,7 +114,7 @@ def main(s: Settings) -> None:
 
     batches = StepBatches(len(dataset), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=s.workers, collate_fn=lambda rows: [r["frames"] for r in rows])
-    watch = Watch(accelerator, s.stories, s.log_every)
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=s.frames_per_story)
     model.train()
     for rows in loader:
         if step >= total or watch.time_is_up(s.max_minutes):
@@ -140,6 +138,7 @@ def main(s: Settings) -> None:
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep)
     save_checkpoint(accelerator, s.output, step, s.keep)
+    watch.leave_if_asked()
     if accelerator.is_main_process:
         vae.eval()
         if not s.freeze_encoder:
@@ -164,4 +163,4 @@ def normalise_latents(vae: AutoencoderKL, dataset, device, stories: int = 400) -
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    run_script(main, tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -14,44 +14,47 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from datasets import Dataset
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from transformers import CLIPTokenizer
 
 from story_ldm.data import load_stories
+from story_ldm.data.stories import decode_frames, held_out_split, to_float
+from story_ldm.files import write_text
 from story_ldm.gans.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
 from story_ldm.text import train_tokenizer
 from story_ldm.train_utils import (
+    RunSettings,
     StepBatches,
     Watch,
-    claim_run,
-    default_precision,
     load_checkpoint,
     local_rows,
+    run_script,
     save_checkpoint,
     save_component,
+    start_run,
     step_generator,
     warmup_cosine,
-    write_text,
 )
 
 
 @dataclass
-class Settings:
+class Settings(RunSettings):
     output: Path = Path("runs/damsm")
     """Folder of the run: checkpoints while it trains, `damsm` when it is done."""
     dataset: str = "toonstories"
     """Name or folder that load_stories takes; where it has one text form only, that is read."""
+    resolution: int = 64
+    """Pixels a frame and side."""
+    fit: Literal["crop", "pad"] = "crop"
+    """How pictures that are not square get that size: cut to their middle, or on black."""
     stories: int = 108_000
     """How many stories to see in all."""
     batch: int = 32
@@ -74,19 +77,11 @@ class Settings:
     vocab_size: int = 1000
     max_length: int = 32
     """What the tokenizer says of itself; the encoder reads any length."""
-    seed: int = 0
-    max_minutes: float | None = None
-    """Stop (with a checkpoint and a product) after this many minutes."""
-    checkpoint_every: int = 500
-    keep: int = 2
     log_every: int = 100
     validate_stories: int = 1000
     """So many stories of the validation split are measured at the end."""
     workers: int = 2
     """Processes that decode the frames."""
-    num_proc: int = 2
-    limit: int | None = None
-    """Only the first stories of each split."""
 
 
 class Matcher(nn.Module):
@@ -102,11 +97,7 @@ class Matcher(nn.Module):
 
 
 def main(s: Settings) -> None:
-    accelerator = Accelerator(mixed_precision=default_precision())
-    set_seed(s.seed)
-    claim_run(
-        accelerator, s.output, s, may_change=("max_minutes", "checkpoint_every", "keep", "log_every", "validate_stories", "workers", "num_proc")
-    )
+    accelerator = start_run(s, "damsm", ("checkpoint_every", "validate_stories"))
     with accelerator.main_process_first():
         stories, forms = read_split(s, "train", s.limit)
         if not (s.output / "tokenizer").exists():
@@ -122,7 +113,7 @@ def main(s: Settings) -> None:
     number: dict[str, int] = {}
     which = torch.tensor([number.setdefault(text, len(number)) for text in texts])  # alike, where texts are
 
-    encoders = DAMSMTextEncoder(len(tokenizer), s.width, s.embedding_width, s.dropout), DAMSMImageEncoder(s.width)
+    encoders = DAMSMTextEncoder(len(tokenizer), s.width, s.embedding_width, s.dropout), DAMSMImageEncoder(s.width, sample_size=s.resolution)
     model = Matcher(*encoders).to(memory_format=torch.channels_last)
     # eps above the rounding error of a gradient, of which Adam's first steps would make whole ones (their mean is 1e-3, clipped)
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), eps=1e-6, weight_decay=s.weight_decay)
@@ -134,7 +125,7 @@ def main(s: Settings) -> None:
 
     assert s.batch % accelerator.num_processes == 0, f"the batch of {s.batch} stories cannot be shared by {accelerator.num_processes} processes"
     batches = iter(StepBatches(len(stories), s.batch, s.seed, step))  # of all processes: each must know which sentences are alike
-    watch = Watch(accelerator, s.stories, s.log_every)
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output)
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
         rows, generator = torch.tensor(next(batches)), step_generator(s.seed, step)
@@ -160,6 +151,7 @@ def main(s: Settings) -> None:
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep)
     save_checkpoint(accelerator, s.output, step, s.keep)
+    watch.leave_if_asked()
     if accelerator.is_main_process:
         product, trained = s.output / "damsm", accelerator.unwrap_model(model, keep_fp32_wrapper=False)
         save_component(trained.text_encoder, product / "text_encoder", torch.float16)
@@ -171,26 +163,10 @@ def main(s: Settings) -> None:
 
 def read_split(s: Settings, split: str, limit: int | None) -> tuple[Dataset, list[list[str]]]:
     """Stories with their pictures, and all their sentences one after another, in the referential form and in the full one."""
-    stories = load_stories(s.dataset, split, limit=limit, num_proc=s.num_proc)
+    stories = load_stories(s.dataset, split, s.resolution, limit=limit, num_proc=s.num_proc, fit=s.fit)
     full = load_stories(s.dataset, split, text="full", limit=limit, pictures=False, num_proc=s.num_proc)
     assert full["story_id"][:] == stories["story_id"][:], f"the text forms of {s.dataset} do not tell the same stories"
     return stories, [[sentence for sentences in form["sentences"] for sentence in sentences] for form in (stories, full)]
-
-
-def decode_frames(stories: Dataset, workers: int) -> Tensor:
-    """All frames of the stories as uint8 (F, 3, 64, 64), decoded once."""
-    loader = DataLoader(stories.select_columns(["frames"]), 64, num_workers=workers, collate_fn=stack_frames)
-    return torch.cat(list(tqdm(loader, desc="decoding frames", leave=False)))
-
-
-def stack_frames(rows: list[dict]) -> Tensor:
-    pictures = [np.asarray(frame.convert("RGB")) for row in rows for frame in row["frames"]]
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-
-
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 → [-1, 1]."""
-    return frames.float() / 127.5 - 1
 
 
 def draw_positions(lengths: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -227,7 +203,7 @@ def gather_rows(accelerator: Accelerator, x: Tensor) -> Tensor:
 def validate(s: Settings, product: Path, step: int, device: torch.device) -> None:
     """Cosine and R-precision of the stored weights on validation stories in the full form, printed and written beside them."""
     text_encoder, image_encoder, tokenizer = load_damsm(product)
-    stories, (_, texts) = read_split(s, "validation", min(s.validate_stories, s.limit or s.validate_stories))
+    stories, (_, texts) = read_split(s, held_out_split(s.dataset), min(s.validate_stories, s.limit or s.validate_stories))
     sentence = embed_sentences(text_encoder.to(device), tokenizer, texts)
     image_encoder.to(device)
     image = torch.cat([embed_frames(image_encoder, to_float(part)) for part in decode_frames(stories, s.workers).split(1024)])
@@ -246,4 +222,4 @@ def validate(s: Settings, product: Path, step: int, device: torch.device) -> Non
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    run_script(main, tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -1,6 +1,7 @@
-"""Trains the frame evaluator of the built-in world on the train split's real frames.
+"""Trains the frame evaluator of the built-in world, or of any dataset with character labels, on the train split's real frames.
 
     accelerate launch training/train_evaluator.py                        # ToonStories, 64 px
+    accelerate launch training/train_evaluator.py --dataset data/pororo --output runs/pororo-evaluator     # reads its characters (and backgrounds)
     accelerate launch training/train_evaluator.py --max-minutes 5        # and the same command again goes on where it stopped
 
 Frames are decoded once and kept as uint8 (1.2 GB for all 20,000 stories). Light noise, blur and changes of brightness let it read drawn
@@ -14,41 +15,44 @@ import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 from datasets import Dataset
 from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from story_ldm.data import load_stories
-from story_ldm.metrics.evaluators import FrameEvaluator, evaluator_loss, frame_labels, reading_accuracy
+from story_ldm.data.stories import decode_frames, held_out_split, to_float
+from story_ldm.files import write_text
+from story_ldm.metrics.evaluators import FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
 from story_ldm.train_utils import (
+    RunSettings,
     StepBatches,
     Watch,
-    claim_run,
-    default_precision,
     load_checkpoint,
     local_rows,
+    run_script,
     save_checkpoint,
     save_component,
+    start_run,
     step_generator,
     warmup_cosine,
-    write_text,
 )
 
 
 @dataclass
-class Settings:
+class Settings(RunSettings):
     output: Path = Path("runs/evaluator")
     """Folder of the run: checkpoints while it trains, `evaluator` when it is done."""
     dataset: str = "toonstories"
-    """Name or folder that load_stories takes; its labels must be those of ToonStories."""
+    """Name or folder that load_stories takes; it must have character labels."""
+    resolution: int = 64
+    """Pixels a frame and side."""
+    fit: Literal["crop", "pad"] = "crop"
+    """How pictures that are not square get that size: cut to their middle, or on black."""
     stories: int = 160_000
     """How many stories' worth of frames to see in all (five frames each)."""
     batch: int = 128
@@ -58,28 +62,20 @@ class Settings:
     weight_decay: float = 1e-2
     noise: float = 0.08
     """Largest standard deviation of the noise that is added to a frame in [-1, 1]."""
-    seed: int = 0
-    max_minutes: float | None = None
-    """Stop (with a checkpoint) after this many minutes."""
     checkpoint_every: int = 1000
     """Steps between checkpoints; each is measured on validation, and the best becomes the product."""
-    keep: int = 2
     log_every: int = 100
     workers: int = 2
     """Processes that decode the frames."""
-    num_proc: int = 2
-    limit: int | None = None
-    """Only the first stories of each split."""
 
 
 def main(s: Settings) -> None:
-    accelerator = Accelerator(mixed_precision=default_precision())
-    set_seed(s.seed)
-    claim_run(accelerator, s.output, s, may_change=("max_minutes", "keep", "log_every", "workers", "num_proc"))
+    accelerator = start_run(s, "evaluator")
     with accelerator.main_process_first():
-        train, validation, test = (load_stories(s.dataset, split, limit=s.limit, num_proc=s.num_proc) for split in ("train", "validation", "test"))
+        splits = ("train", held_out_split(s.dataset), "test")
+        train, validation, test = (load_stories(s.dataset, split, s.resolution, limit=s.limit, num_proc=s.num_proc, fit=s.fit) for split in splits)
 
-    model = FrameEvaluator().to(memory_format=torch.channels_last)
+    model = FrameEvaluator(**evaluator_settings(train.features, s.resolution)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
     total = s.stories * 5 // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total, floor=0.0))
@@ -92,7 +88,7 @@ def main(s: Settings) -> None:
     frames, labels = frames_and_labels(train, s.workers)
     validation_set = frames_and_labels(validation, s.workers)
     batches = iter(StepBatches(len(frames), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
-    watch = Watch(accelerator, total * s.batch, s.log_every, "frames")
+    watch = Watch(accelerator, total * s.batch, s.log_every, "frames", run=s.output)
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
         rows = torch.tensor(next(batches))
@@ -114,6 +110,7 @@ def main(s: Settings) -> None:
             save_checkpoint(accelerator, s.output, step, s.keep, best=best)
     if step < total and step % s.checkpoint_every:
         save_checkpoint(accelerator, s.output, step, s.keep, best=best)
+        watch.leave_if_asked()
         if not product.exists():
             keep_if_best(accelerator, model, *validation_set, best, product)
     if accelerator.is_main_process:
@@ -122,22 +119,11 @@ def main(s: Settings) -> None:
 
 
 def frames_and_labels(stories: Dataset, workers: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """All frames of the stories as uint8 (F, 3, 64, 64), decoded once, and their labels."""
-    loader = DataLoader(stories.select_columns(["frames"]), 64, num_workers=workers, collate_fn=stack_frames)
-    frames = torch.cat(list(tqdm(loader, desc="decoding frames", leave=False)))
-    labels = frame_labels(stories.remove_columns("frames"))
+    """All frames of the stories as uint8 (F, 3, H, W), decoded once, and their labels."""
+    frames = decode_frames(stories, workers)
+    labels = frame_labels(stories.remove_columns("frames"), len(label_names(stories.features, "characters")))
     assert len(frames) == len(labels["story"]), f"{len(frames)} frames for {len(labels['story'])} sentences"
     return frames, labels
-
-
-def stack_frames(rows: list[dict]) -> Tensor:
-    pictures = [np.asarray(frame.convert("RGB")) for row in rows for frame in row["frames"]]
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-
-
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 → [-1, 1]."""
-    return frames.float() / 127.5 - 1
 
 
 def augment(frames: Tensor, draws: Tensor, generator: torch.Generator, noise: float) -> Tensor:
@@ -190,4 +176,4 @@ def report(product: Path, validation_set, test_set, step: int) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    run_script(main, tyro.cli(Settings, description=__doc__.split("\n")[0]))

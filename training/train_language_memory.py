@@ -14,33 +14,36 @@ from pathlib import Path
 
 import torch
 import tyro
-from accelerate import Accelerator
-from accelerate.utils import set_seed
 from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data import load_stories
+from story_ldm.data.stories import held_out_split, one_length
 from story_ldm.data.toonstories import TEXT_FORMS
 from story_ldm.presets import PRESETS
 from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, story_facts, text_loss, tokenize_stories, train_tokenizer
 from story_ldm.train_utils import (
+    RunSettings,
     StepBatches,
     Watch,
-    claim_run,
-    default_precision,
     load_checkpoint,
+    run_script,
     save_checkpoint,
     save_component,
+    start_run,
     warmup_cosine,
 )
 
 
 @dataclass
-class Settings:
+class Settings(RunSettings):
     output: Path = Path("runs/language")
     preset: str = "toon-64"
     dataset: str = "toonstories"
+    """Name or folder that load_stories takes."""
+    length: int | None = None
+    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
     stories: int = 400_000
     """How many stories to read in all."""
     lengths: tuple[int, ...] = (5, 5, 5, 12)
@@ -48,12 +51,8 @@ class Settings:
     batch: int = 48
     learning_rate: float = 1e-3
     warmup: int = 200
-    seed: int = 0
-    max_minutes: float | None = None
     checkpoint_every: int = 1000
-    keep: int = 2
     log_every: int = 100
-    limit: int | None = None
 
 
 class Reader(nn.Module):
@@ -71,7 +70,8 @@ class Reader(nn.Module):
 
 def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_names: list[str] | None = None):
     """(ids, mask, facts (N, M, F), fact names) of a split."""
-    data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False)
+    data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False, num_proc=s.num_proc, window=s.length)
+    one_length(data)
     facts = [story_facts(row, data.features) for row in data]
     fact_names = fact_names or sorted(set().union(*(f for story in facts for f in story)))
     number = {name: i for i, name in enumerate(fact_names)}
@@ -84,13 +84,13 @@ def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_nam
 
 
 def main(s: Settings) -> None:
-    accelerator = Accelerator(mixed_precision=default_precision())
-    set_seed(s.seed)
-    claim_run(accelerator, s.output, s, may_change=("stories", "max_minutes", "checkpoint_every", "keep", "log_every"))
+    accelerator = start_run(s, "language-memory", ("stories", "checkpoint_every"))
     preset = PRESETS[s.preset]()
     with accelerator.main_process_first():
         if not (s.output / "tokenizer").exists():
-            corpus = [load_stories(s.dataset, "train", text=text, limit=s.limit, pictures=False)["sentences"] for text in TEXT_FORMS]
+            corpus = [
+                load_stories(s.dataset, "train", text=text, limit=s.limit, pictures=False, num_proc=s.num_proc)["sentences"] for text in TEXT_FORMS
+            ]
             words = (sentence for form in corpus for story in form for sentence in story)
             train_tokenizer(words, max_length=preset["max_length"]).save_pretrained(s.output / ".tokenizer.partial")
             (s.output / ".tokenizer.partial").rename(s.output / "tokenizer")
@@ -111,7 +111,7 @@ def main(s: Settings) -> None:
 
     rows = len(data[0][0])
     batches = iter(StepBatches(rows, s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
-    watch = Watch(accelerator, s.stories, s.log_every)
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output)
     while step < total and not watch.time_is_up(s.max_minutes):
         batch = next(batches)
         ids, mask, facts = (x[batch].to(accelerator.device) for x in by_length[s.lengths[step % len(s.lengths)]])
@@ -129,6 +129,7 @@ def main(s: Settings) -> None:
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep)
     save_checkpoint(accelerator, s.output, step, s.keep)
+    watch.leave_if_asked()
     if accelerator.is_main_process:
         parts = accelerator.unwrap_model(model)
         validate(s, parts, tokenizer, names, accelerator.device)
@@ -140,7 +141,7 @@ def main(s: Settings) -> None:
 @torch.no_grad()
 def validate(s: Settings, model: Reader, tokenizer, names: list[str], device) -> None:
     """Share of right statements by kind on the validation split."""
-    ids, mask, facts, _ = read_corpus(s, tokenizer, None, "validation", names)
+    ids, mask, facts, _ = read_corpus(s, tokenizer, None, held_out_split(s.dataset), names)
     kinds = {
         "characters": [i for i, n in enumerate(names) if " " not in n],
         "place": [i for i, n in enumerate(names) if n.startswith("at ")],
@@ -154,4 +155,4 @@ def validate(s: Settings, model: Reader, tokenizer, names: list[str], device) ->
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    run_script(main, tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -5,15 +5,19 @@
     accelerate launch training/train_story_ldm.py                              # toon-64 on the built-in world
     accelerate launch training/train_story_ldm.py --memory none --no-language-memory --output runs/plain    # the plain LDM
     accelerate launch training/train_story_ldm.py --memory sentence --no-language-memory --output runs/paper  # the paper's form
+    accelerate launch training/train_story_ldm.py --init-from STABLE_DIFFUSION --preset sd15 --train memory --half-frozen --learning-rate 1e-4 \\
+        --gradient-checkpointing --batch 1 --accumulation 8 --output runs/adapter                               # memory for a Stable Diffusion
 
 All M frames of a story run in one forward under teacher forcing: the clean latents are written into memory once, and every noisy frame reads the
 frames before it. Run the same command again and it goes on where it stopped. The product is `<output>/pipeline`, which
-`StoryLDMPipeline.from_pretrained` opens.
+`StoryLDMPipeline.from_pretrained` opens. Where most weights are frozen (`--train memory`, `--train memory+lora`) it is `<output>/adapter`: a memory
+adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapter`, and a LoRA for `pipe.load_lora_weights`.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,10 +25,9 @@ from typing import Literal
 import torch
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import set_seed
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
+from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
-from diffusers.training_utils import EMAModel
+from diffusers.training_utils import EMAModel, cast_training_params
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -33,22 +36,27 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines.story_ldm import StoryLDMPipeline
 from story_ldm.data import load_stories
-from story_ldm.data.stories import frames_tensor
+from story_ldm.data.stories import frames_tensor, held_out_split, one_length
 from story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
-from story_ldm.latents import encode_frames
-from story_ldm.model_card import write_model_card
+from story_ldm.latents import downscale_factor, encode_frames
+from story_ldm.memory_adapter import open_stable_diffusion
+from story_ldm.model_card import set_section, training_section, write_model_card
 from story_ldm.muon import muon_groups, new_optimizer
-from story_ldm.presets import PRESETS
+from story_ldm.presets import preset_at
 from story_ldm.strips import story_sheet
 from story_ldm.text import LanguageMemory, story_facts, text_loss, tokenize_stories
 from story_ldm.train_utils import (
+    RunSettings,
     StepBatches,
     Watch,
-    claim_run,
+    checkpoint_trained_weights,
     default_precision,
+    digest,
     load_checkpoint,
     local_rows,
+    run_script,
     save_checkpoint,
+    start_run,
     step_generator,
     warmup_stable_decay,
 )
@@ -56,11 +64,20 @@ from story_ldm.unet import StoryUNet2DConditionModel
 
 
 @dataclass
-class Settings:
+class Settings(RunSettings):
     output: Path = Path("runs/story-ldm")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: str = "toon-64"
     dataset: str = "toonstories"
+    """Name or folder that load_stories takes."""
+    resolution: int | None = None
+    """Pixels a frame and side; by default what the preset, or the Stable Diffusion, is made for."""
+    fit: Literal["crop", "pad"] = "crop"
+    """How pictures that are not square get that size: cut to their middle, or on black."""
+    flip: bool = False
+    """Add a mirrored copy of each story of which no sentence names a side."""
+    length: int | None = None
+    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
     text_form: str = "referential"
     vae: Path = Path("runs/autoencoder/vae")
     text: Path = Path("runs/language")
@@ -68,7 +85,13 @@ class Settings:
     freeze_text_encoder: bool = False
     """Keep a pretrained text encoder as it is."""
     init_from: Path | None = None
-    """A finished pipeline to start from; memory layers that it lacks start fresh, a language memory that it lacks comes from `--text`."""
+    """A finished pipeline to start from; memory layers that it lacks start fresh, a language memory that it lacks comes from `--text`.
+    Or a diffusers Stable Diffusion (1.x, 2.x); of the preset then count the memory's heads and blocks and the language memory's layers."""
+    train: Literal["all", "memory", "memory+lora"] = "all"
+    """What is trained. memory: memory layers and language memory alone; memory+lora: and low-rank additions to the UNet's attention."""
+    lora_rank: int = 16
+    half_frozen: bool = False
+    """Keep frozen weights in the half precision of autocast (fp16 or bf16)."""
     memory: str = "spatial"
     """spatial, sentence (the paper's) or none."""
     language_memory: bool = True
@@ -91,6 +114,7 @@ class Settings:
     max_grad_norm: float = 1.0
     ema_decay: float = 0.999
     prediction: str = "v_prediction"
+    """epsilon or v_prediction; a Stable Diffusion keeps its own."""
     min_snr_gamma: float = 5.0
     text_dropout: float = 0.1
     """Share of stories without text and memory (for guidance)."""
@@ -104,46 +128,22 @@ class Settings:
     gradient_checkpointing: bool = False
     store: Literal["float16", "bfloat16", "float32"] = "float16"
     """Precision of the finished pipeline's weights; checkpoints keep all of it."""
-    seed: int = 0
-    max_minutes: float | None = None
-    """Stop (with a checkpoint) after this many minutes."""
     checkpoint_every: int = 1000
-    keep: int = 2
     sample_every: int = 2000
     """Draw validation stories every so many steps; 0 is never."""
     sample_stories: int = 6
-    log_every: int = 50
-    log_with: str | None = None
-    """tensorboard or wandb."""
     cache: Path = Path("runs/cache")
     """Latents are encoded once and kept here."""
-    num_proc: int = 2
-    limit: int | None = None
 
 
-MAY_CHANGE = (
-    "max_minutes",
-    "checkpoint_every",
-    "keep",
-    "sample_every",
-    "sample_stories",
-    "log_every",
-    "log_with",
-    "num_proc",
-    "cache",
-    "stories",
-    "store",
-)
+MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "cache", "stories", "store")
 
 
 def cached_latents(s: Settings, accelerator: Accelerator, data, vae: AutoencoderKL, resolution: int) -> torch.Tensor:
     """(N, M, c, h, w) fp16 latents of the whole split, encoded once by the main process."""
     config = [(key, value) for key, value in vae.config.items() if not key.startswith("_")]
     facts = (s.dataset, resolution, len(data), data._fingerprint, accelerator.mixed_precision, config)
-    digest = hashlib.sha256(str(facts).encode())
-    for weight in vae.state_dict().values():
-        digest.update(weight.contiguous().numpy().tobytes())
-    file = s.cache / f"latents-{digest.hexdigest()[:16]}.safetensors"
+    file = s.cache / f"latents-{digest(str(facts), vae.state_dict().values())}.safetensors"
     with accelerator.main_process_first():
         if not file.exists():
             vae.to(accelerator.device)
@@ -168,6 +168,8 @@ def load_facts(s: Settings, data) -> tuple[nn.Linear, torch.Tensor] | tuple[None
     weights = load_file(file)
     with safe_open(file, "pt") as f:
         names = f.metadata()["facts"].split("\n")
+    if names == [""]:
+        return None, None  # a dataset without labels states nothing
     head = nn.Linear(weights["weight"].shape[1], len(names))
     head.load_state_dict(weights)
     number = {name: i for i, name in enumerate(names)}
@@ -179,25 +181,56 @@ def load_facts(s: Settings, data) -> tuple[nn.Linear, torch.Tensor] | tuple[None
     return head, table
 
 
-def build(s: Settings, preset: dict) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer]:
-    """The model that is trained, the autoencoder, and the tokenizer: new, from `--vae` and `--text`, or from a finished pipeline."""
+def stable_diffusion(s: Settings) -> StableDiffusionPipeline | None:
+    """What `--init-from` names, if it is a Stable Diffusion and no pipeline that was trained here."""
+    if s.init_from is None:
+        return None
+    index = s.init_from / "model_index.json"
+    if index.exists() and json.loads(index.read_text())["_class_name"] == "StoryLDMPipeline":
+        return None
+    sd = open_stable_diffusion(s.init_from)
+    kind = sd.scheduler.config.prediction_type
+    if kind not in ("epsilon", "v_prediction"):
+        raise ValueError(f"prediction_type of the scheduler of {s.init_from} is {kind!r}; it must be epsilon or v_prediction")
+    return sd
+
+
+def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None = None) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer]:
+    """The model that is trained, the autoencoder, and the tokenizer: new, from `--vae` and `--text`, from a finished pipeline, or from a
+    Stable Diffusion."""
     start = s.init_from
-    vae = AutoencoderKL.from_pretrained(s.vae if start is None else start / "vae").requires_grad_(False).eval()
-    text = s.text if start is None else start
-    tokenizer = CLIPTokenizer.from_pretrained(text / "tokenizer")
-    text_encoder = CLIPTextModel.from_pretrained(text / "text_encoder", dtype=torch.float32)
+    if sd is not None:
+        vae, tokenizer, text_encoder = sd.vae, sd.tokenizer, sd.text_encoder
+        trained = []  # a language memory reads the states of one text encoder alone
+        language_settings = {
+            "width": text_encoder.config.hidden_size,
+            "layers": preset["language_memory"]["layers"],
+            "heads": text_encoder.config.num_attention_heads,
+        }
+    else:
+        vae = AutoencoderKL.from_pretrained(s.vae if start is None else start / "vae")
+        text = s.text if start is None else start
+        tokenizer = CLIPTokenizer.from_pretrained(text / "tokenizer")
+        text_encoder = CLIPTextModel.from_pretrained(text / "text_encoder", dtype=torch.float32)
+        trained = [folder / "language_memory" for folder in (text, s.text) if (folder / "language_memory").exists()]
+        language_settings = preset["language_memory"]
+    vae.requires_grad_(False).eval()
     text_encoder.requires_grad_(not s.freeze_text_encoder)
     language = None
     if s.language_memory:
-        trained = [folder / "language_memory" for folder in (text, s.text) if (folder / "language_memory").exists()]
-        language = LanguageMemory.from_pretrained(trained[0]) if trained else LanguageMemory(**preset["language_memory"])
+        language = LanguageMemory.from_pretrained(trained[0]) if trained else LanguageMemory(**language_settings)
     memory = {"memory": s.memory, "memory_heads": preset["unet"]["memory_heads"]}
-    if start is None:
+    if sd is not None:
+        unet = StoryUNet2DConditionModel.from_unet(sd.unet, **memory, memory_blocks=preset["unet"].get("memory_blocks"))
+        unet.register_to_config(sample_size=s.resolution // downscale_factor(vae))
+    elif start is None:
         unet = StoryUNet2DConditionModel(**{**preset["unet"], **memory})
     else:
         unet = StoryUNet2DConditionModel.from_pretrained(start / "unet")
         if unet.config.memory != s.memory:
             unet = StoryUNet2DConditionModel.from_unet(unet, **memory)
+        if s.resolution is not None:
+            unet.register_to_config(sample_size=s.resolution // downscale_factor(vae))
     if s.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     if not torch.cuda.is_available():
@@ -207,39 +240,82 @@ def build(s: Settings, preset: dict) -> tuple[StoryDenoiser, AutoencoderKL, CLIP
     return model, vae, tokenizer
 
 
+def freeze(s: Settings, model: StoryDenoiser, dtype: torch.dtype | None = None) -> None:
+    """Leaves what `--train` names to be trained, in float32; the rest is frozen, in `dtype` where one is given."""
+    model.requires_grad_(False)
+    for part in (model.unet.memory_layers, model.language_memory):
+        if part is not None:
+            part.requires_grad_(True)
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype or parameter.dtype)
+    if s.train == "memory+lora":
+        from peft import LoraConfig
+
+        targets = ["to_q", "to_k", "to_v", "to_out.0"]
+        model.unet.add_adapter(LoraConfig(r=s.lora_rank, lora_alpha=s.lora_rank, init_lora_weights="gaussian", target_modules=targets))
+        cast_training_params(model.unet)
+
+
+def averaged(s: Settings, model: nn.Module) -> list[nn.Parameter]:
+    """The weights that have a moving average: all, or where most are frozen those that are trained."""
+    return [p for p in model.parameters() if p.requires_grad or s.train == "all"]
+
+
 def main(s: Settings) -> None:
-    accelerator = Accelerator(mixed_precision=default_precision(), log_with=s.log_with, project_dir=s.output)
-    set_seed(s.seed)
-    claim_run(accelerator, s.output, s, MAY_CHANGE)
-    if s.log_with:
-        accelerator.init_trackers("story-ldm", {k: str(v) for k, v in vars(s).items()})
-    preset = PRESETS[s.preset]()
+    if s.train != "all" and (s.init_from is None or s.memory == "none"):
+        raise ValueError(f"train is {s.train!r} with init_from {s.init_from} and memory {s.memory!r}; it wants a model to start from, and memory")
+    precision = default_precision() if s.precision == "auto" else s.precision
+    half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
+    if s.half_frozen and (half is None or s.train == "all"):
+        raise ValueError(f"half_frozen is on with precision {precision!r} and train {s.train!r}; it wants fp16 or bf16, and memory")
+    sd = stable_diffusion(s)
+    preset = preset_at(s.preset, s.resolution if sd is None else None)
+    native = preset["resolution"]
+    if sd is not None:
+        s.prediction, native = sd.scheduler.config.prediction_type, sd.unet.config.sample_size * downscale_factor(sd.vae)
+        if s.resolution and s.resolution % downscale_factor(sd.vae):
+            raise ValueError(f"resolution is {s.resolution}; it must be divisible by {downscale_factor(sd.vae)}, the pixels of a latent cell")
+    s.resolution = s.resolution or native
+    accelerator = start_run(s, "story-ldm", MAY_CHANGE)
     with accelerator.main_process_first():
-        data = load_stories(s.dataset, "train", preset["resolution"], s.text_form, limit=s.limit, num_proc=s.num_proc)
-    model, vae, tokenizer = build(s, preset)
-    latents = cached_latents(s, accelerator, data, vae, preset["resolution"])
+        shape = {"fit": s.fit, "flip": s.flip, "window": s.length}
+        data = load_stories(s.dataset, "train", s.resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
+        one_length(data)
+    model, vae, tokenizer = build(s, preset, sd)
+    if s.train != "all":
+        freeze(s, model, half if s.half_frozen else None)
+    latents = cached_latents(s, accelerator, data, vae, s.resolution)
     ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
     ids, mask = ids.short(), mask.bool()
-    model.fact_head, facts = load_facts(s, data)
-    scheduler = noise_scheduler(s.prediction)
+    model.fact_head, facts = load_facts(s, data) if sd is None else (None, None)
+    scheduler = noise_scheduler(s.prediction) if sd is None else DDPMScheduler.from_config(sd.scheduler.config)
 
     text_parameters = [p for n, p in model.named_parameters() if not n.startswith("unet.") and p.requires_grad]
-    groups = muon_groups(model.unet) if s.optimizer == "muon" else [{"params": list(model.unet.parameters())}]
+    groups = muon_groups(model.unet) if s.optimizer == "muon" else [{"params": [p for p in model.unet.parameters() if p.requires_grad]}]
     groups.append({"params": text_parameters, "lr": s.text_learning_rate})
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
     total = s.stories // (s.batch * s.accumulation)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
-    ema = EMAModel(model.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+    ema = EMAModel(averaged(s, model), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule, ema)
+    base = None
+    if s.train != "all":
+        checkpoint_trained_weights(accelerator, model)
+        base = digest(s.train, (p for p in model.parameters() if not p.requires_grad))
     progress = load_checkpoint(accelerator, s.output)
+    if progress.get("base", base) != base:
+        raise SystemExit(f"the frozen weights of {s.init_from} are not those that {s.output} was started with; give these or another --output")
     ema.to(accelerator.device)
     step, curve = progress["step"], progress.get("curve", [])
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in accelerator.unwrap_model(model).named_children()}
+    if s.train != "all":
+        parameters["of them trained"] = sum(p.numel() for p in averaged(s, model))
     accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items()))
 
     batches = iter(StepBatches(len(data), s.batch, s.seed, step * s.accumulation, accelerator.process_index, accelerator.num_processes))
-    watch = Watch(accelerator, s.stories, s.log_every)
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=latents.shape[1])
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
         for part in range(s.accumulation):
@@ -258,24 +334,30 @@ def main(s: Settings) -> None:
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-        ema.step(model.parameters())
+        ema.step(averaged(s, model))
         step += 1
         seen = step * s.batch * s.accumulation
         values = watch.tick(step, seen, s.batch * s.accumulation, schedule.get_last_lr()[0], loss=loss, error=error.mean(), text=known)
         if values:
             curve.append([seen, round(values["loss"], 5)])
-            accelerator.log(values, step=step)
         if step % s.checkpoint_every == 0:
-            save_checkpoint(accelerator, s.output, step, s.keep, curve=curve)
+            save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, base=base)
         if s.sample_every and step % s.sample_every == 0:
-            sample(s, accelerator, model, ema, vae, tokenizer, scheduler, preset, step)
-    save_checkpoint(accelerator, s.output, step, s.keep, curve=curve)
+            sample(s, accelerator, model, ema, vae, tokenizer, scheduler, step)
+    save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, base=base)
+    watch.leave_if_asked()
     if accelerator.is_main_process:
-        pipe = finished_pipeline(accelerator, model, ema, vae, tokenizer, scheduler)
-        pipe.to(dtype=getattr(torch, s.store)).save_pretrained(s.output / "pipeline", safe_serialization=True)
-        write_model_card(s.output / "pipeline", s, parameters, curve, step * s.batch * s.accumulation, sorted(s.output.glob("samples/*.png")))
-        print(f"{step} of {total} steps done; {s.output / 'pipeline'} written")
-    accelerator.end_training()
+        pipe = finished_pipeline(s, accelerator, model, ema, vae, tokenizer, scheduler)
+        seen, product = step * s.batch * s.accumulation, s.output / ("pipeline" if s.train == "all" else "adapter")
+        if s.train == "all":
+            pipe.to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
+            write_model_card(product, s, parameters, curve, seen, sorted(s.output.glob("samples/*.png")))
+        else:
+            save_adapter(s, pipe, product)
+            set_section(product, "Training", training_section(s, parameters, curve, seen))
+        print(f"{step} of {total} steps done; {product} written")
+    for tracker in accelerator.trackers:
+        tracker.finish()
 
 
 def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mask) -> tuple[StoryBatch, torch.Tensor]:
@@ -314,10 +396,21 @@ def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mas
     return batch, noise
 
 
-def finished_pipeline(accelerator, model, ema, vae, tokenizer, scheduler) -> StoryLDMPipeline:
+def save_adapter(s: Settings, pipe: StoryLDMPipeline, folder: Path) -> None:
+    """The memory adapter and, where one was trained, the LoRA."""
+    dtype = getattr(torch, s.store)
+    pipe.save_memory_adapter(folder, dtype, resolution=s.resolution, trained_on=s.dataset)
+    if s.train == "memory+lora":
+        from peft import get_peft_model_state_dict
+
+        pipe.save_lora_weights(folder, unet_lora_layers={n: w.to(dtype) for n, w in get_peft_model_state_dict(pipe.unet).items()})
+        set_section(folder, "LoRA", "It was trained together with the LoRA beside it: `pipe.load_lora_weights(folder)` after the adapter.")
+
+
+def finished_pipeline(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler) -> StoryLDMPipeline:
     """The pipeline of the averaged weights (which stay in the model: call when training is over, or restore)."""
     parts = accelerator.unwrap_model(model)
-    ema.copy_to(parts.parameters())
+    ema.copy_to(averaged(s, parts))
     return StoryLDMPipeline(
         vae=vae,
         text_encoder=parts.text_encoder,
@@ -328,23 +421,24 @@ def finished_pipeline(accelerator, model, ema, vae, tokenizer, scheduler) -> Sto
     )
 
 
-def sample(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler, preset, step: int) -> None:
+def sample(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler, step: int) -> None:
     """A sheet of validation stories, drawn by the averaged weights."""
     if accelerator.is_main_process:
-        stories = load_stories(s.dataset, "validation", preset["resolution"], s.text_form, limit=s.sample_stories)
-        ema.store(model.parameters())
+        stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form, limit=s.sample_stories, pictures=False)
+        ema.store(averaged(s, model))
         model.eval()
-        pipe = finished_pipeline(accelerator, model, ema, vae.to(accelerator.device), tokenizer, scheduler)
+        pipe = finished_pipeline(s, accelerator, model, ema, vae.to(accelerator.device), tokenizer, scheduler)
         pipe.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(n) for n in range(len(stories))]
-        drawn = pipe(stories["sentences"][:], generator=generators).frames
+        with accelerator.autocast() if s.half_frozen else nullcontext():
+            drawn = pipe(stories["sentences"][:], generator=generators).frames
         sheet = story_sheet(drawn, stories["sentences"][:])
         (s.output / "samples").mkdir(exist_ok=True)
         sheet.save(s.output / "samples" / f"step-{step:08d}.png")
-        ema.restore(model.parameters())
+        ema.restore(averaged(s, model))
         model.train()
     accelerator.wait_for_everyone()
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    run_script(main, tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -80,10 +80,13 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
             before = out
         self.trunk = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU())
 
+        assert len(backgrounds) or not layouts, "layouts are read per background, and there is none"
         self.scenery = nn.Sequential(nn.Conv2d(channels, scenery_channels, 1), nn.Flatten())
         scenery_width = scenery_channels * (sample_size // cell) ** 2
         self.scenery_mlp = nn.Sequential(nn.Linear(scenery_width + self.num_features, width), nn.ReLU())
-        self.background = nn.Linear(width, len(backgrounds))
+        self.background = nn.Linear(width, len(backgrounds)) if len(backgrounds) else None
+        if self.background is None:
+            self.scenery = self.scenery_mlp = None
         self.layout = nn.Linear(width, len(backgrounds) * layouts) if layouts else None
 
         self.heatmaps = nn.Conv2d(channels, count * attention_heads, 1)
@@ -107,8 +110,10 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
         """Frames (B, 3, H, W) in [-1, 1] → logits: characters (B, K), background (B, P), layout (B, P, layouts), others (B, K, classes)."""
         x = self.feature_map(frames)
-        scenery = self.scenery_mlp(torch.cat([self.scenery(x), self._pool(x)], 1))
-        logits = {"background": self.background(scenery)}
+        logits = {}
+        if self.background is not None:
+            scenery = self.scenery_mlp(torch.cat([self.scenery(x), self._pool(x)], 1))
+            logits["background"] = self.background(scenery)
         if self.layout is not None:
             logits["layout"] = self.layout(scenery).unflatten(1, (-1, self.config.layouts))
 
@@ -142,6 +147,27 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
         if "layout" in readings:
             readings["layout"] = readings["layout"].gather(1, readings["background"][:, None])[:, 0]
         return {name: x.cpu() for name, x in readings.items()}
+
+
+def label_names(features, column: str) -> list[str]:
+    """Names of a column of labels; none where there is no such column."""
+    feature = features.get(column)
+    while hasattr(feature, "feature"):
+        feature = feature.feature
+    return list(getattr(feature, "names", []))
+
+
+def evaluator_settings(features, sample_size: int) -> dict:
+    """Settings of an evaluator for a dataset: all heads for the built-in world, characters and backgrounds for others.
+
+    Raises ValueError for a dataset without character labels."""
+    characters, backgrounds = (label_names(features, column) for column in ("characters", "backgrounds"))
+    if not characters:
+        raise ValueError("the dataset has no character labels, and an evaluator reads those")
+    if tuple(characters) == CHARACTER_NAMES:
+        return {"sample_size": sample_size}
+    nothing = dict.fromkeys(("garments", "marks", "actions", "props"), ())
+    return {"characters": characters, "backgrounds": backgrounds, "layouts": 0, **nothing, "sample_size": sample_size}
 
 
 def evaluator_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

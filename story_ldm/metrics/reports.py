@@ -25,6 +25,14 @@ DRAWN = {
     "referential": "Frames with a referential sentence (somebody or the place is to be worked out from earlier ones)",
 }
 CONSISTENT = ("pronoun", "later", "self")
+HEADLINE = {
+    "all": ("characters",),
+    "named": ("characters", "background", "garment"),
+    "referential": ("characters", "background", "garment"),
+    "pronoun": ("right character", "other of the pronoun"),
+    "later": ("garment",),
+    "self": ("mark kept", "layout kept"),
+}
 MATCH = ("match", "pixels")
 F1 = " F1 "
 ARROWS = {"higher": "\u00a0↑", "lower": "\u00a0↓", "": ""}
@@ -192,15 +200,22 @@ def _cell(column: Column, cell: dict | None, interval: bool = True) -> Cell:
     return Cell(text, f"{low} – {high}" if interval and "–" not in (text, low, high) else "")
 
 
+def headline(results: list[Result]) -> list[Block]:
+    """One table to look at first: the rates that tell the systems apart, without their intervals."""
+    columns = [column for row, names in HEADLINE.items() for column in columns_of(results, row, row) if column.name in names]
+    if not columns:
+        return []
+    table = grid(results, columns)
+    bare = [row._replace(cells=[cell._replace(small="") for cell in row.cells]) for row in table.rows]
+    return [Heading("At a glance"), Note("In %; intervals and all other rates below."), table._replace(rows=bare)]
+
+
 def summary(results: list[Result]) -> list[Block]:
     reference, evaluator = results[0]["reference"], results[0]["evaluator"]
     facts = ", ".join(f"{name} {value}" for name, value in reference.items())
     accuracy = ", ".join(f"{head} {100 * share:.1f} %" for head, share in (evaluator.get("accuracy") or {}).items())
     names = ", ".join(result["system"] for result in results)
-    blocks = [
-        Heading("Comparison of systems", 1),
-        Note(f"{names}. Reference: {facts}. Protocol: {results[0]['protocol']}."),
-    ]
+    blocks: list[Block] = [Note(f"{names}. Reference: {facts}. Protocol: {results[0]['protocol']}.")]
     if evaluator:
         blocks.append(Note(f"Frames were read by the evaluator {evaluator.get('name', '–')}; its own accuracy on real frames: {accuracy or '–'}."))
     return blocks + [Note(f"{text}.", warning=True) for text in warnings(results)]

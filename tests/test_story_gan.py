@@ -1,0 +1,557 @@
+"""StoryGAN and its reductions: every equation against a slow transcription, the pipeline, and the training as it is run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import STORY, TINY_GAN, script, sentences_of, tiny_text_encoder
+from safetensors.torch import load_file
+
+from pipelines import StoryGANPipeline
+from story_ldm import load_stories
+from story_ldm.gans.damsm import DAMSMImageEncoder, DAMSMTextEncoder
+from story_ldm.gans.norms import BatchNorm, norm_layer, settle_statistics
+from story_ldm.gans.presets import PRESETS, PUBLISHED, parameter_counts, parameter_table
+from story_ldm.gans.sentences import load_sentence_encoder, sentence_vectors, story_vectors
+from story_ldm.gans.story_gan import (
+    SYSTEMS,
+    DynamicFilter,
+    ImageDiscriminator,
+    StoryDiscriminator,
+    StoryEncoder,
+    StoryGAN,
+    Text2Gist,
+    discriminator_loss,
+    generator_loss,
+    kl_divergence,
+)
+from story_ldm.train_utils import halved, save_component
+
+D, T, STEPS, BATCH = 6, 3, 12, 4
+CLOSE = {"atol": 1e-5, "rtol": 1e-4}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def tiny_gan(system: str = "story-gan", norm: str = "group") -> StoryGAN:
+    torch.manual_seed(0)
+    return StoryGAN(**TINY_GAN["story_gan"], system=system, norm=norm, sentence_width=D).eval()
+
+
+def tiny_judges(norm: str = "group") -> dict[str, ImageDiscriminator | StoryDiscriminator]:
+    torch.manual_seed(0)
+    image = ImageDiscriminator(**TINY_GAN["image_discriminator"], sentence_width=D, width=16, norm=norm)
+    return {"image": image.eval(), "story": StoryDiscriminator(**TINY_GAN["story_discriminator"], sentence_width=D, story_length=T, norm=norm).eval()}
+
+
+def inputs(gan: StoryGAN, stories: int = 3, frames: int = T) -> tuple[torch.Tensor, ...]:
+    """Sentences and all noise."""
+    return torch.randn(stories, frames, D, generator=seeded(1)), *gan.draw_noise(stories, frames, seeded(2))
+
+
+# --- the equations ---------------------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def text2gist_step(cell: Text2Gist, i, h):
+    (w_z, w_r, w_h), (b_z, b_r, b_h) = cell.w.weight.chunk(3), cell.w.bias.chunk(3)
+    u_z, u_r = cell.u.weight.chunk(2)
+    z = torch.sigmoid(w_z @ i + u_z @ h + b_z)
+    r = torch.sigmoid(w_r @ i + u_r @ h + b_r)
+    return (1 - z) * h + z * torch.tanh(w_h @ i + cell.u_h.weight @ (r * h) + b_h)
+
+
+@torch.no_grad()
+def gru_step(gru, x, g):
+    (w_r, w_z, w_n), (b_r, b_z, b_n) = gru.weight_ih_l0.chunk(3), gru.bias_ih_l0.chunk(3)
+    (u_r, u_z, u_n), (c_r, c_z, c_n) = gru.weight_hh_l0.chunk(3), gru.bias_hh_l0.chunk(3)
+    r = torch.sigmoid(w_r @ x + b_r + u_r @ g + c_r)
+    z = torch.sigmoid(w_z @ x + b_z + u_z @ g + c_z)
+    return (1 - z) * torch.tanh(w_n @ x + b_n + r * (u_n @ g + c_n)) + z * g
+
+
+@torch.no_grad()
+def filter_by_hand(layer: DynamicFilter, i, h):
+    """One filter, one stop, one number after another."""
+    filters = layer.net(i[None])[0].view(16, -1)
+    out = []
+    for taps in filters:
+        for stop in range(len(h) // layer.stride):
+            places = [stop * layer.stride + k - layer.padding for k in range(len(taps))]
+            out.append(sum(taps[k] * h[place] for k, place in enumerate(places) if 0 <= place < len(h)))
+    return torch.stack(out)
+
+
+@torch.no_grad()
+def gists_by_hand(gan, sentences, code, state_noise, frame_noise):
+    """The context encoder, one story and one sentence after another."""
+    out = torch.zeros(*sentences.shape[:2], 16 * gan.config.gist_channels)
+    for n, story in enumerate(sentences):
+        g, h = state_noise[n], code[n]
+        for t, sentence in enumerate(story):
+            x = torch.cat([sentence, frame_noise[n, t]])
+            if gan.config.system == "image-gan":
+                out[n, t] = gan.join(torch.cat([x, code[n]])[None])[0]
+                continue
+            i = g = gru_step(gan.gru, gan.entry(x[None])[0], g)
+            if gan.config.system == "svc":
+                out[n, t] = gan.join(torch.cat([code[n], i])[None])[0]
+                continue
+            if gan.config.system == "story-gan":
+                h = text2gist_step(gan.text2gist, i, h)
+            out[n, t] = filter_by_hand(gan.filter, i, h)
+    return out
+
+
+def test_text2gist_step_by_step():
+    torch.manual_seed(0)
+    cell, i, h = Text2Gist(5), torch.randn(2, 4, 5), torch.randn(2, 5)
+    found = cell(i, h)
+    for n in range(2):
+        state = h[n]
+        for t in range(4):
+            state = text2gist_step(cell, i[n, t], state)
+            torch.testing.assert_close(found[n, t], state)
+
+
+def test_filter():
+    torch.manual_seed(0)
+    layer, i, h = DynamicFilter(12, 8, 3, norm_layer("group", 4)), torch.randn(2, 12), torch.randn(2, 12)
+    found = layer(i, h)
+    for n in range(2):
+        torch.testing.assert_close(found[n], filter_by_hand(layer, i[n], h[n]))
+        filters = layer.net(i[n : n + 1]).view(16, 1, 1, 8)  # the table's form: 16 filters of one channel
+        expected = F.conv2d(h[n].view(1, 1, 1, -1), filters, stride=(1, 4), padding=(0, 2))
+        torch.testing.assert_close(found[n], expected.flatten())
+    table = StoryGAN().filter
+    assert table.net[0].weight.shape == (1024, 128) and table(torch.randn(1, 128), torch.randn(1, 128)).shape == (1, 128)
+    with pytest.raises(AssertionError, match="filters of 9 numbers cannot stop 3 times along 12"):
+        DynamicFilter(12, 9, 3, norm_layer("group", 1))
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+@pytest.mark.parametrize("system", SYSTEMS)
+@torch.no_grad()
+def test_context_encoder_and_its_reductions(system, norm):
+    gan = tiny_gan(system, norm)
+    sentences, story_noise, *noise = inputs(gan)
+    code, mean, log_variance = gan.encode_story(sentences, story_noise)
+    torch.testing.assert_close(code, mean + log_variance.exp().sqrt() * story_noise)
+    gists = gan.gists(sentences, code, *noise)
+    torch.testing.assert_close(gists, gists_by_hand(gan, sentences, code, *noise), **CLOSE)
+    frames = gan(sentences, story_noise, *noise)[0]
+    assert frames.shape == (3, T, 3, 16, 16) and frames.abs().max() <= 1
+    one = torch.tensor([2, 0, 1])
+    torch.testing.assert_close(gan(sentences, story_noise, *noise, positions=one)[0], frames[torch.arange(3), one], **CLOSE)
+    parts = {"story-gan": {"entry", "gru", "filter", "text2gist"}, "svfn": {"entry", "gru", "filter"}, "svc": {"entry", "gru", "join"}}
+    parts = parts.get(system, {"join"}) | {"story_encoder", "image_generator"}
+    assert {name for name, _ in gan.named_children()} == parts
+
+
+@torch.no_grad()
+def test_each_filter_is_a_cell():
+    """A change of one filter's numbers moves the picture around its cell: row by row, 4 × 4."""
+    gan = tiny_gan()
+    gist = torch.randn(1, 32, generator=seeded())
+    x = gist.view(1, 16, 2)
+    cells = torch.stack([x[0, row * 4 + column] for row in range(4) for column in range(4)]).view(4, 4, 2).permute(2, 0, 1)[None]
+    assert torch.equal(gan.draw(gist), gan.image_generator(cells.to(memory_format=torch.channels_last)))
+
+
+def test_story_encoder_and_kl():
+    torch.manual_seed(0)
+    encoder = StoryEncoder(D, 8, norm_layer("group", 2))
+    sentences, mask = torch.randn(4, 5, D), torch.arange(5) < torch.tensor([5, 2, 1, 3])[:, None]
+    code, mean, log_variance = encoder(sentences, torch.randn(4, 8), mask)
+    for n, length in enumerate(mask.sum(1)):
+        alone = encoder(sentences[n : n + 1, :length], torch.zeros(1, 8), mask[n : n + 1, :length])
+        torch.testing.assert_close(torch.stack(alone)[:, 0], torch.stack([mean[n], mean[n], log_variance[n]]))
+    kl = kl_divergence(mean, log_variance)
+    prior = torch.distributions.Normal(torch.zeros(8), torch.ones(8))
+    expected = torch.distributions.kl_divergence(torch.distributions.Normal(mean, log_variance.exp().sqrt()), prior).sum(1)
+    torch.testing.assert_close(kl, expected)
+    assert kl.min() > 0 and kl_divergence(torch.zeros(1, 8), torch.zeros(1, 8)) == 0
+    kl.mean().backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in encoder.parameters()), "the KL term is no constant"
+    assert code.requires_grad
+
+
+def test_losses():
+    right, wrong, fake = (3 * torch.randn(7, generator=seeded(n)) for n in range(3))
+    ones, zeros = torch.ones(7), torch.zeros(7)
+    bce = torch.nn.BCELoss()
+    expected = bce(right.sigmoid(), ones) + 0.5 * (bce(fake.sigmoid(), zeros) + bce(wrong.sigmoid(), zeros))
+    loss, accuracy = discriminator_loss(right, wrong, fake)
+    torch.testing.assert_close(loss, expected)
+    shares = [sum(x > 0 for x in right.tolist()) / 7, sum(x < 0 for x in wrong.tolist()) / 7, sum(x < 0 for x in fake.tolist()) / 7]
+    assert abs(accuracy - (shares[0] / 2 + shares[1] / 4 + shares[2] / 4)) < 1e-6
+    assert discriminator_loss(ones, ones, ones)[1] == discriminator_loss(-ones, -ones, -ones)[1] == 0.5
+    torch.testing.assert_close(generator_loss(fake), bce(fake.sigmoid(), ones))
+    far = torch.full((3,), 1e4, requires_grad=True)
+    (discriminator_loss(-far, far, far)[0] + generator_loss(-far)).backward()
+    assert torch.isfinite(far.grad).all() and far.grad.any(), "logits of any size have a gradient"
+
+
+@torch.no_grad()
+def test_story_discriminator():
+    """wᵀ (E_img(X) ⊙ E_txt(S)) + b, and no frame takes part in another story's."""
+    judge = tiny_judges()["story"]
+    frames, sentences = torch.rand(4, T, 3, 16, 16) * 2 - 1, torch.randn(4, T, D)
+    (logits,) = judge(frames, sentences)
+    for n in range(4):
+        image = torch.cat([judge.frame_encoder(frame[None])[0].flatten() for frame in frames[n]])
+        text = judge.text(torch.cat(list(sentences[n]))[None])[0]
+        expected = sum(w * e * t for w, e, t in zip(judge.logit.weight[0], image, text, strict=True)) + judge.logit.bias[0]
+        torch.testing.assert_close(logits[n], expected, **CLOSE)
+    table = StoryDiscriminator(story_length=5)
+    assert table.text[0].weight.shape == (640, 640) and table.encode(torch.zeros(1, 5, 3, 64, 64)).shape == (1, 640)
+
+
+@torch.no_grad()
+def test_image_discriminator():
+    judge = tiny_judges()["image"]
+    frames, condition = torch.rand(4, 3, 16, 16) * 2 - 1, torch.randn(4, D + 16)
+    (logits,) = judge(frames, condition)
+    for n in range(4):
+        features = judge.frame_encoder(frames[n : n + 1])
+        everywhere = torch.zeros(1, D + 16, 4, 4)
+        for row in range(4):
+            for column in range(4):
+                everywhere[0, :, row, column] = condition[n]
+        x = judge.join(torch.cat([features, everywhere], 1))
+        torch.testing.assert_close(logits[n], (x[0] * judge.logit.weight[0]).sum() + judge.logit.bias[0], **CLOSE)
+
+
+@torch.no_grad()
+def test_three_judgements_in_one_call():
+    for kind, judge in tiny_judges().items():
+        shape = (T,) if kind == "story" else ()
+        frames, fake = (torch.rand(2, *shape, 3, 16, 16) for _ in range(2))
+        condition, wrong = (torch.randn(2, T, D) if kind == "story" else torch.randn(2, D + 16) for _ in range(2))
+        found = judge(frames, condition, wrong, fake)
+        for logits, (x, c) in zip(found, [(frames, condition), (frames, wrong), (fake, condition)], strict=True):
+            torch.testing.assert_close(logits, judge(x, c)[0])
+            assert logits.shape == (2,) and logits.dtype == torch.float32
+
+
+# --- gradients, norms, sizes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_parameter_gets_a_gradient_in_both_loops(system, norm):
+    gan, judges = tiny_gan(system, norm).train(), tiny_judges(norm)
+    for kind, judge in judges.items():
+        if system == "image-gan" and kind == "story":
+            continue
+        sentences, *noise = inputs(gan, stories=8)
+        positions = torch.zeros(8, dtype=torch.long) if kind == "image" else None  # not even the recurrence needs a second sentence
+        fake, code, mean, log_variance = gan(sentences, *noise, positions=positions)
+        condition = sentences if positions is None else torch.cat([sentences[:, 0], code.detach()], 1)
+        loss, _ = discriminator_loss(*judge.train()(torch.rand_like(fake), condition, condition.roll(1, 0), fake.detach()))
+        loss.backward()
+        gan.zero_grad()
+        (generator_loss(judge(fake, condition)[0]) + kl_divergence(mean, log_variance).mean()).backward()
+        for name, weight in [*judge.named_parameters(), *gan.named_parameters()]:
+            assert weight.grad is not None and weight.grad.any(), f"{kind} step: {name}"
+
+
+def test_batch_norm():
+    """That of torch where there is one process (the training below has two); statistics of other weights, averaged over what they are given."""
+    torch.manual_seed(0)
+    ours, theirs = BatchNorm(4), torch.nn.BatchNorm2d(4)
+    x = torch.randn(3, 4, 5, 5) * 2 + 1
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert ours(torch.randn(6, 4)).shape == (6, 4)
+    batches = [torch.randn(8, 4) + n for n in range(5)]
+    settle_statistics(ours, ((batch,) for batch in batches))
+    torch.testing.assert_close(ours.running_mean, torch.stack([batch.mean(0) for batch in batches]).mean(0))
+    torch.testing.assert_close(ours.running_var, torch.stack([batch.var(0) for batch in batches]).mean(0))
+    assert ours.momentum == 0.1 and not ours.training
+    settle_statistics(torch.nn.GroupNorm(1, 4), iter(lambda: 1 / 0, None))  # nothing is drawn
+
+
+@torch.no_grad()
+def test_no_later_sentence_is_seen_given_the_encoded_story():
+    for system in SYSTEMS:
+        gan = tiny_gan(system)
+        sentences, story_noise, *noise = inputs(gan, frames=5)
+        code, _, _ = gan.encode_story(sentences, story_noise)
+        before = gan.gists(sentences, code, *noise)
+        for k in range(5):
+            changed = sentences.clone()
+            changed[:, k] += 1
+            after = gan.gists(changed, code, *noise)
+            assert torch.equal(after[:, :k], before[:, :k]) and not torch.equal(after[:, k], before[:, k])
+            assert torch.equal(after[:, k + 1 :], before[:, k + 1 :]) == (system == "image-gan" or k == 4)
+            assert not torch.equal(gan.encode_story(changed, story_noise)[0], code), "but it is the whole story that is encoded"
+
+
+def test_sizes():
+    counts = parameter_counts("pororo")
+    for found, published in zip((counts["story_gan"], sum(counts.values()) - counts["story_gan"]), PUBLISHED["pororo"], strict=True):
+        assert abs(found / 1e6 / published - 1) < 0.005
+    assert parameter_table().count("\n") == 1 + len(PRESETS) and "| 47.0 M | 47.2 M |" in parameter_table()
+    with torch.device("meta"):
+        gan, image = StoryGAN(), ImageDiscriminator()
+    generator = [layer.weight.shape for layer in gan.image_generator if isinstance(layer, torch.nn.Conv2d)]
+    assert generator == [(512, 8, 3, 3), (256, 512, 3, 3), (128, 256, 3, 3), (64, 128, 3, 3), (3, 64, 3, 3)]
+    discriminator = [layer.weight.shape for layer in image.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert discriminator == [(64, 3, 4, 4), (128, 64, 4, 4), (256, 128, 4, 4), (512, 256, 4, 4), (512, 768, 3, 3), (1, 512, 4, 4)]
+    for preset in PRESETS.values():
+        assert preset()["resolution"] == 4 * 2 ** len(preset()["story_gan"].get("block_out_channels", (1,) * 4))
+
+
+# --- sentences and the pipeline ----------------------------------------------------------------------------------------------------------
+
+
+def tiny_pipeline(tokenizer, system: str = "story-gan", norm: str = "group") -> StoryGANPipeline:
+    torch.manual_seed(0)
+    text_encoder = DAMSMTextEncoder(len(tokenizer), width=D, embedding_width=8).eval()
+    return StoryGANPipeline(story_gan=tiny_gan(system, norm), text_encoder=text_encoder, tokenizer=tokenizer)
+
+
+def test_sentence_vectors(tokenizer, tmp_path):
+    pipe, stories = tiny_pipeline(tokenizer), [STORY, STORY[1:2]]
+    vectors, mask = story_vectors(pipe.text_encoder, tokenizer, stories)
+    assert vectors.shape == (2, 4, D) and mask.tolist() == [[True] * 4, [True, False, False, False]] and not vectors[1, 1:].any()
+    torch.testing.assert_close(vectors.square().mean(-1)[mask], torch.ones(5))
+    assert torch.equal(vectors[0, 1], vectors[1, 0]), "each is read alone"
+    encoder = tiny_text_encoder(tokenizer)
+    for part in (encoder, tokenizer):
+        part.save_pretrained(tmp_path / "other")
+    opened, its_tokenizer = load_sentence_encoder(tmp_path / "other")
+    found = sentence_vectors(opened, its_tokenizer, STORY)
+    assert torch.equal(found, sentence_vectors(opened, its_tokenizer, STORY)) and not any(p.requires_grad for p in opened.parameters())
+    ids = torch.tensor([tokenizer(STORY[1]).input_ids])
+    expected = encoder(ids).last_hidden_state[0].mean(0)
+    torch.testing.assert_close(found[1], expected / expected.square().mean().sqrt(), **CLOSE)
+    with pytest.raises(ValueError, match=r"has \d+ tokens; the text encoder reads 32"):
+        sentence_vectors(opened, its_tokenizer, [*STORY, "Bruno waves. " * 20])
+    with pytest.raises(FileNotFoundError, match="train_damsm"):
+        load_sentence_encoder(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_stories_of_a_batch_are_those_drawn_alone(system, norm, tokenizer):
+    """Invariant 2, for stories of different lengths, each with its own generator."""
+    pipe, stories = tiny_pipeline(tokenizer, system, norm), [STORY, STORY[:1], STORY[1:], sentences_of(1, length=70)[0]]
+    together = pipe(stories, generator=[seeded(n) for n in range(4)], output_type="pt").frames
+    for n, story in enumerate(stories):
+        alone = pipe(story, generator=seeded(n), output_type="pt").frames
+        assert len(alone) == 1 and together[n].shape == (len(story), 3, 16, 16)
+        torch.testing.assert_close(together[n], alone[0], **CLOSE)
+
+
+def test_noise(tokenizer):
+    pipe = tiny_pipeline(tokenizer)
+    draw = lambda **kwargs: pipe(STORY, output_type="pt", **kwargs).frames[0]  # noqa: E731
+    assert torch.equal(draw(generator=seeded(3)), draw(generator=seeded(3))) and not torch.equal(draw(generator=seeded(3)), draw(generator=seeded(4)))
+    noise = pipe.draw_noise([4], [seeded(3)])
+    assert torch.equal(draw(latents=noise), draw(generator=seeded(3)))
+    longer = pipe.draw_noise([9], [seeded(3)])
+    assert all(torch.equal(a, b) for a, b in zip(noise[:2], longer[:2])) and torch.equal(noise[2], longer[2][:, :4])
+    for n in range(3):  # all of the noise is used
+        changed = [x + (m == n) for m, x in enumerate(noise)]
+        assert not torch.equal(draw(latents=changed), draw(latents=noise))
+
+
+def test_outputs(tokenizer):
+    pipe = tiny_pipeline(tokenizer)
+    stories = [STORY, STORY[:2]]
+    draw = lambda kind: pipe(stories, generator=[seeded(0), seeded(1)], output_type=kind).frames  # noqa: E731
+    pil, array, tensor = draw("pil"), draw("np"), draw("pt")
+    assert [[frame.size for frame in frames] for frames in pil] == [[(16, 16)] * 4, [(16, 16)] * 2]
+    for n in range(2):
+        assert array[n].shape == (len(stories[n]), 16, 16, 3) and 0 <= array[n].min() <= array[n].max() <= 1
+        np.testing.assert_allclose(array[n], tensor[n].permute(0, 2, 3, 1).numpy())
+        np.testing.assert_allclose(np.asarray(pil[n][0]) / 255, array[n][0], atol=0.003)
+    (frames,) = pipe(STORY, return_dict=False)
+    assert len(frames) == 1 and len(frames[0]) == 4 and pipe(STORY).memory_weights is None
+
+
+@pytest.mark.parametrize(
+    ("sentences", "kwargs", "message"),
+    [
+        ([], {}, r"sentences is \[\]; it must be a list of sentences"),
+        ("She waves.", {}, "it must be a list of sentences"),
+        ([STORY, []], {}, "story 1 is .* at least one sentence"),
+        ([STORY, "She waves."], {}, "story 1 is 'She waves.'"),
+        (["She waves.", " "], {}, "sentence 1 of story 0 is ' '"),
+        (["She waves.", None], {}, "sentence 1 of story 0 is None"),
+        ([STORY, STORY], {"generator": [torch.Generator()]}, "a list of 1 for 2 stories"),
+        (STORY, {"output_type": "latent"}, "output_type is 'latent'; it must be one of pil, np, pt"),
+        (STORY, {"latents": (torch.zeros(1, 16), torch.zeros(1, 16), torch.zeros(1, 3, 4))}, r"latents have the shapes .*these stories need .*4, 4"),
+    ],
+)
+def test_bad_input(sentences, kwargs, message, tokenizer):
+    with pytest.raises(ValueError, match=message):
+        tiny_pipeline(tokenizer)(sentences, **kwargs)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_saved_and_opened(system, tokenizer, tmp_path):
+    """Invariant 4; batch norms have statistics to keep."""
+    pipe = tiny_pipeline(tokenizer, system, "batch")
+    gan = pipe.story_gan.train()
+    gan(*inputs(gan, stories=8))
+    gan.eval()
+    pipe.save_pretrained(tmp_path / "pipe", safe_serialization=True)
+    assert {file.suffix for file in (tmp_path / "pipe").rglob("*") if file.is_file()} <= {".safetensors", ".json", ".txt"}
+    opened, again = (StoryGANPipeline.from_pretrained(tmp_path / "pipe") for _ in range(2))
+    assert opened.story_gan.config.system == system and not opened.story_gan.training
+    saved, weights = gan.state_dict(), opened.story_gan.state_dict()
+    assert list(saved) == list(weights) and all(torch.equal(weights[name], value) for name, value in saved.items())
+    frames = [p(STORY, generator=seeded(), output_type="pt").frames[0] for p in (pipe, opened, again)]
+    torch.testing.assert_close(frames[0], frames[1], **CLOSE)  # tensors of a file lie at other addresses: last bits differ
+    torch.testing.assert_close(frames[1], frames[2], atol=1e-6, rtol=1e-6)
+    for kind, judge in tiny_judges("batch").items():
+        save_component(judge, tmp_path / kind)
+        opened = type(judge).from_pretrained(tmp_path / kind)
+        assert all(torch.equal(value, judge.state_dict()[name]) for name, value in opened.state_dict().items())
+
+
+def test_another_text_encoder(tokenizer, tmp_path):
+    """Any transformers model takes the place of the DAMSM encoder, and is kept in the pipeline's folder."""
+    torch.manual_seed(0)
+    gan = StoryGAN(**TINY_GAN["story_gan"], sentence_width=8)
+    pipe = StoryGANPipeline(story_gan=gan, text_encoder=tiny_text_encoder(tokenizer), tokenizer=tokenizer)
+    pipe.save_pretrained(tmp_path)
+    opened = StoryGANPipeline.from_pretrained(tmp_path)
+    frames = [p(STORY, generator=seeded(), output_type="pt").frames[0] for p in (pipe, opened)]
+    torch.testing.assert_close(*frames, **CLOSE)
+
+
+# --- the training ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def damsm(tokenizer, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("text") / "damsm"
+    torch.manual_seed(0)
+    save_component(DAMSMTextEncoder(len(tokenizer), width=D, embedding_width=8), folder / "text_encoder")
+    image = {"width": D, "block_out_channels": (8, 8, 16), "layers_per_block": (0, 1, 1), "norm_num_groups": 4}
+    save_component(DAMSMImageEncoder(**image), folder / "image_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
+
+
+def command(output: Path, damsm: Path, *more) -> list:
+    """The arguments of one run of 12 iterations over 6 stories of the built-in world."""
+    argv = ["train_story_gan.py", "--output", output, "--preset", "tiny", "--text", damsm, "--limit", 6, "--batch", BATCH, "--image-batch", 6]
+    argv += ["--stories", STEPS * BATCH, "--sample-every", 6, "--sample-stories", 1, "--store", "float32"]
+    return [*argv, "--log-every", 1, "--workers", 0, "--num-proc", 1, *more]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """Of all networks in the last checkpoint, and of the product."""
+    files = [*sorted((run / "checkpoints" / f"step-{STEPS:08d}").glob("*.safetensors")), *(run / "pipeline").glob("*/*.safetensors")]
+    return {f"{file.relative_to(run)}/{name}": value for file in files for name, value in load_file(file).items()}
+
+
+def assert_same_training(expected: Path, found: Path) -> None:
+    expected, found = weights(expected), weights(found)
+    assert list(expected) == list(found)
+    for name, value in expected.items():
+        # the mean over a tensor, for rounding may decide a single ReLU; weights moved by 1e-3
+        assert (found[name].float() - value.float()).square().mean().sqrt() < 1e-4, name
+
+
+@pytest.fixture(scope="module")
+def finished(trainer, damsm, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("story-gan") / "run"
+    log = trainer(*command(run, damsm, "--k-image", 2))
+    assert f"step {STEPS} | {STEPS * BATCH}/{STEPS * BATCH} stories" in log and "| image_accuracy 0." in log and "| story_accuracy 0." in log
+    assert "story discriminator | accuracy" in log
+    return run
+
+
+def test_a_finished_run_is_a_pipeline(trainer, finished, tmp_path):
+    pipe = StoryGANPipeline.from_pretrained(finished / "pipeline")
+    assert [frame.size for frame in pipe(STORY).frames[0]] == [(16, 16)] * 4
+    trained = load_file(finished / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors")
+    averaged = pipe.story_gan.state_dict()
+    assert set(averaged) == set(trained) and not torch.equal(averaged["filter.net.0.weight"], trained["filter.net.0.weight"])
+    assert len(list((finished / "checkpoints" / f"step-{STEPS:08d}").glob("model*.safetensors"))) == 3
+    assert sorted(file.name for file in (finished / "samples").iterdir()) == ["step-00000006.png", "step-00000012.png"]
+    told = json.loads((finished / "discriminators.json").read_text())
+    assert told["step"] == STEPS and told["image"]["pairs"] == 30 and told["story"]["pairs"] == 6
+    assert all(0 <= told[kind][name] <= 1 for kind in ("image", "story") for name in ("accuracy", "right_over_wrong"))
+    card = (finished / "pipeline" / "README.md").read_text()
+    assert "StoryGANPipeline.from_pretrained" in card and "# StoryGAN (story-gan) tiny" in card and "| image_accuracy |" in card
+    out = tmp_path / "generated"
+    trainer("../evaluation/generate_stories.py", "--model", finished / "pipeline", "--out", out, "--stories", 3, "--batch", 2)
+    stories = load_stories(out, "test", None)
+    assert len(stories) == 3 and {frame.size for row in stories for frame in row["frames"]} == {(16, 16)}
+    facts = json.loads((out / "generation.json").read_text())
+    assert facts["pipeline"] == "StoryGANPipeline" and set(facts["parameters"]) == {"story_gan", "text_encoder"}
+
+
+def test_stopped_and_run_again(trainer, damsm, finished, tmp_path):
+    """Invariant 5: killed in the midst of it and run on to the end, it has the weights of one that was not."""
+    run = tmp_path / "run"
+    argv = command(run, damsm, "--k-image", 2, "--checkpoint-every", 2)
+    (process,) = trainer.start(*argv)
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process, signal.SIGKILL)
+    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    assert not (run / "pipeline").exists()
+    log = trainer(*argv)
+    assert "going on from" in log and "step 1 |" not in log
+    expected, found = weights(finished), weights(run)
+    assert list(expected) == list(found) and len(found) > 50
+    assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+
+
+def test_two_processes_are_one_with_the_whole_batch(trainer, damsm, finished, tmp_path):
+    """Invariant 6, compared in fp32 after 12 iterations; wrong pairs come from both processes."""
+    trainer(*command(tmp_path / "run", damsm, "--k-image", 2), processes=2)
+    assert_same_training(finished, tmp_path / "run")
+
+
+def test_two_processes_with_batch_norm(trainer, damsm, tmp_path):
+    for processes in (1, 2):
+        trainer(*command(tmp_path / str(processes), damsm, "--norm", "batch"), processes=processes)
+    assert_same_training(tmp_path / "1", tmp_path / "2")
+    assert any("running_mean" in name for name in weights(tmp_path / "1"))
+
+
+def test_image_gan_has_no_story_discriminator(trainer, damsm, tmp_path):
+    log = trainer(*command(tmp_path / "run", damsm, "--system", "image-gan", "--max-minutes", 0.5))
+    assert "image_accuracy" in log and "story_accuracy" not in log
+    assert StoryGANPipeline.from_pretrained(tmp_path / "run" / "pipeline").story_gan.config.system == "image-gan"
+
+
+def test_a_broken_training_stops(trainer, damsm, tmp_path):
+    trainer.start(*command(tmp_path / "run", damsm, "--learning-rate", 1e30))
+    assert trainer.wait() != [0]
+    assert "stopped at step" in trainer.log and "there is no checkpoint from before" in trainer.log
+    assert not (tmp_path / "run" / "checkpoints").exists() and not (tmp_path / "run" / "pipeline").exists()
+
+
+def test_what_is_trouble():
+    module = script("training/train_story_gan.py")
+    fine = {"image_loss": 1.0, "image_accuracy": 0.8, "story_loss": 0.5, "story_accuracy": 0.9}
+    since: dict[str, int] = {}
+    look = lambda step, patience=100, **means: module.find_trouble({**fine, **means}, ["image", "story"], since, step, 50, patience)  # noqa: E731
+    assert look(50) is None and since == {}
+    assert look(100, story_accuracy=0.5) is None and since == {"story_lost": 50}
+    assert look(150) is None and since == {}, "it came to itself"
+    assert look(200, image_loss=1e-5) is None and since == {"image_won": 150}
+    assert look(250, patience=0, image_loss=1e-5) is None
+    what, good_until = look(250, image_loss=1e-5)
+    assert "the image discriminator is sure of everything" in what and good_until == 150
+    assert [halved(step, 9, 2) for step in range(9)] == [1.0] * 3 + [0.5] * 3 + [0.25] * 3
