@@ -20,11 +20,11 @@ from datasets import Dataset
 from tyro.conf import Positional
 
 from story_ldm.data import load_stories
+from story_ldm.files import write_text
 from story_ldm.metrics.paired_tests import COLUMNS, paired_tests
 from story_ldm.metrics.report_blocks import Block, Heading, Note, Picture, to_html, to_markdown
 from story_ldm.metrics.report_pictures import position_bars, rate_bars, stacked, story_gallery
-from story_ldm.metrics.reports import Result, paired_tables, published, read_results, summary, tables, warnings
-from story_ldm.train_utils import write_text
+from story_ldm.metrics.reports import Result, headline, paired_tables, published, read_results, summary, tables, warnings
 
 
 @dataclass
@@ -32,6 +32,9 @@ class Settings:
     results: Positional[tuple[Path, ...]]
     """Result files, one a system."""
     out: Path = Path("results/comparison")
+    title: str = "Comparison of systems"
+    notes: tuple[str, ...] = ()
+    """What a reader should know, such as the command or the budget of training."""
     baseline: str | None = None
     """Test every other system against this one instead of every pair."""
     columns: tuple[str, ...] = COLUMNS
@@ -61,7 +64,7 @@ def main(s: Settings) -> None:
     folders = generated_folders(s.generated, [result["system"] for result in results])
     s.out.mkdir(parents=True, exist_ok=True)
 
-    blocks = summary(results)
+    blocks = [Heading(s.title, 1), *map(Note, s.notes), *summary(results), *headline(results)]
     if s.plots and rate_bars(results, s.out / "rates.png"):
         blocks.append(Picture("rates.png", "Bars of the main rates of every system, with 95 % intervals"))
     blocks += tables(results)
@@ -74,7 +77,7 @@ def main(s: Settings) -> None:
     blocks += published()
 
     write_text(s.out / "comparison.md", to_markdown(blocks))
-    write_text(s.out / "comparison.html", to_html(blocks, "Comparison of systems", s.out))
+    write_text(s.out / "comparison.html", to_html(blocks, s.title, s.out))
     for text in warnings(results):
         print(f"warning: {text}")
     print(f"{len(results)} systems, {sum(map(len, tests.values()))} paired tests; {s.out / 'comparison.md'} and comparison.html written")

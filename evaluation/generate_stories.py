@@ -20,14 +20,14 @@ from pathlib import Path
 
 import torch
 import tyro
-from accelerate import PartialState
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 from datasets import Dataset, Features, Image, List, Value
 from tqdm.auto import tqdm
 
 import pipelines
 from story_ldm.data import load_stories
-from story_ldm.train_utils import write_text
+from story_ldm.files import write_text
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 FEATURES = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
@@ -62,7 +62,7 @@ DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "max_memory_frame
 
 
 def main(s: Settings) -> None:
-    state = PartialState()
+    state = Accelerator()
     folder = CHECKPOINTS / s.model if (CHECKPOINTS / s.model).is_dir() else Path(s.model)
     kind = pipeline_class(folder)
     with state.main_process_first():

@@ -3,12 +3,13 @@
     python evaluation/score_stories.py --generated generated/story-ldm --system story-ldm
     python evaluation/score_stories.py --frames pictures --system mine        # <story_id>/<position>.png, drawn by any program
     python evaluation/score_stories.py --generated toonstories --system truth  # the reference against itself
+    python evaluation/score_stories.py --generated generated/p --system p --dataset data/pororo --evaluator runs/pororo-evaluator/evaluator
 
 Protocol 1: what the evaluator reads in the frames (exact sets, F1, garment, action, pronouns), whether marks and layouts that no sentence
 names are those of the story's own earlier frames, Fréchet distances of frames and of stories, cosine and R-precision of sentence and frame by
 matched encoders, SSIM with the true frame. All for all, named and referential frames and by position; 95 % bootstrap over stories. Labels and
 the choice of frames are those of the referential text, whichever text a system was given; matching is done with the full text, which says what
-a frame must show.
+a frame must show. A dataset without character labels has no rates; the evaluator's features serve its distances.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from tqdm.auto import tqdm
 
 from story_ldm.data import load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
+from story_ldm.files import write_text
 from story_ldm.gans.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.ceiling import memoryless_ceiling, what_is_told
-from story_ldm.metrics.evaluators import FrameEvaluator, frame_labels, reading_accuracy
+from story_ldm.metrics.evaluators import FrameEvaluator, frame_labels, label_names, reading_accuracy
 from story_ldm.metrics.frechet import distance, frame_features, open_network, story_features, video_features
 from story_ldm.metrics.generated import folder_frames, generated_frames
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
 from story_ldm.metrics.story_rates import PRONOUNS, Table, as_arrays, measures, per_story, rates_by_position, rates_markdown, story_rates
 from story_ldm.model_card import set_section
-from story_ldm.train_utils import write_text
 
 PROTOCOL = "story-protocol-1"
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
@@ -126,26 +127,27 @@ def score(s: Settings) -> dict:
     names = evaluator.config.characters
     labels_of = frame_labels(reference.remove_columns("frames"), len(names))
     story, labels = labels_of["story"], as_arrays(labels_of)
-    accuracy = reading_accuracy(_read(evaluator, truth), labels_of)
+    labelled = "characters" in reference.features
+    accuracy = reading_accuracy(_read(evaluator, truth), labels_of) if labelled else {}
     built_in = tuple(names) == CHARACTER_NAMES
     low = {head: value for head, value in accuracy.items() if value < SMALLEST_ACCURACY and head != "prop"}
     if built_in and low:
         raise ValueError(f"the evaluator {s.evaluator} reads real frames too badly: {low}; at least {SMALLEST_ACCURACY} is asked of it")
 
     readings, pronouns = as_arrays(_read(evaluator, frames)), PRONOUNS if built_in else ("",) * len(names)
-    found = measures(labels, readings, pronouns)
-    table = story_rates(labels, readings, pronouns, s.resamples, s.seed)
+    found = measures(labels, readings, pronouns) if labelled else {}
+    table = story_rates(labels, readings, pronouns, s.resamples, s.seed) if labelled else {}
     weights = bootstrap_weights(int(story.max()) + 1, s.resamples, s.seed)
     table["match"] = _matching(s, truth, frames, full, labels["story"], weights, device)
     table["pixels"] = _pixels(s, truth, frames, labels["story"], weights)
-    ceiling = _ceiling(s, labels, reference, evaluator) if s.ceiling and built_in else None
+    ceiling = _ceiling(s, labels, reference, evaluator) if s.ceiling and built_in and labelled else None
     return {
         "protocol": PROTOCOL,
         "system": s.system,
         "generation": generation,
         "reference": {"dataset": s.dataset, "split": s.split, "stories": len(reference), "frames": len(truth), "size": size},
         "table": table,
-        "by_position": rates_by_position(labels, found, s.resamples, s.seed),
+        "by_position": rates_by_position(labels, found, s.resamples, s.seed) if labelled else {},
         "distances": _distances(s, evaluator, truth, frames, story, device),
         "ceiling": ceiling,
         "evaluator": {"name": s.evaluator.name, "accuracy": accuracy},
@@ -159,14 +161,11 @@ def score(s: Settings) -> dict:
 def _check_world(evaluator: FrameEvaluator, reference: Dataset) -> None:
     if len(reference) < 2:
         raise ValueError("the reference has fewer than 2 stories")
+    if "characters" not in reference.features:
+        return
     for column, known in (("characters", evaluator.config.characters), ("backgrounds", evaluator.config.backgrounds)):
-        if column not in reference.features:
-            raise ValueError(f"the reference has no {column}, and rates are counted against them")
-        feature = reference.features[column]
-        while hasattr(feature, "feature"):
-            feature = feature.feature
-        if list(feature.names) != list(known):
-            raise ValueError(f"the evaluator is of another world: it knows the {column} {list(known)}, the reference has {feature.names}")
+        if list(known) != (names := label_names(reference.features, column)):
+            raise ValueError(f"the evaluator is of another world: it knows the {column} {list(known)}, the reference has {names or 'none'}")
 
 
 def _read(evaluator: FrameEvaluator, frames: Tensor) -> dict[str, Tensor]:
@@ -248,7 +247,7 @@ def markdown(result: dict) -> str:
     ]
     lines = "\n".join(["| | | |", "|---|---|---|", *more])
     positions = result["by_position"]
-    columns = list(next(iter(positions.values())))
+    columns = list(next(iter(positions.values()), {}))
     by_position = [f"| {' | '.join(['position', *columns])} |", "|---" * (len(columns) + 1) + "|"]
     for name, values in positions.items():
         cells = ("–" if math.isnan(values[c]["value"]) else f"{100 * values[c]['value']:.1f}" for c in columns)
@@ -266,7 +265,7 @@ def markdown(result: dict) -> str:
 
 {chr(10).join(by_position)}
 
-The evaluator reads the true frames right in (%): {read}.
+{f"The evaluator reads the true frames right in (%): {read}." if read else "The reference has no character labels; no rate is counted."}
 """
 
 

@@ -30,8 +30,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
 from story_ldm.data import load_stories
+from story_ldm.files import write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
-from story_ldm.train_utils import write_text
 
 CRITERIA = {
     "visual quality": "Which pictures look best?",

@@ -72,7 +72,8 @@ def test_killed_and_run_again_and_in_two_processes(trainer, model, generated, tm
     assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
     assert 0 < len(files(tmp_path / "killed")) < 4
     trainer(*argv)
-    trainer(*generate(model, tmp_path / "two", "--memory-weights"), processes=2)
+    log = trainer(*generate(model, tmp_path / "two", "--memory-weights"), processes=2)
+    assert "| 2/2 [" in log and "/4 [" not in log, "each draws its own share"
     assert files(tmp_path / "killed") == files(tmp_path / "two") == files(generated)
     before = (generated / "generation.json").read_bytes()
     trainer(*generate(model, generated, "--memory-weights"))

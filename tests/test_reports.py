@@ -25,7 +25,7 @@ from story_ldm.metrics.bootstrap import bootstrap_weights
 from story_ldm.metrics.paired_tests import holm, paired_difference, paired_tests
 from story_ldm.metrics.report_blocks import Cell, Grid, Heading, Note, Picture, Row, to_html, to_markdown
 from story_ldm.metrics.report_pictures import memory_map, position_bars, rate_bars, story_gallery
-from story_ldm.metrics.reports import best, paired_tables, published, read_results, shown, summary, tables, warnings
+from story_ldm.metrics.reports import best, headline, paired_tables, published, read_results, shown, summary, tables, warnings
 from story_ldm.strips import story_strip
 
 STORIES = 40
@@ -112,6 +112,14 @@ def test_tables_of_two_systems(tmp_path):
     assert [c.text for c in cost.rows[0].cells] == ["13.44", "0.63", "unet 11.14, vae 2.30", "steps 20, memory True"]
     text = to_markdown(summary(results) + blocks)
     assert "| good | **93.0**<br><sub>92.0 – 94.0</sub> |" in text and "characters 99.9 %" in text and "Warning" not in text
+
+
+def test_the_headline_has_rates_without_intervals(tmp_path):
+    first = grid_under(headline(read_results(written(tmp_path, result("good", 0.93), result("bad", 0.41)))), "At a glance")
+    assert [name for _, name in first.head][:3] == ["characters\u00a0↑", "characters\u00a0↑", "background\u00a0↑"]
+    assert [group for group, _ in first.head].count("named") == 3 and "mark by chance" not in [name for _, name in first.head]
+    assert column(first, "other of the pronoun\u00a0↓") == [Cell("7.0", strong=True), Cell("59.0"), Cell("")]
+    assert [row.name for row in first.rows] == ["good", "bad", "memoryless ceiling"]
 
 
 def test_what_one_system_lacks_is_a_dash(tmp_path):
@@ -367,13 +375,24 @@ def test_the_script_end_to_end(tmp_path):
         del each["reference"]["text"]
     words = [sys.executable, ROOT / "evaluation" / "compare_systems.py", *written(tmp_path, *results), "--out", tmp_path / "out"]
     words += ["--generated", *(f"{name}={folder}" for name, folder in drawn.items()), "--story-ids", "story-2", "story-0", "--side", "32"]
+    words += ["--title", "Two systems", "--notes", "Trained alike.", "Both of them."]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_DATASETS_CACHE": str(tmp_path / "cache")}
     ran = subprocess.run(list(map(str, words)), capture_output=True, text=True, env=environment)
     assert ran.returncode == 0, ran.stderr
     assert "2 systems, 1 paired tests" in ran.stdout
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["comparison.html", "comparison.md", "gallery.png", "positions.png", "rates.png"]
     text = (tmp_path / "out" / "comparison.md").read_text()
-    order = ["# Comparison", "(rates.png)", "## What is drawn", "## Paired tests", "## Gallery", "(gallery.png)", "## Published by others"]
+    order = [
+        "# Two systems",
+        "Trained alike.\n\nBoth of them.",
+        "## At a glance",
+        "(rates.png)",
+        "## What is drawn",
+        "## Paired tests",
+        "## Gallery",
+        "(gallery.png)",
+        "## Published by others",
+    ]
     places = [text.index(words) for words in order]
     assert places == sorted(places) and "<b>" not in text and "one − &lt;b&gt;two" in text
     page = Page((tmp_path / "out" / "comparison.html").read_text())
