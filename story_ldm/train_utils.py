@@ -310,12 +310,15 @@ class Watch:
         self.accelerator, self.total, self.every, self.what, self.run, self.frames = accelerator, total, every, what, run, frames
         self.sums: dict[str, torch.Tensor] = {}
         self.count, self.seen, self.since, self.started = 0, 0, time.monotonic(), time.monotonic()
-        self.overflows, self.overflows_in_a_row, self.asked = 0, 0, None
+        self.overflows, self.overflows_in_a_row, self.asked, self.process = 0, 0, None, os.getpid()
         for name in ("SIGTERM", "SIGUSR1"):
             if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
                 signal.signal(getattr(signal, name), self._note)
 
     def _note(self, number: int, frame) -> None:
+        if os.getpid() != self.process:  # a forked worker inherited this; its parent ends it so, and would wait for ever
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         self.asked = signal.Signals(number).name
 
     @property

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -278,6 +280,17 @@ def test_a_signal_ends_the_loop_and_says_again(accelerator, tmp_path, capsys, na
     with pytest.raises(SystemExit) as left:
         watch.leave_if_asked()
     assert left.value.code == 75 and capsys.readouterr().out.startswith(f"{name}: the checkpoint is written; run the same command again")
+
+
+def test_a_worker_forked_later_dies_of_a_signal(accelerator, tmp_path):
+    """A pool of datasets ends its workers by SIGTERM and waits for them."""
+    watch = Watch(accelerator, total=40, every=2, run=tmp_path)
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    worker.start()
+    worker.terminate()
+    worker.join(20)
+    worker.kill()
+    assert worker.exitcode == -signal.SIGTERM and not watch.time_is_up(None)
 
 
 def test_watch_stops_what_goes_nowhere(accelerator, tmp_path, capsys, monkeypatch):
