@@ -1,95 +1,195 @@
-"""Training speed with memory against without: the same UNet, the same stories and noise draws, the same precision, in one run.
+"""Training speed: Story-LDM against the plain diffusers step, memory against none, and what each switch does, in one run.
 
-python benchmarks/bench_training.py                       # toon-64; bfloat16 on a CPU, fp16 on a GPU
+    python benchmarks/bench_training.py                       # toon-64; bfloat16 on a CPU, fp16 on a GPU
+    python benchmarks/bench_training.py --switches            # and each switch against the script's defaults
+    python benchmarks/bench_training.py --preset sd15 --train memory --batch 1 --noise-draws 1
+
+The plain step is what diffusers' text-to-image training does: the same UNet without memory, a frozen text encoder, the same frames. Steps
+of all rows take turns, and the median counts, so that a busy machine slows all alike.
 """
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Literal
 
 import torch
 import tyro
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 
 from story_ldm.diffusion import StoryBatch, StoryDenoiser
+from story_ldm.muon import muon_groups, new_optimizer
 from story_ldm.presets import PRESETS
-from story_ldm.text import LanguageMemory, new_text_encoder, train_tokenizer
+from story_ldm.story_model import freeze
+from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, train_tokenizer
 from story_ldm.train_utils import default_precision
 from story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.watch import forward_flops, peak_flops
 
 
 @dataclass
 class Settings:
     preset: str = "toon-64"
+    train: Literal["all", "memory"] = "all"
     batch: int = 8
     """Stories a step."""
     frames: int = 5
     noise_draws: int = 2
     repeats: int = 7
+    switches: bool = False
+    """Measure each switch of train_story_ldm.py, and precisions, against its defaults."""
+
+
+@dataclass
+class Variant:
+    """What is timed; by default what train_story_ldm.py does."""
+
+    memory: str = "spatial"
+    plain: bool = False
+    precision: str = default_precision()
+    optimizer: str = "adamw"
+    fused: bool = True
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    channels_last: bool = True
+    xformers: bool = False
+
+
+GPU = torch.cuda.is_available()
+SWITCHES = {
+    "channels_last off": Variant(channels_last=False),
+    "fused AdamW off": Variant(fused=False),
+    "Muon": Variant(optimizer="muon"),
+    "gradient checkpointing": Variant(gradient_checkpointing=True),
+    "compile": Variant(compile=True),
+    "float32": Variant(precision="no"),
+}
+if GPU:
+    SWITCHES |= {"bf16": Variant(precision="bf16"), "8-bit AdamW": Variant(optimizer="adamw8bit"), "xformers": Variant(xformers=True)}
+
+
+def random_batch(s: Settings, preset: dict, words: int, device: torch.device) -> StoryBatch:
+    shape = (preset["unet"]["in_channels"],) + (preset["unet"]["sample_size"],) * 2
+    yes = torch.ones(s.batch, dtype=torch.bool, device=device)
+    clean = torch.randn(s.batch, s.frames, *shape, device=device)
+    ids = torch.randint(2, words, (s.batch, s.frames, preset["max_length"]), device=device)
+    noise = torch.randn(s.noise_draws * s.batch, s.frames, *shape, device=device)
+    levels = torch.randint(0, 1000, noise.shape[:2], device=device)
+    return StoryBatch(clean, ids, torch.ones_like(ids), noise, noise, levels, clean, torch.zeros_like(levels[: s.batch]), yes, yes, yes)
+
+
+class PlainStep(torch.nn.Module):
+    """Frames by themselves: diffusers' UNet, a frozen text encoder that reads every frame's sentence."""
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder):
+        super().__init__()
+        self.unet, self.text_encoder = unet, text_encoder.requires_grad_(False)
+
+    def forward(self, batch: StoryBatch):
+        draws = len(batch.noisy) // len(batch.latents)
+        with torch.no_grad():
+            states, pooled = encode_stories(self.text_encoder, None, batch.ids.repeat(draws, 1, 1), batch.mask.repeat(draws, 1, 1))
+        given = {"class_labels": pooled.flatten(0, 1)} if self.unet.class_embedding is not None else {}
+        return self.unet(batch.noisy.flatten(0, 1), batch.levels.flatten(), states.flatten(0, 1), **given).sample.view_as(batch.noisy), None
+
+
+def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
+    """A function that makes one step and returns its seconds and the forward's floating-point operations a frame."""
+    AcceleratorState._reset_state(True)
+    accelerator = Accelerator(mixed_precision=v.precision)
+    preset = PRESETS[s.preset]()
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(["a story"], max_length=preset["max_length"])
+    batch = random_batch(s, preset, len(tokenizer), accelerator.device)
+    text = new_text_encoder(tokenizer, **preset["text"])
+    settings = {name: value for name, value in preset["unet"].items() if not v.plain or not name.startswith("memory")}
+    unet = UNet2DConditionModel(**settings) if v.plain else StoryUNet2DConditionModel(**{**settings, "memory": v.memory})
+    if v.xformers:
+        unet.enable_xformers_memory_efficient_attention()
+    elif not GPU:
+        unet.set_attn_processor(AttnProcessor())
+    if v.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    if v.channels_last:
+        unet.to(memory_format=torch.channels_last)
+    empty = torch.zeros(preset["max_length"], dtype=torch.long)
+    model = PlainStep(unet, text) if v.plain else StoryDenoiser(unet, text, LanguageMemory(**preset["language_memory"]), None, empty, empty + 1)
+    if s.train == "memory" and not v.plain:
+        freeze(SimpleNamespace(train="memory"), model, {"fp16": torch.float16, "bf16": torch.bfloat16}.get(v.precision))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if v.optimizer == "adamw" and not v.fused:
+        optimizer = torch.optim.AdamW(trained, lr=1e-4)
+    else:
+        optimizer = new_optimizer(v.optimizer, muon_groups(model) if v.optimizer == "muon" else [{"params": trained}], lr=1e-4)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    frames = s.batch * s.frames * s.noise_draws
+    with accelerator.autocast():
+        flops = forward_flops(accelerator.unwrap_model(model), batch) // frames
+    if v.compile:
+        unet.compile()
+    model.train()
+
+    def step() -> tuple[float, int]:
+        start = time.perf_counter()
+        accelerator.backward(model(batch)[0].float().square().mean())
+        accelerator.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if GPU:
+            torch.cuda.synchronize()
+        return time.perf_counter() - start, flops
+
+    return step
+
+
+def timed(s: Settings, variants: dict[str, Variant]) -> dict[str, dict]:
+    """Name → frames a second, forward GFLOPs a frame and, on a GPU, the peak of its memory beyond what all rows hold."""
+    steps = {name: new_step(s, variant) for name, variant in variants.items()}
+    found = {name: {"seconds": [], "bytes": 0} for name in steps}
+    for n in range(s.repeats + 2):
+        for name, step in steps.items():
+            if GPU:
+                torch.cuda.reset_peak_memory_stats()
+            seconds, flops = step()
+            if n >= 2:
+                found[name]["seconds"].append(seconds)
+                found[name]["flops"] = flops
+                found[name]["bytes"] = torch.cuda.max_memory_allocated() if GPU else 0
+    del steps
+    gc.collect()
+    frames = s.batch * s.frames * s.noise_draws
+    return {name: row | {"speed": frames / statistics.median(row["seconds"])} for name, row in found.items()}
+
+
+def table(rows: dict[str, dict], beside: str, cost: float) -> None:
+    """cost: of forward and backward together, in forwards."""
+    memory, peak = ("peak GiB | share of peak | ", peak_flops()) if GPU else ("", 0)
+    print(f"| step | frames/s | ÷ {beside} | forward GFLOPs a frame | {memory}\n|{'---|' * (6 if GPU else 4)}")
+    for name, row in rows.items():
+        cells = [name, f"{row['speed']:.1f}", f"{row['speed'] / rows[beside]['speed']:.2f}", f"{row['flops'] / 1e9:.2f}"]
+        if GPU:
+            cells += [f"{row['bytes'] / 2**30:.1f}", f"{cost * row['flops'] * row['speed'] / peak:.0%}" if peak else "unknown"]
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def main(s: Settings) -> None:
-    accelerator = Accelerator(mixed_precision=default_precision())
-    preset = PRESETS[s.preset]()
-    tokenizer = train_tokenizer(["a story"], max_length=preset["max_length"])
-    device, shape = accelerator.device, (preset["unet"]["in_channels"],) + (preset["unet"]["sample_size"],) * 2
-    yes = torch.ones(s.batch, dtype=torch.bool, device=device)
-    clean = torch.randn(s.batch, s.frames, *shape, device=device)
-    ids = torch.randint(2, len(tokenizer), (s.batch, s.frames, preset["max_length"]), device=device)
-    batch = StoryBatch(
-        latents=clean,
-        ids=ids,
-        mask=torch.ones_like(ids),
-        noisy=torch.randn(s.noise_draws * s.batch, s.frames, *shape, device=device),
-        levels=torch.randint(0, 1000, (s.noise_draws * s.batch, s.frames), device=device),
-        memory_latents=clean,
-        memory_levels=torch.zeros(s.batch, s.frames, dtype=torch.long, device=device),
-        use_text=yes,
-        use_memory=yes,
-        use_language=yes,
-    )
-
-    def step_of(memory: str):
-        torch.manual_seed(0)
-        unet = StoryUNet2DConditionModel(**{**preset["unet"], "memory": memory})
-        if not torch.cuda.is_available():
-            unet.set_attn_processor(AttnProcessor())
-        text = new_text_encoder(tokenizer, **preset["text"])
-        empty = torch.zeros(preset["max_length"], dtype=torch.long)
-        parts = (unet.to(memory_format=torch.channels_last), text, LanguageMemory(**preset["language_memory"]), None, empty, empty + 1)
-        model = StoryDenoiser(*parts)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-        model, optimizer = accelerator.prepare(model, optimizer)
-
-        def step():
-            start = time.perf_counter()
-            accelerator.backward(model(batch)[0].float().square().mean())
-            accelerator.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            return time.perf_counter() - start
-
-        return step
-
-    steps = {memory: step_of(memory) for memory in ("none", "sentence", "spatial")}
-    times = {memory: [] for memory in steps}
-    for n in range(s.repeats + 2):
-        for memory, step in steps.items():
-            seconds = step()
-            if n >= 2:
-                times[memory].append(seconds)
-    frames = s.batch * s.frames * s.noise_draws
-    speed = {memory: frames / statistics.median(values) for memory, values in times.items()}
     sizes = f"{s.batch} stories × {s.frames} frames × {s.noise_draws} noise draws"
-    print(f"{s.preset}, {sizes}, {accelerator.mixed_precision}, {torch.get_num_threads()} threads\n")
-    print("| memory | frames/s | ÷ without |\n|---|---|---|")
-    for memory, value in speed.items():
-        print(f"| {memory} | {value:.0f} | {value / speed['none']:.2f} |")
+    device = torch.cuda.get_device_name() if GPU else f"{torch.get_num_threads()} CPU threads"
+    print(f"{s.preset}, train {s.train}, {sizes}, {default_precision()}, {device}\n")
+    cost = 3 if s.train == "all" else 2
+    forms = {f"{memory} memory": Variant(memory=memory) for memory in ("sentence", "spatial")}
+    table(timed(s, {"plain diffusers": Variant(plain=True), "no memory": Variant(memory="none"), **forms}), "plain diffusers", cost)
+    for name, variant in SWITCHES.items() if s.switches else ():
+        print()
+        table(timed(s, {"defaults": Variant(), name: variant}), "defaults", cost)
 
 
 if __name__ == "__main__":

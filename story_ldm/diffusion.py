@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from diffusers import DDPMScheduler
@@ -52,12 +52,27 @@ class StoryBatch:
     ids: Tensor  # (B, M, L)
     mask: Tensor  # (B, M, L)
     noisy: Tensor  # (draws * B, M, c, h, w)
+    noise: Tensor  # (draws * B, M, c, h, w): what is in `noisy`
     levels: Tensor  # (draws * B, M)
     memory_latents: Tensor  # (B, M, c, h, w): the clean latents, some with a little noise
     memory_levels: Tensor  # (B, M) the level of that noise
     use_text: Tensor  # (B,) bool; without text a story reads no memory either
     use_memory: Tensor  # (B,) bool
     use_language: Tensor  # (B,) bool
+
+    def part(self, stories: Tensor) -> StoryBatch:
+        """The batch of some of the stories (N,)."""
+        stories = stories.to(self.latents.device)
+        rows = torch.cat([stories + first for first in range(0, len(self.noisy), len(self.latents))])
+        drawn = {"noisy", "noise", "levels"}
+        return StoryBatch(**{f.name: getattr(self, f.name)[rows if f.name in drawn else stories] for f in fields(self)})
+
+
+def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: StoryBatch, gamma: float) -> tuple[Tensor, Tensor]:
+    """Mean squared error of the prediction (draws * B, M, c, h, w) over all noise draws, by Min-SNR-γ weights, and without them."""
+    clean = batch.latents.repeat(len(batch.noisy) // len(batch.latents), 1, 1, 1, 1)
+    error = (prediction.float() - target(scheduler, clean, batch.noise, batch.levels)).square().mean((2, 3, 4))  # (draws * B, M)
+    return (error * min_snr_weights(scheduler, batch.levels, gamma)).mean(), error.mean()
 
 
 class StoryDenoiser(nn.Module):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -75,5 +76,15 @@ def muon_groups(
 
 
 def new_optimizer(name: str, groups: list[dict], **settings) -> torch.optim.Optimizer:
-    """ "adamw" or "muon" over groups of parameters, of which `muon_groups` makes some."""
-    return Muon(groups, foreach=True, **settings) if name == "muon" else torch.optim.AdamW(groups, fused=True, **settings)
+    """ "adamw" (fused), "adamw8bit" or "muon" over groups of parameters, of which `muon_groups` makes some.
+
+    Raises SystemExit where bitsandbytes is missing."""
+    if name == "muon":
+        return Muon(groups, foreach=True, **settings)
+    if name == "adamw8bit":
+        if find_spec("bitsandbytes") is None:
+            raise SystemExit('optimizer is "adamw8bit", which wants bitsandbytes: pip install -e ".[bitsandbytes]"')
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(groups, **settings)
+    return torch.optim.AdamW(groups, fused=True, **settings)

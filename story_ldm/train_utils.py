@@ -14,21 +14,19 @@ import math
 import os
 import re
 import shutil
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
+from huggingface_hub import create_repo, upload_folder
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -37,7 +35,6 @@ from .files import file_digest, write_text
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
 AGAIN = 75  # exit code: stopped by a scheduler's signal, the same command goes on (EX_TEMPFAIL of sysexits.h)
-OVERFLOWS = 50  # steps in a row that a loss scaler may skip: from its first scale, 2^16, it needs fewer than 20 to find its own
 
 
 @dataclass(kw_only=True)
@@ -59,15 +56,16 @@ class RunSettings:
     """How many checkpoints."""
     log_every: int = 50
     """Steps."""
-    log_with: str | None = None
-    """tensorboard or wandb."""
+    log_with: Literal["tensorboard", "wandb", "trackio"] | None = None
+    push_to_hub: str | None = None
+    """OWNER/NAME on the Hugging Face hub that gets the finished model; wants a login (`hf auth login`)."""
     num_proc: int = 2
     """Processes that make or read the dataset."""
     limit: int | None = None
     """Only the first stories of each split."""
 
 
-MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "num_proc", "workers")  # when a run goes on
+MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "push_to_hub", "num_proc", "workers")  # when a run goes on
 
 
 def default_precision() -> str:
@@ -87,10 +85,33 @@ def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = ()) ->
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     set_seed(s.seed)
+    trouble = None
+    if s.push_to_hub and accelerator.is_main_process:
+        try:
+            create_repo(s.push_to_hub, exist_ok=True)
+        except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+            trouble = error
+    if any_process(accelerator, trouble is not None):
+        raise SystemExit(f"push_to_hub is {s.push_to_hub!r}, which cannot be written ({trouble}); `hf auth login` first" if trouble else 1)
     claim_run(accelerator, s.output, s, may_change)
     if s.log_with:
         accelerator.init_trackers(project, {name: str(value) for name, value in vars(s).items()})
     return accelerator
+
+
+def finish_run(accelerator: Accelerator, s: RunSettings, product: Path) -> None:
+    """Sends the finished product (a folder) to the hub where `--push-to-hub` asks for it, and closes the trackers.
+
+    Raises SystemExit where the hub does not take it; the product stays."""
+    if s.push_to_hub and accelerator.is_main_process:
+        try:
+            where = upload_folder(repo_id=s.push_to_hub, folder_path=product, ignore_patterns=["checkpoints/**", "settings.json", ".*"])
+        except (HfHubHTTPError, OSError) as error:
+            again = f"`hf upload {s.push_to_hub} {product}` sends it"
+            raise SystemExit(f"{product} is finished, but the hub did not take it ({error}); {again}") from error
+        print(f"{product} is at {where}")
+    for tracker in accelerator.trackers:
+        tracker.finish()
 
 
 def run_script(main: Callable[[Any], None], settings) -> None:
@@ -296,81 +317,3 @@ def save_component(model: nn.Module, folder: Path, dtype: torch.dtype | None = N
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     os.replace(beside, folder)
-
-
-class Watch:
-    """One log line every `every` steps, which trackers get, too: averages since the last, speed, memory, how far, and how long still. Stops
-    what goes nowhere: an average that is not finite, or OVERFLOWS steps in a row that the loss scaler skipped.
-
-    SIGTERM and SIGUSR1, which schedulers send before they take a machine away, end the loop like a time limit (`time_is_up`), and after the
-    checkpoint `leave_if_asked` ends the process with the exit code AGAIN."""
-
-    def __init__(self, accelerator: Accelerator, total: int, every: int, what: str = "stories", *, run: Path, frames: int = 0):
-        """frames: of a story, to tell frames/s, too."""
-        self.accelerator, self.total, self.every, self.what, self.run, self.frames = accelerator, total, every, what, run, frames
-        self.sums: dict[str, torch.Tensor] = {}
-        self.count, self.seen, self.since, self.started = 0, 0, time.monotonic(), time.monotonic()
-        self.overflows, self.overflows_in_a_row, self.asked, self.process = 0, 0, None, os.getpid()
-        for name in ("SIGTERM", "SIGUSR1"):
-            if hasattr(signal, name) and threading.current_thread() is threading.main_thread():
-                signal.signal(getattr(signal, name), self._note)
-
-    def _note(self, number: int, frame) -> None:
-        if os.getpid() != self.process:  # a forked worker inherited this; its parent ends it so, and would wait for ever
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        self.asked = signal.Signals(number).name
-
-    @property
-    def minutes(self) -> float:
-        return (time.monotonic() - self.started) / 60
-
-    def time_is_up(self, minutes: float | None) -> bool:
-        """Whether `minutes` have passed or a signal came; all processes hear the same answer, or some would wait for the others for ever."""
-        mine = self.asked is not None or (minutes is not None and self.minutes >= minutes)
-        return mine if self.accelerator.num_processes == 1 else any_process(self.accelerator, mine)
-
-    def leave_if_asked(self) -> None:
-        """To be called after the last checkpoint. Raises SystemExit with the code AGAIN in all processes if any was sent a signal."""
-        if any_process(self.accelerator, self.asked is not None):
-            self.accelerator.print(f"{self.asked or 'a signal'}: the checkpoint is written; run the same command again to go on")
-            raise SystemExit(AGAIN)
-
-    def tick(self, step: int, done: int, batch: int, lr: float, **values: torch.Tensor) -> dict[str, float] | None:
-        self.seen += batch
-        if self.accelerator.optimizer_step_was_skipped:  # its loss may be infinite, which the scaler has answered already
-            self.overflows, self.overflows_in_a_row = self.overflows + 1, self.overflows_in_a_row + 1
-            if self.overflows_in_a_row >= OVERFLOWS:
-                self._stop(step, f"{OVERFLOWS} steps in a row overflowed in {self.accelerator.mixed_precision}")
-        else:
-            self.overflows_in_a_row, self.count = 0, self.count + 1
-            for name, value in values.items():
-                self.sums[name] = self.sums.get(name, 0) + value.detach()
-        if step % self.every or not self.count:
-            return None
-        names = list(self.sums)
-        means = self.accelerator.reduce(torch.stack([self.sums[n].float() / self.count for n in names]), "mean").tolist()
-        means = dict(zip(names, means, strict=True))
-        for name, mean in means.items():
-            if not math.isfinite(mean):
-                self._stop(step, f"{name} is {mean}")
-        speed = self.seen / (time.monotonic() - self.since)
-        speeds = {self.what: speed} | ({"frames": speed * self.frames} if self.frames else {})
-        parts = [f"step {step}", f"{done}/{self.total} {self.what}", *(f"{n} {v:.4f}" for n, v in means.items()), f"lr {lr:.2e}"]
-        parts += [f"{value:.1f} {name}/s" for name, value in speeds.items()] + [f"memory {memory_in_use() / 2**30:.1f} GiB"]
-        parts += [f"overflows {self.overflows}"] if self.overflows else []
-        parts += [f"ETA {(self.total - done) / max(speed, 1e-9) / 60:.0f} min"]
-        if self.accelerator.is_main_process:
-            print(" | ".join(parts), file=sys.stderr, flush=True)
-        self.sums, self.count, self.seen, self.since = {}, 0, 0, time.monotonic()
-        values = means | {"lr": lr, "overflows": self.overflows} | {f"{name}_per_s": value for name, value in speeds.items()}
-        self.accelerator.log(values, step=step)
-        return values
-
-    def _stop(self, step: int, what: str) -> None:
-        stop_training(self.accelerator, self.run, step, what)
-
-
-def memory_in_use() -> int:
-    """Bytes: the most that this process has held on its GPU so far; without one, what it holds of main memory now."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else psutil.Process().memory_info().rss

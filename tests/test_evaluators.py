@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
+from story_ldm import load_stories
 from story_ldm.data.toonstories import MENTIONS, PLACES, story_row
 from story_ldm.metrics.ceiling import memoryless_ceiling, what_is_told
 from story_ldm.metrics.evaluators import UNKNOWN, FrameEvaluator, evaluator_loss, frame_labels, reading_accuracy
+from story_ldm.metrics.quick import quick_rates
 from story_ldm.metrics.story_rates import as_arrays, rates_markdown, story_rates
 
 TINY = {"block_out_channels": (8, 8, 16), "layers_per_block": (0, 1, 1), "attention_heads": 2, "head_width": 16, "scenery_channels": 2}
@@ -254,3 +257,14 @@ def test_what_is_told():
     labels = {"characters": there, "mention": mention, "garment": np.zeros((3, 8), int), "background": np.array([1, 1, 0])}
     told = what_is_told(labels, ["On the beach, Bruno the bear in red sits.", "He sits there while Rosa looks on.", "They sit."], PLACES)
     assert told == ["Bruno red @ beach", "Rosa, he @ ?", "they, they @ ?"]
+
+
+def test_quick_rates_of_validation_stories():
+    """True frames of any size are read right; another story's are not; a dataset without characters has no rates."""
+    stories = load_stories("toonstories", "validation", 96, limit=8)
+    rates = quick_rates(ROOT / "checkpoints" / "toon-evaluator", stories, stories["frames"][:])
+    assert len(rates) == 7 and min(rates.values()) > 0.95, rates
+    moved = quick_rates(ROOT / "checkpoints" / "toon-evaluator", stories, stories["frames"][1:] + stories["frames"][:1])
+    assert moved["all/characters"] < 0.5 and moved["all/garment"] < 0.5
+    plain = stories.remove_columns("characters")
+    assert quick_rates(ROOT / "checkpoints" / "toon-evaluator", plain, plain["frames"][:]) == {}

@@ -124,7 +124,7 @@ def make_batch(tokenizer, draws: int = 2, frames: int = 4, **changes) -> StoryBa
     latents, noisy = torch.randn(2, frames, 4, 8, 8, generator=generator), torch.randn(2 * draws, frames, 4, 8, 8, generator=generator)
     levels = torch.randint(0, 1000, (2 * draws, frames), generator=generator)
     yes = torch.ones(2, dtype=torch.bool)
-    batch = StoryBatch(latents, ids, mask, noisy, levels, latents, torch.zeros(2, frames).long(), yes, yes, yes)
+    batch = StoryBatch(latents, ids, mask, noisy, noisy, levels, latents, torch.zeros(2, frames).long(), yes, yes, yes)
     return dataclasses.replace(batch, **changes)
 
 

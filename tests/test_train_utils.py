@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from conftest import ROOT, WIDTH, tiny_language_memory
 from hypothesis import given, settings
@@ -29,10 +30,10 @@ from story_ldm.text import LanguageMemory
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
     checkpoint_steps,
     claim_run,
     default_precision,
+    finish_run,
     load_checkpoint,
     local_rows,
     save_checkpoint,
@@ -43,6 +44,7 @@ from story_ldm.train_utils import (
     warmup_cosine,
     warmup_stable_decay,
 )
+from story_ldm.watch import Watch, forward_flops, peak_flops
 
 
 @pytest.fixture
@@ -270,6 +272,48 @@ def test_watch(accelerator, tmp_path, capsys):
     assert watch.tick(4, 16, 4, 0.1, loss=torch.tensor(1.0))["loss"] == 1, "the average starts anew after each line"
 
 
+def test_watch_tells_floating_point_operations(accelerator, tmp_path, capsys, monkeypatch):
+    linear = torch.nn.Linear(8, 4, bias=False)
+    assert forward_flops(linear, torch.ones(3, 8)) == 2 * 3 * 8 * 4, "a multiplication and an addition each"
+    watch = Watch(accelerator, total=40, every=1, run=tmp_path, flops=5e12)
+    values = watch.tick(1, 4, 4, 0.1, loss=torch.tensor(2.0))
+    assert values["tflop_per_s"] == pytest.approx(5 * values["stories_per_s"]) and "of peak" not in capsys.readouterr().err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H100 PCIe")
+    assert peak_flops() == 756e12
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA Unheard-of")
+    assert peak_flops() == 0
+
+
+def test_hub(accelerator, tmp_path, monkeypatch, capsys):
+    """A repository that cannot be written ends the run before any work; what the hub does not take in the end stays where it is."""
+    s = RunSettings(output=tmp_path / "run", push_to_hub="me/model", precision="no")
+    sent = []
+
+    def refuse(*args, **kwargs):
+        raise OSError("offline")
+
+    monkeypatch.setattr(train_utils, "create_repo", refuse)
+    with pytest.raises(SystemExit, match=r"push_to_hub is 'me/model', which cannot be written .offline.; `hf auth login` first"):
+        start_run(s, "test")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(train_utils, "create_repo", lambda name, exist_ok: sent.append(name))
+    start_run(s, "test")
+    monkeypatch.setattr(train_utils, "upload_folder", refuse)
+    with pytest.raises(SystemExit, match=r"model is finished, but the hub did not take it .offline.; `hf upload me/model .*model` sends it"):
+        finish_run(accelerator, s, tmp_path / "model")
+    monkeypatch.setattr(train_utils, "upload_folder", lambda **what: sent.append(what) or "https://hub/me/model")
+    finish_run(accelerator, s, tmp_path / "model")
+    assert sent[0] == "me/model" and sent[1]["folder_path"] == tmp_path / "model" and "model is at https://hub/me/model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("file", [ROOT / "accelerate_config.yaml", *sorted((ROOT / "training" / "accelerate_configs").glob("*.yaml"))])
+def test_ready_configurations(file):
+    """The launcher understands each, and each says how to use half precision."""
+    config = load_config_from_file(str(file))
+    assert config.mixed_precision in ("fp16", "bf16") and config.num_processes >= 1
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_a_signal_ends_the_loop_and_says_again(accelerator, tmp_path, capsys, name):
     watch = Watch(accelerator, total=40, every=2, run=tmp_path)
@@ -285,12 +329,17 @@ def test_a_signal_ends_the_loop_and_says_again(accelerator, tmp_path, capsys, na
 def test_a_worker_forked_later_dies_of_a_signal(accelerator, tmp_path):
     """A pool of datasets ends its workers by SIGTERM and waits for them."""
     watch = Watch(accelerator, total=40, every=2, run=tmp_path)
-    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
-    worker.start()
-    worker.terminate()
-    worker.join(20)
-    worker.kill()
-    assert worker.exitcode == -signal.SIGTERM and not watch.time_is_up(None)
+    for _ in range(20):  # at once, when it has hardly begun
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker.start()
+        worker.terminate()
+        worker.join(20)
+        worker.kill()
+        assert worker.exitcode == -signal.SIGTERM and not watch.time_is_up(None)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(signal.getsignal, (signal.SIGTERM,)) == signal.SIG_DFL, "a handler in Python may come too late"
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert watch.time_is_up(None), "the run itself hears them still"
 
 
 def test_watch_stops_what_goes_nowhere(accelerator, tmp_path, capsys, monkeypatch):

@@ -104,14 +104,14 @@ def test_two_processes_are_one_with_the_whole_batch(kind, trainer, finished, tmp
             torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("more", [["--language-dropout", 1], ["--text-dropout", 1], ["--memory-dropout", 1], ["--accumulation", 2]])
+@pytest.mark.parametrize("more", [["--language-dropout", 1], ["--text-dropout", 1], ["--memory-dropout", 1], ["--device-batch", 1]])
 def test_two_processes_with_settings_at_their_ends(more, trainer, finished, tmp_path):
     """Where a process has no story that uses a part of the model, no gradient of that part may be missing."""
     few = ["--stories", 3 * BATCH, "--sample-every", 0, *more]
     trainer(*command("story", tmp_path / "two", finished, *few), processes=2)
-    trainer(*command("story", tmp_path / "one", finished, *few))
-    steps = 3 // (2 if "--accumulation" in more else 1)
-    expected, found = weights(tmp_path / "one", steps), weights(tmp_path / "two", steps)
+    whole = few[:-2] if "--device-batch" in more else few  # a step in several passes is a step in one
+    trainer(*command("story", tmp_path / "one", finished, *whole))
+    expected, found = weights(tmp_path / "one", 3), weights(tmp_path / "two", 3)
     assert list(expected) == list(found)
     for name, value in expected.items():
         if not name.endswith(NO_GRADIENT):
@@ -195,3 +195,41 @@ def test_two_processes_of_the_launcher(trainer, finished, tmp_path):
     for name, value in expected.items():
         if not name.endswith(NO_GRADIENT):
             torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_language_memory_for_a_finished_text_encoder(trainer, finished, tmp_path):
+    """Its tokenizer and text encoder are taken over as they are, and what comes out fits `--text`."""
+    argv = command("language", tmp_path / "language", finished, "--text-from", finished / "language", "--stories", 2 * BATCH)
+    trainer(*argv)
+    old, new = (load_file(folder / "text_encoder" / "model.safetensors") for folder in (finished / "language", tmp_path / "language"))
+    assert old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old)
+    trainer(*command("story", tmp_path / "story", finished, "--text", tmp_path / "language", "--stories", BATCH, "--sample-every", 0))
+    assert (tmp_path / "story" / "pipeline" / "model_index.json").exists()
+
+
+def test_what_a_run_tells(trainer, finished, tmp_path):
+    """What it costs at the start, speed in operations, and rates of the stories it draws in between."""
+    log = trainer(*command("story", tmp_path / "run", finished, "--stories", 5 * BATCH))
+    assert "GFLOPs a story of 5 frames, each with 2 noise draws" in log and "TFLOP/s" in log
+    assert "step 5 | all/characters " in log
+
+
+@pytest.mark.slow
+def test_compiled_it_learns_the_same(trainer, finished, tmp_path):
+    few = ["--stories", 3 * BATCH, "--sample-every", 0]
+    trainer(*command("story", tmp_path / "plain", finished, *few))
+    trainer(*command("story", tmp_path / "compiled", finished, *few, "--compile", "--no-channels-last", "--gradient-checkpointing"))
+    expected, found = weights(tmp_path / "plain", 3), weights(tmp_path / "compiled", 3)
+    assert list(expected) == list(found), "the names of the weights stay"
+    for name, value in expected.items():
+        if not name.endswith(NO_GRADIENT):
+            torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_switches_that_cannot_be(trainer, finished, tmp_path):
+    for more, says in (
+        (("--device-batch", 0), "device_batch is 0; it must be at least 1"),
+        (("--optimizer", "adamw8bit"), 'optimizer is "adamw8bit", which wants bitsandbytes'),
+    ):
+        trainer.start(*command("story", tmp_path / "run", finished, *more))
+        assert trainer.wait() == [1] and says in trainer.log

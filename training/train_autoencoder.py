@@ -29,7 +29,7 @@ from story_ldm.presets import preset_at
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
+    finish_run,
     load_checkpoint,
     local_rows,
     run_script,
@@ -39,6 +39,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_cosine,
 )
+from story_ldm.watch import Watch
 
 
 @dataclass
@@ -145,6 +146,7 @@ def main(s: Settings) -> None:
             normalise_latents(vae, dataset, accelerator.device)
         save_component(vae, s.output / "vae")
         print(f"{step} of {total} steps done; {s.output / 'vae'} written")
+    finish_run(accelerator, s, s.output / "vae")
 
 
 def details(frames: torch.Tensor) -> torch.Tensor:

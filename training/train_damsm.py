@@ -33,7 +33,7 @@ from story_ldm.text import train_tokenizer
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
+    finish_run,
     load_checkpoint,
     local_rows,
     run_script,
@@ -43,6 +43,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_cosine,
 )
+from story_ldm.watch import Watch
 
 
 @dataclass
@@ -159,6 +160,7 @@ def main(s: Settings) -> None:
         tokenizer.save_pretrained(product / "tokenizer")
         validate(s, product, step, accelerator.device)
         print(f"{step} of {total} steps done; {product} written")
+    finish_run(accelerator, s, s.output / "damsm")
 
 
 def read_split(s: Settings, split: str, limit: int | None) -> tuple[Dataset, list[list[str]]]:

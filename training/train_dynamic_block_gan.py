@@ -41,7 +41,7 @@ from story_ldm.model_card import set_section, write_model_card
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
+    finish_run,
     halved,
     load_checkpoint,
     local_rows,
@@ -51,6 +51,7 @@ from story_ldm.train_utils import (
     step_generator,
     stop_training,
 )
+from story_ldm.watch import Watch
 
 
 @dataclass
@@ -231,8 +232,7 @@ def main(s: Settings) -> None:
         set_section(s.output / "pipeline", f"On {len(held_out)} validation stories", "\n\n".join(lines))
         print("\n".join(lines))
         print(f"{step} of {total} steps done; {s.output / 'pipeline'} written")
-    for tracker in accelerator.trackers:
-        tracker.finish()
+    finish_run(accelerator, s, s.output / "pipeline")
 
 
 def read_stories(data, text_encoder, tokenizer, workers: int) -> tuple[Tensor, Tensor, Tensor]:

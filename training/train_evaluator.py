@@ -31,7 +31,7 @@ from story_ldm.metrics.evaluators import FrameEvaluator, evaluator_loss, evaluat
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
+    finish_run,
     load_checkpoint,
     local_rows,
     run_script,
@@ -41,6 +41,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_cosine,
 )
+from story_ldm.watch import Watch
 
 
 @dataclass
@@ -116,6 +117,7 @@ def main(s: Settings) -> None:
     if accelerator.is_main_process:
         report(product, validation_set, frames_and_labels(test, s.workers), step)
         print(f"{step} of {total} steps done; {product} written")
+    finish_run(accelerator, s, product)
 
 
 def frames_and_labels(stories: Dataset, workers: int) -> tuple[Tensor, dict[str, Tensor]]:

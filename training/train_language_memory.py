@@ -26,7 +26,7 @@ from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, sto
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
+    finish_run,
     load_checkpoint,
     run_script,
     save_checkpoint,
@@ -34,6 +34,7 @@ from story_ldm.train_utils import (
     start_run,
     warmup_cosine,
 )
+from story_ldm.watch import Watch
 
 
 @dataclass
@@ -44,6 +45,8 @@ class Settings(RunSettings):
     """Name or folder that load_stories takes."""
     length: int | None = None
     """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
+    text_from: Path | None = None
+    """A pipeline whose tokenizer and text encoder are read by, and stay as they are; by default both are trained anew."""
     stories: int = 400_000
     """How many stories to read in all."""
     lengths: tuple[int, ...] = (5, 5, 5, 12)
@@ -87,22 +90,27 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "language-memory", ("stories", "checkpoint_every"))
     preset = PRESETS[s.preset]()
     with accelerator.main_process_first():
-        if not (s.output / "tokenizer").exists():
+        if s.text_from is None and not (s.output / "tokenizer").exists():
             corpus = [
                 load_stories(s.dataset, "train", text=text, limit=s.limit, pictures=False, num_proc=s.num_proc)["sentences"] for text in TEXT_FORMS
             ]
             words = (sentence for form in corpus for story in form for sentence in story)
             train_tokenizer(words, max_length=preset["max_length"]).save_pretrained(s.output / ".tokenizer.partial")
             (s.output / ".tokenizer.partial").rename(s.output / "tokenizer")
-    tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained((s.text_from or s.output) / "tokenizer")
     data, names = [], None
     for length in dict.fromkeys(s.lengths):
         *tensors, names = read_corpus(s, tokenizer, length, "train", names)
         data.append(tensors)
     by_length = dict(zip(dict.fromkeys(s.lengths), data, strict=True))
 
-    model = Reader(new_text_encoder(tokenizer, **preset["text"]), LanguageMemory(**preset["language_memory"]), len(names))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    text_encoder, settings = new_text_encoder(tokenizer, **preset["text"]), preset["language_memory"]
+    if s.text_from is not None:
+        text_encoder = CLIPTextModel.from_pretrained(s.text_from / "text_encoder", dtype=torch.float32).requires_grad_(False)
+        settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
+    model = Reader(text_encoder, LanguageMemory(**settings), len(names))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -119,7 +127,7 @@ def main(s: Settings) -> None:
             logits = model(ids, mask)
         loss = text_loss(logits, facts)
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        accelerator.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
@@ -132,10 +140,13 @@ def main(s: Settings) -> None:
     watch.leave_if_asked()
     if accelerator.is_main_process:
         parts = accelerator.unwrap_model(model)
+        if s.text_from is not None:
+            tokenizer.save_pretrained(s.output / "tokenizer")
         validate(s, parts, tokenizer, names, accelerator.device)
         save_component(parts.text_encoder, s.output / "text_encoder")
         save_component(parts.language_memory, s.output / "language_memory")
         save_file(parts.head.state_dict(), s.output / "fact_head.safetensors", {"facts": "\n".join(names)})
+    finish_run(accelerator, s, s.output)
 
 
 @torch.no_grad()

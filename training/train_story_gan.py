@@ -39,7 +39,7 @@ from story_ldm.model_card import set_section, write_model_card
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
+    finish_run,
     halved,
     load_checkpoint,
     local_rows,
@@ -49,6 +49,7 @@ from story_ldm.train_utils import (
     step_generator,
     stop_training,
 )
+from story_ldm.watch import Watch
 
 
 @dataclass
@@ -181,8 +182,7 @@ def main(s: Settings) -> None:
         set_section(s.output / "pipeline", f"Right and wrong pairs of the {held_out_split(s.dataset)} split", "\n\n".join(lines))
         print("\n".join(lines))
         print(f"{step} of {total} steps done; {s.output / 'pipeline'} written")
-    for tracker in accelerator.trackers:
-        tracker.finish()
+    finish_run(accelerator, s, s.output / "pipeline")
 
 
 def read_stories(data, text_encoder, tokenizer, workers: int) -> tuple[Tensor, Tensor]:

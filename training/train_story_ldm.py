@@ -6,7 +6,7 @@
     accelerate launch training/train_story_ldm.py --memory none --no-language-memory --output runs/plain    # the plain LDM
     accelerate launch training/train_story_ldm.py --memory sentence --no-language-memory --output runs/paper  # the paper's form
     accelerate launch training/train_story_ldm.py --init-from STABLE_DIFFUSION --preset sd15 --train memory --half-frozen --learning-rate 1e-4 \\
-        --gradient-checkpointing --batch 1 --accumulation 8 --output runs/adapter                               # memory for a Stable Diffusion
+        --gradient-checkpointing --batch 8 --device-batch 1 --output runs/adapter                               # memory for a Stable Diffusion
 
 All M frames of a story run in one forward under teacher forcing: the clean latents are written into memory once, and every noisy frame reads the
 frames before it. Run the same command again and it goes on where it stopped. The product is `<output>/pipeline`, which
@@ -16,7 +16,7 @@ adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapte
 
 from __future__ import annotations
 
-import json
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,33 +25,29 @@ from typing import Literal
 import torch
 import tyro
 from accelerate import Accelerator
-from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
-from diffusers.models.attention_processor import AttnProcessor
-from diffusers.training_utils import EMAModel, cast_training_params
-from safetensors import safe_open
+from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file, save_file
-from torch import nn
 from tqdm.auto import tqdm
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipelines.story_ldm import StoryLDMPipeline
 from story_ldm.data import load_stories
 from story_ldm.data.stories import frames_tensor, held_out_split, one_length
-from story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
+from story_ldm.diffusion import StoryBatch, add_noise, diffusion_loss, noise_scheduler, stratified_timesteps
 from story_ldm.latents import downscale_factor, encode_frames
-from story_ldm.memory_adapter import open_stable_diffusion
+from story_ldm.metrics.quick import quick_rates
 from story_ldm.model_card import set_section, training_section, write_model_card
 from story_ldm.muon import muon_groups, new_optimizer
 from story_ldm.presets import preset_at
+from story_ldm.story_model import averaged, build, finished_pipeline, freeze, load_facts, save_adapter, stable_diffusion
 from story_ldm.strips import story_sheet
-from story_ldm.text import LanguageMemory, story_facts, text_loss, tokenize_stories
+from story_ldm.text import text_loss, tokenize_stories
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
-    Watch,
     checkpoint_trained_weights,
     default_precision,
     digest,
+    finish_run,
     load_checkpoint,
     local_rows,
     run_script,
@@ -60,7 +56,9 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_stable_decay,
 )
-from story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.watch import Watch, forward_flops
+
+SHIPPED_EVALUATOR = Path(__file__).parents[1] / "checkpoints" / "toon-evaluator"
 
 
 @dataclass
@@ -98,13 +96,14 @@ class Settings(RunSettings):
     stories: int = 120_000
     """How many stories to see in all."""
     batch: int = 8
-    """Stories a step, over all processes."""
+    """Stories a step, over all processes and passes."""
+    device_batch: int | None = None
+    """The most stories that a process takes at a time; its share of the batch is then seen in several passes of the same step."""
     noise_draws: int = 2
     """Noise draws of each story that share one write pass."""
-    accumulation: int = 1
-    """Steps over which gradients are gathered; the batch is that of each."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon: orthogonal steps for the UNet's matrices and kernels, AdamW for the rest."""
+    optimizer: Literal["adamw", "adamw8bit", "muon"] = "adamw"
+    """adamw8bit: its averages in 8 bits, on a GPU, by bitsandbytes. muon: orthogonal steps for the
+    UNet's matrices and kernels, AdamW for the rest."""
     learning_rate: float = 4e-4
     text_learning_rate: float = 2e-4
     warmup: int = 300
@@ -126,17 +125,28 @@ class Settings(RunSettings):
     """Memory's clean latents get noise of a level up to this, against the piling up of errors."""
     text_loss: float = 0.1
     gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them."""
+    compile: bool = False
+    """torch.compile the UNet; the first steps take minutes."""
+    channels_last: bool = True
+    """Memory format of the UNet's weights."""
+    xformers: bool = False
+    """Attention by xformers, on a GPU."""
     store: Literal["float16", "bfloat16", "float32"] = "float16"
     """Precision of the finished pipeline's weights; checkpoints keep all of it."""
     checkpoint_every: int = 1000
     sample_every: int = 2000
     """Draw validation stories every so many steps; 0 is never."""
-    sample_stories: int = 6
+    sample_stories: int = 16
+    evaluator: Path | None = None
+    """Reads the drawn validation stories, so that rates are logged; by default the shipped one, where it knows the dataset's characters."""
     cache: Path = Path("runs/cache")
     """Latents are encoded once and kept here."""
 
 
-MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "cache", "stories", "store")
+# when a run goes on: what is kept and shown, and how the same numbers are computed
+MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
+MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_last", "xformers")
 
 
 def cached_latents(s: Settings, accelerator: Accelerator, data, vae: AutoencoderKL, resolution: int) -> torch.Tensor:
@@ -160,108 +170,6 @@ def cached_latents(s: Settings, accelerator: Accelerator, data, vae: Autoencoder
     return load_file(file)["latents"]
 
 
-def load_facts(s: Settings, data) -> tuple[nn.Linear, torch.Tensor] | tuple[None, None]:
-    """The head that reads statements off pooled sentences, and the statements (N, M, F) of every sentence."""
-    file = s.text / "fact_head.safetensors"
-    if not (s.text_loss and s.language_memory and file.exists()):
-        return None, None
-    weights = load_file(file)
-    with safe_open(file, "pt") as f:
-        names = f.metadata()["facts"].split("\n")
-    if names == [""]:
-        return None, None  # a dataset without labels states nothing
-    head = nn.Linear(weights["weight"].shape[1], len(names))
-    head.load_state_dict(weights)
-    number = {name: i for i, name in enumerate(names)}
-    rows = data.remove_columns("frames")
-    table = torch.zeros(len(rows), len(rows[0]["sentences"]), len(names), dtype=torch.bool)
-    for n, row in enumerate(rows):
-        for m, facts in enumerate(story_facts(row, data.features)):
-            table[n, m, [number[x] for x in facts if x in number]] = True
-    return head, table
-
-
-def stable_diffusion(s: Settings) -> StableDiffusionPipeline | None:
-    """What `--init-from` names, if it is a Stable Diffusion and no pipeline that was trained here."""
-    if s.init_from is None:
-        return None
-    index = s.init_from / "model_index.json"
-    if index.exists() and json.loads(index.read_text())["_class_name"] == "StoryLDMPipeline":
-        return None
-    sd = open_stable_diffusion(s.init_from)
-    kind = sd.scheduler.config.prediction_type
-    if kind not in ("epsilon", "v_prediction"):
-        raise ValueError(f"prediction_type of the scheduler of {s.init_from} is {kind!r}; it must be epsilon or v_prediction")
-    return sd
-
-
-def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None = None) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer]:
-    """The model that is trained, the autoencoder, and the tokenizer: new, from `--vae` and `--text`, from a finished pipeline, or from a
-    Stable Diffusion."""
-    start = s.init_from
-    if sd is not None:
-        vae, tokenizer, text_encoder = sd.vae, sd.tokenizer, sd.text_encoder
-        trained = []  # a language memory reads the states of one text encoder alone
-        language_settings = {
-            "width": text_encoder.config.hidden_size,
-            "layers": preset["language_memory"]["layers"],
-            "heads": text_encoder.config.num_attention_heads,
-        }
-    else:
-        vae = AutoencoderKL.from_pretrained(s.vae if start is None else start / "vae")
-        text = s.text if start is None else start
-        tokenizer = CLIPTokenizer.from_pretrained(text / "tokenizer")
-        text_encoder = CLIPTextModel.from_pretrained(text / "text_encoder", dtype=torch.float32)
-        trained = [folder / "language_memory" for folder in (text, s.text) if (folder / "language_memory").exists()]
-        language_settings = preset["language_memory"]
-    vae.requires_grad_(False).eval()
-    text_encoder.requires_grad_(not s.freeze_text_encoder)
-    language = None
-    if s.language_memory:
-        language = LanguageMemory.from_pretrained(trained[0]) if trained else LanguageMemory(**language_settings)
-    memory = {"memory": s.memory, "memory_heads": preset["unet"]["memory_heads"]}
-    if sd is not None:
-        unet = StoryUNet2DConditionModel.from_unet(sd.unet, **memory, memory_blocks=preset["unet"].get("memory_blocks"))
-        unet.register_to_config(sample_size=s.resolution // downscale_factor(vae))
-    elif start is None:
-        unet = StoryUNet2DConditionModel(**{**preset["unet"], **memory})
-    else:
-        unet = StoryUNet2DConditionModel.from_pretrained(start / "unet")
-        if unet.config.memory != s.memory:
-            unet = StoryUNet2DConditionModel.from_unet(unet, **memory)
-        if s.resolution is not None:
-            unet.register_to_config(sample_size=s.resolution // downscale_factor(vae))
-    if s.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
-    if not torch.cuda.is_available():
-        unet.set_attn_processor(AttnProcessor())  # the backward of fused attention is slow on a CPU
-    ids, mask = tokenize_stories(tokenizer, [[""]])
-    model = StoryDenoiser(unet.to(memory_format=torch.channels_last), text_encoder, language, None, ids[0, 0], mask[0, 0])
-    return model, vae, tokenizer
-
-
-def freeze(s: Settings, model: StoryDenoiser, dtype: torch.dtype | None = None) -> None:
-    """Leaves what `--train` names to be trained, in float32; the rest is frozen, in `dtype` where one is given."""
-    model.requires_grad_(False)
-    for part in (model.unet.memory_layers, model.language_memory):
-        if part is not None:
-            part.requires_grad_(True)
-    for parameter in model.parameters():
-        if not parameter.requires_grad:
-            parameter.data = parameter.data.to(dtype or parameter.dtype)
-    if s.train == "memory+lora":
-        from peft import LoraConfig
-
-        targets = ["to_q", "to_k", "to_v", "to_out.0"]
-        model.unet.add_adapter(LoraConfig(r=s.lora_rank, lora_alpha=s.lora_rank, init_lora_weights="gaussian", target_modules=targets))
-        cast_training_params(model.unet)
-
-
-def averaged(s: Settings, model: nn.Module) -> list[nn.Parameter]:
-    """The weights that have a moving average: all, or where most are frozen those that are trained."""
-    return [p for p in model.parameters() if p.requires_grad or s.train == "all"]
-
-
 def main(s: Settings) -> None:
     if s.train != "all" and (s.init_from is None or s.memory == "none"):
         raise ValueError(f"train is {s.train!r} with init_from {s.init_from} and memory {s.memory!r}; it wants a model to start from, and memory")
@@ -277,6 +185,8 @@ def main(s: Settings) -> None:
         if s.resolution and s.resolution % downscale_factor(sd.vae):
             raise ValueError(f"resolution is {s.resolution}; it must be divisible by {downscale_factor(sd.vae)}, the pixels of a latent cell")
     s.resolution = s.resolution or native
+    if s.device_batch is not None and s.device_batch < 1:
+        raise ValueError(f"device_batch is {s.device_batch}; it must be at least 1")
     accelerator = start_run(s, "story-ldm", MAY_CHANGE)
     with accelerator.main_process_first():
         shape = {"fit": s.fit, "flip": s.flip, "window": s.length}
@@ -295,7 +205,7 @@ def main(s: Settings) -> None:
     groups = muon_groups(model.unet) if s.optimizer == "muon" else [{"params": [p for p in model.unet.parameters() if p.requires_grad]}]
     groups.append({"params": text_parameters, "lr": s.text_learning_rate})
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
-    total = s.stories // (s.batch * s.accumulation)
+    total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     ema = EMAModel(averaged(s, model), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -314,30 +224,39 @@ def main(s: Settings) -> None:
         parameters["of them trained"] = sum(p.numel() for p in averaged(s, model))
     accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items()))
 
-    batches = iter(StepBatches(len(data), s.batch, s.seed, step * s.accumulation, accelerator.process_index, accelerator.num_processes))
-    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=latents.shape[1])
+    share = s.batch // accelerator.num_processes
+    with accelerator.autocast():
+        one = draw_batch(s, accelerator, scheduler, 0, latents[:share], ids[:share], mask[:share]).part(torch.arange(1))
+        flops = forward_flops(accelerator.unwrap_model(model), one)
+    accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs a story of {latents.shape[1]} frames, each with {s.noise_draws} noise draws")
+    if s.compile:
+        accelerator.unwrap_model(model).unet.compile()
+
+    batches = iter(StepBatches(len(data), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=latents.shape[1], flops=flops * (3 if s.train == "all" else 2))
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
-        for part in range(s.accumulation):
-            rows = next(batches)
-            with accelerator.no_sync(model) if part + 1 < s.accumulation else torch.enable_grad():
-                batch, noise = draw_batch(s, accelerator, scheduler, step * s.accumulation + part, latents[rows], ids[rows], mask[rows])
+        rows = next(batches)
+        whole = draw_batch(s, accelerator, scheduler, step, latents[rows], ids[rows], mask[rows])
+        passes = torch.arange(len(rows)).split(s.device_batch or len(rows))
+        sums = {"loss": 0.0, "error": 0.0, "text": 0.0}
+        for part in passes:
+            with nullcontext() if part is passes[-1] else accelerator.no_sync(model):
+                batch = whole.part(part)
                 prediction, logits = model(batch)
-                clean = batch.latents.repeat(s.noise_draws, 1, 1, 1, 1)
-                error = (prediction.float() - target(scheduler, clean, noise, batch.levels)).square().mean((2, 3, 4))  # (draws * B, M)
-                loss = (error * min_snr_weights(scheduler, batch.levels, s.min_snr_gamma)).mean()
-                known = loss.new_zeros(())
-                if logits is not None:
-                    known = text_loss(logits, facts[rows].to(logits.device), batch.use_language)
-                accelerator.backward((loss + s.text_loss * known) / s.accumulation)
+                loss, error = diffusion_loss(scheduler, prediction, batch, s.min_snr_gamma)
+                text = loss.new_zeros(()) if logits is None else text_loss(logits, facts[rows][part].to(logits.device), batch.use_language)
+                accelerator.backward((loss + s.text_loss * text) * (len(part) / len(rows)))
+                for name, value in {"loss": loss, "error": error, "text": text}.items():
+                    sums[name] += value.detach() * (len(part) / len(rows))
         accelerator.clip_grad_norm_(model.parameters(), s.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
         ema.step(averaged(s, model))
         step += 1
-        seen = step * s.batch * s.accumulation
-        values = watch.tick(step, seen, s.batch * s.accumulation, schedule.get_last_lr()[0], loss=loss, error=error.mean(), text=known)
+        seen = step * s.batch
+        values = watch.tick(step, seen, s.batch, schedule.get_last_lr()[0], **sums)
         if values:
             curve.append([seen, round(values["loss"], 5)])
         if step % s.checkpoint_every == 0:
@@ -346,9 +265,10 @@ def main(s: Settings) -> None:
             sample(s, accelerator, model, ema, vae, tokenizer, scheduler, step)
     save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, base=base)
     watch.leave_if_asked()
+    product = s.output / ("pipeline" if s.train == "all" else "adapter")
     if accelerator.is_main_process:
         pipe = finished_pipeline(s, accelerator, model, ema, vae, tokenizer, scheduler)
-        seen, product = step * s.batch * s.accumulation, s.output / ("pipeline" if s.train == "all" else "adapter")
+        seen = step * s.batch
         if s.train == "all":
             pipe.to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
             write_model_card(product, s, parameters, curve, seen, sorted(s.output.glob("samples/*.png")))
@@ -356,11 +276,10 @@ def main(s: Settings) -> None:
             save_adapter(s, pipe, product)
             set_section(product, "Training", training_section(s, parameters, curve, seen))
         print(f"{step} of {total} steps done; {product} written")
-    for tracker in accelerator.trackers:
-        tracker.finish()
+    finish_run(accelerator, s, product)
 
 
-def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mask) -> tuple[StoryBatch, torch.Tensor]:
+def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mask) -> StoryBatch:
     """This process's part of the batch with all its noise; every draw is a function of (seed, step) and made for the whole batch."""
     generator = step_generator(s.seed, step)
     stories, frames, *shape = latents.shape
@@ -381,11 +300,12 @@ def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mas
     memory_levels = local_rows(accelerator, torch.randint(0, s.memory_noise + 1, (stories, frames), generator=generator))
     memory_levels = memory_levels * ~coin(0.5)[:, None]  # half of the stories are remembered as they are
     remembered = torch.where((memory_levels > 0)[..., None, None, None], add_noise(scheduler, clean, memory_noise, memory_levels), clean)
-    batch = StoryBatch(
+    return StoryBatch(
         latents=clean,
         ids=ids.to(device).long(),
         mask=mask.to(device).long(),
         noisy=add_noise(scheduler, clean.repeat(s.noise_draws, 1, 1, 1, 1), noise, levels),
+        noise=noise,
         levels=levels,
         memory_latents=remembered,
         memory_levels=memory_levels,
@@ -393,36 +313,10 @@ def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mas
         use_memory=coin(s.memory_dropout),
         use_language=coin(s.language_dropout),
     )
-    return batch, noise
-
-
-def save_adapter(s: Settings, pipe: StoryLDMPipeline, folder: Path) -> None:
-    """The memory adapter and, where one was trained, the LoRA."""
-    dtype = getattr(torch, s.store)
-    pipe.save_memory_adapter(folder, dtype, resolution=s.resolution, trained_on=s.dataset)
-    if s.train == "memory+lora":
-        from peft import get_peft_model_state_dict
-
-        pipe.save_lora_weights(folder, unet_lora_layers={n: w.to(dtype) for n, w in get_peft_model_state_dict(pipe.unet).items()})
-        set_section(folder, "LoRA", "It was trained together with the LoRA beside it: `pipe.load_lora_weights(folder)` after the adapter.")
-
-
-def finished_pipeline(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler) -> StoryLDMPipeline:
-    """The pipeline of the averaged weights (which stay in the model: call when training is over, or restore)."""
-    parts = accelerator.unwrap_model(model)
-    ema.copy_to(averaged(s, parts))
-    return StoryLDMPipeline(
-        vae=vae,
-        text_encoder=parts.text_encoder,
-        tokenizer=tokenizer,
-        unet=parts.unet,
-        scheduler=DPMSolverMultistepScheduler.from_config(scheduler.config, algorithm_type="dpmsolver++"),
-        language_memory=parts.language_memory,
-    )
 
 
 def sample(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler, step: int) -> None:
-    """A sheet of validation stories, drawn by the averaged weights."""
+    """Validation stories drawn by the averaged weights: a sheet to look at, and what an evaluator reads in them."""
     if accelerator.is_main_process:
         stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form, limit=s.sample_stories, pictures=False)
         ema.store(averaged(s, model))
@@ -432,7 +326,10 @@ def sample(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler, step
         generators = [torch.Generator().manual_seed(n) for n in range(len(stories))]
         with accelerator.autocast() if s.half_frozen else nullcontext():
             drawn = pipe(stories["sentences"][:], generator=generators).frames
-        sheet = story_sheet(drawn, stories["sentences"][:])
+        rates = quick_rates(s.evaluator or SHIPPED_EVALUATOR, stories, drawn, accelerator.device)
+        print(" | ".join([f"step {step}", *(f"{name} {100 * value:.1f} %" for name, value in rates.items())]), file=sys.stderr)
+        accelerator.log({f"validation/{name}": value for name, value in rates.items()}, step=step)
+        sheet = story_sheet(drawn[:6], stories["sentences"][:6])
         (s.output / "samples").mkdir(exist_ok=True)
         sheet.save(s.output / "samples" / f"step-{step:08d}.png")
         ema.restore(averaged(s, model))

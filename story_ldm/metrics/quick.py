@@ -1,0 +1,43 @@
+"""Rates of a few drawn stories, while a training runs: no intervals, no files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from PIL import Image
+
+from story_ldm.data.stories import frames_tensor
+from story_ldm.data.toonstories import CHARACTER_NAMES
+
+from .evaluators import FrameEvaluator, frame_labels, label_names
+from .story_rates import PRONOUNS, as_arrays, measures
+
+QUICK_RATES = (
+    ("all", "characters"),
+    ("all", "background"),
+    ("all", "garment"),
+    ("referential", "characters"),
+    ("referential", "background"),
+    ("self", "mark kept"),
+    ("self", "layout kept"),
+)
+
+
+def quick_rates(evaluator: Path, stories: Dataset, drawn: list[list[Image.Image]], device: torch.device | str = "cpu") -> dict[str, float]:
+    """ "all/characters" and so on → share of what is right (0 … 1), as an evaluator's folder reads the drawn frames of these stories.
+
+    Empty where the evaluator knows other characters or the stories have none; a rate that nothing counts for is left out."""
+    reader = FrameEvaluator.from_pretrained(evaluator, dtype=torch.float32).eval().to(device)
+    names = list(reader.config.characters)
+    if label_names(stories.features, "characters") != names:
+        return {}
+    side = (reader.config.sample_size,) * 2
+    frames = torch.cat([frames_tensor([frame.convert("RGB").resize(side, Image.Resampling.LANCZOS) for frame in story]) for story in drawn])
+    pronouns = PRONOUNS if tuple(names) == CHARACTER_NAMES else ("",) * len(names)
+    found = measures(
+        as_arrays(frame_labels(stories, len(names))), as_arrays({n: x.cpu() for n, x in reader.read(frames.to(device)).items()}), pronouns
+    )
+    counts = {f"{row}/{column}": found[row, column] for row, column in QUICK_RATES if (row, column) in found}
+    return {name: float((right & counted).sum() / counted.sum()) for name, (right, counted) in counts.items() if counted.any()}
