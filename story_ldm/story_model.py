@@ -45,7 +45,7 @@ def build(s, preset: dict, sd: StableDiffusionPipeline | None = None) -> tuple[S
     start = s.init_from
     if sd is not None:
         vae, tokenizer, text_encoder = sd.vae, sd.tokenizer, sd.text_encoder
-        trained = []  # a language memory reads the states of one text encoder alone
+        trained = [s.text / "language_memory"] if holds_weights(s.text / "text_encoder", text_encoder) else []
         language_settings = {
             "width": text_encoder.config.hidden_size,
             "layers": preset["language_memory"]["layers"],
@@ -85,6 +85,14 @@ def build(s, preset: dict, sd: StableDiffusionPipeline | None = None) -> tuple[S
     if s.channels_last:
         unet.to(memory_format=torch.channels_last)
     return StoryDenoiser(unet, text_encoder, language, None, ids[0, 0], mask[0, 0]), vae, tokenizer
+
+
+def holds_weights(folder: Path, model: nn.Module) -> bool:
+    """Whether a folder has just these weights: a language memory reads the states of one text encoder alone."""
+    if not (folder / "model.safetensors").exists():
+        return False
+    saved, here = load_file(folder / "model.safetensors"), model.state_dict()
+    return saved.keys() <= here.keys() and all(torch.equal(value, here[name].to(value.dtype)) for name, value in saved.items())
 
 
 def freeze(s, model: StoryDenoiser, dtype: torch.dtype | None = None) -> None:

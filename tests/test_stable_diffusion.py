@@ -166,6 +166,22 @@ def test_lora_on_top(kind, folders, tmp_path):
         np.testing.assert_array_equal(draw(pipe), before)
 
 
+def test_a_language_memory_for_its_text_encoder_alone(folders, tmp_path):
+    """One from `--text` is taken where it was trained to read this Stable Diffusion's text encoder, and no other."""
+    torch.manual_seed(0)
+    memory = as_trained(LanguageMemory(WIDTH, layers=1, heads=2))
+    memory.save_pretrained(tmp_path / "language_memory")
+    preset = {"unet": {"memory_heads": 2}, "language_memory": {"layers": 1}}
+    for own in (True, False):
+        shutil.copytree(folders["epsilon"] / "text_encoder", tmp_path / "text_encoder", dirs_exist_ok=True)
+        if not own:
+            weights = load_file(tmp_path / "text_encoder" / "model.safetensors")
+            save_file({name: value + 1 for name, value in weights.items()}, tmp_path / "text_encoder" / "model.safetensors")
+        s = train.Settings(init_from=folders["epsilon"], text=tmp_path, resolution=16)
+        model, _, _ = train.build(s, preset, train.stable_diffusion(s))
+        assert torch.equal(model.language_memory.to_out.weight, memory.to_out.weight) == own
+
+
 TRAINED = [("epsilon", "memory", None), ("v_prediction", "memory+lora", None), ("epsilon", "memory+lora", torch.bfloat16)]
 
 
@@ -181,12 +197,11 @@ def test_training_lowers_the_loss_and_leaves_the_rest(kind, what, dtype, folders
     ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
     one = SimpleNamespace(num_processes=1, process_index=0, device=torch.device("cpu"))
     latents = torch.randn(2, len(STORY), 4, 8, 8)
-    batch, noise = train.draw_batch(s, one, scheduler, 0, latents, ids, mask)
-    target = train.target(scheduler, batch.latents.repeat(s.noise_draws, 1, 1, 1, 1), noise, batch.levels)
+    batch = train.draw_batch(s, one, scheduler, 0, latents, ids, mask)
 
     def loss() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype is not None):
-            return (model(batch)[0].float() - target).square().mean()
+            return train.diffusion_loss(scheduler, model(batch)[0], batch, s.min_snr_gamma)[1]
 
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     frozen = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}

@@ -84,7 +84,8 @@ class Settings(RunSettings):
     """Keep a pretrained text encoder as it is."""
     init_from: Path | None = None
     """A finished pipeline to start from; memory layers that it lacks start fresh, a language memory that it lacks comes from `--text`.
-    Or a diffusers Stable Diffusion (1.x, 2.x); of the preset then count the memory's heads and blocks and the language memory's layers."""
+    Or a diffusers Stable Diffusion (1.x, 2.x); of the preset then count the memory's heads and blocks and the language memory's layers, and a
+    language memory comes from `--text` where that was trained for its text encoder."""
     train: Literal["all", "memory", "memory+lora"] = "all"
     """What is trained. memory: memory layers and language memory alone; memory+lora: and low-rank additions to the UNet's attention."""
     lora_rank: int = 16
