@@ -59,13 +59,14 @@ class StoryBatch:
     use_text: Tensor  # (B,) bool; without text a story reads no memory either
     use_memory: Tensor  # (B,) bool
     use_language: Tensor  # (B,) bool
+    states: Tensor | None = None  # (B, M, L, D) of each sentence alone, where the text encoder is not trained
 
     def part(self, stories: Tensor) -> StoryBatch:
         """The batch of some of the stories (N,)."""
         stories = stories.to(self.latents.device)
         rows = torch.cat([stories + first for first in range(0, len(self.noisy), len(self.latents))])
-        drawn = {"noisy", "noise", "levels"}
-        return StoryBatch(**{f.name: getattr(self, f.name)[rows if f.name in drawn else stories] for f in fields(self)})
+        drawn, known = {"noisy", "noise", "levels"}, {f.name: getattr(self, f.name) for f in fields(self)}
+        return StoryBatch(**{name: value[rows if name in drawn else stories] for name, value in known.items() if value is not None})
 
 
 def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: StoryBatch, gamma: float) -> tuple[Tensor, Tensor]:
@@ -94,7 +95,7 @@ class StoryDenoiser(nn.Module):
 
     def forward(self, batch: StoryBatch) -> tuple[Tensor, Tensor | None]:
         """→ prediction (draws * B, M, c, h, w) and the logits of the statements (B, M, F)."""
-        states, pooled = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language)
+        states, pooled = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, batch.states)
         logits = None if self.fact_head is None else self.fact_head(pooled)
         empty = self.text_encoder(self.empty_ids[None]).last_hidden_state[0]  # (L, D)
         end = empty[self.empty_mask.sum() - 1]

@@ -77,14 +77,20 @@ def tokenize_stories(tokenizer: CLIPTokenizer, stories: list[list[str]]) -> tupl
 
 
 def encode_stories(
-    text_encoder: CLIPTextModel, language_memory: LanguageMemory | None, ids: Tensor, mask: Tensor, with_language: Tensor | None = None
+    text_encoder: CLIPTextModel,
+    language_memory: LanguageMemory | None,
+    ids: Tensor,
+    mask: Tensor,
+    with_language: Tensor | None = None,
+    alone: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sentence states (B, M, L, D) and pooled sentences (B, M, D), the state of each sentence's end token.
 
-    with_language (B,) bool: stories whose sentences are encoded alone although there is a language memory (dropout in training).
+    with_language (B,) bool: stories whose sentences are encoded alone although there is a language memory (dropout in training). alone
+    (B, M, L, D): what the text encoder makes of each sentence, where that is known already.
     """
-    # (B, M, L) → (B*M, L) → (B, M, L, D)
-    alone = text_encoder(ids.flatten(0, 1)).last_hidden_state.unflatten(0, ids.shape[:2])
+    if alone is None:  # (B, M, L) → (B*M, L) → (B, M, L, D)
+        alone = text_encoder(ids.flatten(0, 1)).last_hidden_state.unflatten(0, ids.shape[:2])
     states = alone if language_memory is None else language_memory(alone, mask)
     if with_language is not None and language_memory is not None:
         states = torch.where(with_language[:, None, None, None], states, alone.to(states.dtype))

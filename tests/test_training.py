@@ -17,6 +17,8 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 from pipelines import StoryLDMPipeline
+from story_ldm import load_stories
+from story_ldm.text import tokenize_stories
 
 SCRIPTS = {"autoencoder": "train_autoencoder.py", "language": "train_language_memory.py", "story": "train_story_ldm.py"}
 PRODUCTS = {"autoencoder": "vae", "language": "fact_head.safetensors", "story": "pipeline"}
@@ -37,13 +39,13 @@ def finished(trainer, tmp_path_factory) -> Path:
 def command(kind: str, output: Path, finished: Path, *more) -> list:
     """The arguments of one run of 12 steps over 6 stories of the built-in world: two epochs and a half of batches that do not divide it."""
     argv = [SCRIPTS[kind], "--output", output, "--preset", "tiny", "--limit", 6, "--batch", BATCH, "--stories", STEPS * BATCH]
-    argv += ["--warmup", 2, "--log-every", 1, *more]
+    argv += ["--warmup", 2, "--log-every", 1]
     if kind == "language":
         argv += ["--lengths", 5, 3]
     if kind == "story":
         argv += ["--vae", finished / "autoencoder" / "vae", "--text", finished / "language", "--cache", finished / "cache"]
         argv += ["--sample-every", 5, "--sample-stories", 1]
-    return argv
+    return [*argv, *more]
 
 
 def weights(run: Path, step: int = STEPS) -> dict[str, torch.Tensor]:
@@ -104,7 +106,9 @@ def test_two_processes_are_one_with_the_whole_batch(kind, trainer, finished, tmp
             torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("more", [["--language-dropout", 1], ["--text-dropout", 1], ["--memory-dropout", 1], ["--device-batch", 1]])
+@pytest.mark.parametrize(
+    "more", [["--language-dropout", 1], ["--text-dropout", 1], ["--memory-dropout", 1], ["--device-batch", 1], ["--freeze-text-encoder"]]
+)
 def test_two_processes_with_settings_at_their_ends(more, trainer, finished, tmp_path):
     """Where a process has no story that uses a part of the model, no gradient of that part may be missing."""
     few = ["--stories", 3 * BATCH, "--sample-every", 0, *more]
@@ -205,6 +209,19 @@ def test_language_memory_for_a_finished_text_encoder(trainer, finished, tmp_path
     assert old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old)
     trainer(*command("story", tmp_path / "story", finished, "--text", tmp_path / "language", "--stories", BATCH, "--sample-every", 0))
     assert (tmp_path / "story" / "pipeline" / "model_index.json").exists()
+
+
+def test_sentences_of_a_frozen_text_encoder_are_read_once(trainer, finished, tmp_path):
+    few = ["--stories", 2 * BATCH, "--sample-every", 0, "--freeze-text-encoder", "--cache", tmp_path / "cache"]
+    assert "encoding sentences" in trainer(*command("story", tmp_path / "one", finished, *few))
+    assert "encoding" not in trainer(*command("story", tmp_path / "two", finished, *few))
+    (file,) = (tmp_path / "cache").glob("states-*.safetensors")
+    pipe, values = StoryLDMPipeline.from_pretrained(tmp_path / "one" / "pipeline"), load_file(file)["values"].float()
+    stories = load_stories("toonstories", "train", limit=6, pictures=False)
+    ids, _ = tokenize_stories(pipe.tokenizer, stories["sentences"][:])
+    with torch.no_grad():
+        sentences = ids.flatten(0, 1).unique(dim=0)
+        torch.testing.assert_close(values, pipe.text_encoder(sentences).last_hidden_state, atol=2e-2, rtol=2e-3)  # both are stored in fp16
 
 
 def test_what_a_run_tells(trainer, finished, tmp_path):

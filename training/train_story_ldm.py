@@ -24,16 +24,14 @@ from typing import Literal
 
 import torch
 import tyro
-from accelerate import Accelerator
-from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers import DDPMScheduler
 from diffusers.training_utils import EMAModel
-from safetensors.torch import load_file, save_file
-from tqdm.auto import tqdm
 
+from story_ldm.caches import cached_latents, cached_states
 from story_ldm.data import load_stories
-from story_ldm.data.stories import frames_tensor, held_out_split, one_length
+from story_ldm.data.stories import held_out_split, one_length
 from story_ldm.diffusion import StoryBatch, add_noise, diffusion_loss, noise_scheduler, stratified_timesteps
-from story_ldm.latents import downscale_factor, encode_frames
+from story_ldm.latents import downscale_factor
 from story_ldm.metrics.quick import quick_rates
 from story_ldm.model_card import set_section, training_section, write_model_card
 from story_ldm.muon import muon_groups, new_optimizer
@@ -142,33 +140,12 @@ class Settings(RunSettings):
     evaluator: Path | None = None
     """Reads the drawn validation stories, so that rates are logged; by default the shipped one, where it knows the dataset's characters."""
     cache: Path = Path("runs/cache")
-    """Latents are encoded once and kept here."""
+    """Latents, and the sentence states of a frozen text encoder, are computed once and kept here."""
 
 
 # when a run goes on: what is kept and shown, and how the same numbers are computed
 MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
 MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_last", "xformers")
-
-
-def cached_latents(s: Settings, accelerator: Accelerator, data, vae: AutoencoderKL, resolution: int) -> torch.Tensor:
-    """(N, M, c, h, w) fp16 latents of the whole split, encoded once by the main process."""
-    config = [(key, value) for key, value in vae.config.items() if not key.startswith("_")]
-    facts = (s.dataset, resolution, len(data), data._fingerprint, accelerator.mixed_precision, config)
-    file = s.cache / f"latents-{digest(str(facts), vae.state_dict().values())}.safetensors"
-    with accelerator.main_process_first():
-        if not file.exists():
-            vae.to(accelerator.device)
-            parts = []
-            for start in tqdm(range(0, len(data), 16), desc="encoding latents"):
-                frames = torch.stack([frames_tensor(f) for f in data[start : start + 16]["frames"]])
-                with accelerator.autocast():
-                    parts.append(encode_frames(vae, frames.to(accelerator.device)).half().cpu())
-            vae.cpu()
-            s.cache.mkdir(parents=True, exist_ok=True)
-            beside = file.with_suffix(".partial")
-            save_file({"latents": torch.cat(parts)}, beside)
-            beside.rename(file)
-    return load_file(file)["latents"]
 
 
 def main(s: Settings) -> None:
@@ -196,9 +173,11 @@ def main(s: Settings) -> None:
     model, vae, tokenizer = build(s, preset, sd)
     if s.train != "all":
         freeze(s, model, half if s.half_frozen else None)
-    latents = cached_latents(s, accelerator, data, vae, s.resolution)
+    latents = cached_latents(s.cache, accelerator, data, (s.dataset, s.resolution), vae)
     ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
-    ids, mask = ids.short(), mask.bool()
+    ids, mask, states = ids.short(), mask.bool(), None
+    if s.freeze_text_encoder or s.train != "all":
+        states = cached_states(s.cache, accelerator, ids, model.text_encoder)
     model.fact_head, facts = load_facts(s, data) if sd is None else (None, None)
     scheduler = noise_scheduler(s.prediction) if sd is None else DDPMScheduler.from_config(sd.scheduler.config)
 
@@ -238,7 +217,7 @@ def main(s: Settings) -> None:
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
         rows = next(batches)
-        whole = draw_batch(s, accelerator, scheduler, step, latents[rows], ids[rows], mask[rows])
+        whole = draw_batch(s, accelerator, scheduler, step, latents[rows], ids[rows], mask[rows], states and states(rows))
         passes = torch.arange(len(rows)).split(s.device_batch or len(rows))
         sums = {"loss": 0.0, "error": 0.0, "text": 0.0}
         for part in passes:
@@ -280,7 +259,7 @@ def main(s: Settings) -> None:
     finish_run(accelerator, s, product)
 
 
-def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mask) -> StoryBatch:
+def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mask, states=None) -> StoryBatch:
     """This process's part of the batch with all its noise; every draw is a function of (seed, step) and made for the whole batch."""
     generator = step_generator(s.seed, step)
     stories, frames, *shape = latents.shape
@@ -313,6 +292,7 @@ def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mas
         use_text=coin(s.text_dropout),
         use_memory=coin(s.memory_dropout),
         use_language=coin(s.language_dropout),
+        states=None if states is None else states.to(device).float(),
     )
 
 
