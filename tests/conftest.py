@@ -19,6 +19,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", CUDA_VISIB
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
+from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines import StoryLDMPipeline
@@ -38,6 +39,22 @@ def script(path: str):
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    """All that a run holds, but for checkpoints before its last."""
+    last = sorted((run / "checkpoints").glob("step-*"))[-1]
+    files = [file for file in sorted(run.rglob("*.safetensors")) if "checkpoints" not in file.parts or last in file.parents]
+    return {f"{file.relative_to(run)}/{name}": value for file in files for name, value in load_file(file).items()}
+
+
+def assert_same_training(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], limit: float = 1e-4) -> None:
+    """Weights differ by rounding alone: in the mean over a tensor, for rounding may decide a single ReLU, by less than `limit`; the statistics
+    of a batch norm, which begin at 0 and 1, by less than a twentieth."""
+    assert list(expected) == list(found) and len(found) > 20
+    for name, value in expected.items():
+        scale = 0.05 * value.float().square().mean().sqrt() if "running" in name else limit
+        assert (found[name].float() - value.float()).square().mean().sqrt() <= scale, name
 
 
 def sentences_of(count: int, text: str = "referential", **settings) -> list[list[str]]:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, STORY, TINY_DYNAMIC_BLOCK, script, sentences_of, tiny_text_encoder
-from safetensors.torch import load_file
+from conftest import ROOT, STORY, TINY_DYNAMIC_BLOCK, assert_same_training, script, sentences_of, tiny_text_encoder, weights
 
 from pipelines import DynamicBlockGANPipeline
 from story_ldm import load_stories
@@ -397,12 +396,6 @@ def command(output: Path, damsm: Path, *more) -> list:
     return [*argv, "--log-every", 1, "--workers", 0, "--num-proc", 1, *more]
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    """Of both networks in the last checkpoint, and of the product."""
-    files = [*sorted((run / "checkpoints" / f"step-{STEPS:08d}").glob("*.safetensors")), *(run / "pipeline").glob("*/*.safetensors")]
-    return {f"{file.relative_to(run)}/{name}": value for file in files for name, value in load_file(file).items()}
-
-
 def table(file: Path) -> dict:
     return json.loads(file.read_text())
 
@@ -463,11 +456,8 @@ def test_stopped_and_run_again(trainer, damsm, finished, tmp_path):
 def test_two_processes_are_one_with_the_whole_batch(trainer, damsm, finished, tmp_path):
     """Invariant 6, compared in fp32 after 12 steps; wrong pairs come from both processes."""
     trainer(*command(tmp_path / "run", damsm), processes=2)
-    expected, found = weights(finished), weights(tmp_path / "run")
-    assert list(expected) == list(found)
-    for name, value in expected.items():
-        if name.startswith("checkpoints"):  # which of the averages was best may hang on the last bit of a score
-            assert (found[name].float() - value.float()).square().mean().sqrt() < 1e-4, name
+    # which of the averages was best may hang on the last bit of a score
+    assert_same_training(*({name: value for name, value in weights(run).items() if "checkpoints" in name} for run in (finished, tmp_path / "run")))
 
 
 @pytest.mark.parametrize("system", ["no-attention", "sa-only", "no-block-in-g"])

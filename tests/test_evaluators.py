@@ -52,6 +52,20 @@ def test_shapes(size):
     assert torch.equal(readings["layout"], expected)
 
 
+def test_loss_of_halves():
+    """Two processes with half the batch each, and more labels known in one of them, have on average the loss of the whole batch."""
+    model = tiny().eval()
+    stories = toon_rows(3)
+    labels = {name: torch.as_tensor(x)[:14] for name, x in frame_labels(stories).items() if name != "story"}
+    labels["garment"][:7] = UNKNOWN
+    frames = torch.rand(14, 3, 64, 64) * 2 - 1
+    counts = {name: (x != UNKNOWN).sum() / 2 for name, x in labels.items()}
+    loss = lambda rows, counts=None: evaluator_loss(model(frames[rows]), {name: x[rows] for name, x in labels.items()}, counts)[0]  # noqa: E731
+    whole, first, second = slice(None), slice(0, 7), slice(7, 14)
+    torch.testing.assert_close((loss(first, counts) + loss(second, counts)) / 2, loss(whole))
+    assert abs((loss(first) + loss(second)) / 2 - loss(whole)) > 0.1, "by its own count each half would have the same weight"
+
+
 def test_other_label_sets():
     model = tiny(characters=("Ann", "Bob", "Cy"), backgrounds=("here", "there"), layouts=0, garments=(), props=())
     logits = model(torch.zeros(2, 3, 64, 64))

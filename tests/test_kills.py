@@ -12,22 +12,15 @@ import pytest
 import test_damsm
 import test_dynamic_block_gan
 import test_story_gan
+import test_train_evaluator
 import test_training
 import torch
-from safetensors.torch import load_file
+from conftest import weights
 from test_story_gan import damsm  # noqa: F401 (a fixture)
 from test_training import finished  # noqa: F401 (a fixture)
 
 KILLS = 20
-EVALUATOR = ["--limit", 6, "--batch", 4, "--stories", 10, "--log-every", 1, "--workers", 0, "--num-proc", 1]
 SCRIPTS = ("autoencoder", "language", "story", "damsm", "evaluator", "story-gan", "dynamic-block-gan")
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    """All that the run holds, but for checkpoints that a killed run left where the other pruned them."""
-    last = sorted((run / "checkpoints").glob("step-*"))[-1]
-    files = [file for file in sorted(run.rglob("*.safetensors")) if "checkpoints" not in file.parts or last in file.parents]
-    return {f"{file.relative_to(run)}/{name}": value for file in files for name, value in load_file(file).items()}
 
 
 @pytest.mark.slow
@@ -37,10 +30,8 @@ def test_twenty_kills(kind, trainer, finished, damsm, tmp_path):  # noqa: F811
         more = ("--checkpoint-every", 1)
         if kind in test_training.SCRIPTS:
             return test_training.command(kind, run, finished, *more)
-        if kind == "damsm":
-            return test_damsm.command(run, *more)
-        if kind == "evaluator":
-            return ["train_evaluator.py", "--output", run, *EVALUATOR, *more]
+        if kind in ("damsm", "evaluator"):
+            return {"damsm": test_damsm, "evaluator": test_train_evaluator}[kind].command(run, *more)
         return {"story-gan": test_story_gan, "dynamic-block-gan": test_dynamic_block_gan}[kind].command(run, damsm, *more)
 
     started = time.monotonic()

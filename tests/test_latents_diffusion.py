@@ -225,12 +225,14 @@ def test_labels_are_not_part_of_a_batch():
         "ids",
         "mask",
         "noisy",
+        "noise",
         "levels",
         "memory_latents",
         "memory_levels",
         "use_text",
         "use_memory",
         "use_language",
+        "states",
     ]
 
 

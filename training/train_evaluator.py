@@ -27,7 +27,7 @@ from torch import Tensor
 from story_ldm.data import load_stories
 from story_ldm.data.stories import decode_frames, held_out_split, to_float
 from story_ldm.files import write_text
-from story_ldm.metrics.evaluators import FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
+from story_ldm.metrics.evaluators import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
@@ -94,11 +94,14 @@ def main(s: Settings) -> None:
     while step < total and not watch.time_is_up(s.max_minutes):
         rows = torch.tensor(next(batches))
         draws = local_rows(accelerator, torch.rand(s.batch, 5, generator=step_generator(s.seed, step)))
-        noise = step_generator(s.seed, step, 1 + accelerator.process_index)
-        x = augment(to_float(frames[rows]).to(accelerator.device), draws, noise, s.noise)
+        grain = torch.zeros(s.batch, *frames.shape[1:])
+        grain[::2].normal_(0, s.noise, generator=step_generator(s.seed, step, 1))
+        x = augment(to_float(frames[rows]).to(accelerator.device), draws.to(accelerator.device), local_rows(accelerator, grain))
         with accelerator.autocast():
             logits = model(x)
-        loss, parts = evaluator_loss(logits, {name: values[rows] for name, values in labels.items()})
+        told = {name: values[rows] for name, values in labels.items()}
+        counts = accelerator.reduce(torch.stack([(values != UNKNOWN).sum() for values in told.values()]).float().to(accelerator.device), "mean")
+        loss, parts = evaluator_loss(logits, told, dict(zip(told, counts, strict=True)))
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -128,9 +131,9 @@ def frames_and_labels(stories: Dataset, workers: int) -> tuple[Tensor, dict[str,
     return frames, labels
 
 
-def augment(frames: Tensor, draws: Tensor, generator: torch.Generator, noise: float) -> Tensor:
-    """Frames (B, 3, H, W) in [-1, 1] and draws (B, 5) in [0, 1) → a quarter softened, a quarter of half the resolution, brightness and
-    contrast changed by up to a tenth, and noise on every other frame."""
+def augment(frames: Tensor, draws: Tensor, grain: Tensor) -> Tensor:
+    """Frames (B, 3, H, W) in [-1, 1], draws (B, 5) in [0, 1) and noise (B, 3, H, W) → a quarter softened, a quarter of half the resolution,
+    brightness and contrast changed by up to a tenth, and the noise in some strength."""
     draws = draws[..., None, None, None]
     kind, amount, brightness, contrast, strength = draws.unbind(1)  # (B, 1, 1, 1) each
     kind = kind.flatten()
@@ -144,9 +147,7 @@ def augment(frames: Tensor, draws: Tensor, generator: torch.Generator, noise: fl
         half = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
         frames[coarse] = torch.lerp(x, half, amount[coarse])
     frames = frames * (0.9 + 0.2 * contrast) + 0.2 * (brightness - 0.5)
-    grain = torch.randn(frames[::2].shape, generator=generator).to(frames)
-    frames[::2] += noise * strength[::2] * grain
-    return frames.clamp(-1, 1)
+    return (frames + strength * grain).clamp(-1, 1)
 
 
 def read_all(model: FrameEvaluator, frames: Tensor) -> dict[str, Tensor]:

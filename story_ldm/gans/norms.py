@@ -51,16 +51,17 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         y = x.float()
         dims = [0, *range(2, x.ndim)]
         count = x.numel() // x.shape[1] * dist.get_world_size()
-        mean, square = AllReduce.apply(torch.stack([y.sum(dims), y.square().sum(dims)])) / count
-        variance = (square - mean.square()).clamp(min=0)
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        mean = AllReduce.apply(y.sum(dims)) / count
+        y = y - mean.view(shape)  # before it is squared: the difference of two large means would lose the digits
+        variance = AllReduce.apply(y.square().sum(dims)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, torch.as_tensor(share, device=mean.device))
             self.running_var.lerp_(variance * count / (count - 1), torch.as_tensor(share, device=mean.device))
-        shape = (1, -1, *[1] * (x.ndim - 2))
         scale = self.weight * (variance + self.eps).rsqrt()
-        return ((y - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
+        return (y * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
 
 @torch.no_grad()

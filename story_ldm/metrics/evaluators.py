@@ -21,6 +21,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from story_ldm.data.toonstories import ACTIONS, CHARACTER_NAMES, COLORS, LAYOUTS, MARKS, MENTIONS, PLACES, PROPS
+from story_ldm.gans.norms import BatchNorm
 
 UNKNOWN = -100  # the label that cross-entropy ignores
 # head of each character → the list of frame attributes that holds its label
@@ -30,7 +31,7 @@ CHARACTER_HEADS = {"garment": "garments", "mark": "marks", "action": "actions", 
 class ResidualBlock(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
-        self.norm1, self.norm2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+        self.norm1, self.norm2 = BatchNorm(channels), BatchNorm(channels)
         self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,9 +77,9 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
         before = 3 * pixel_shuffle**2
         for level, (out, blocks) in enumerate(zip(block_out_channels, layers_per_block, strict=True)):
             layers += [nn.Conv2d(before, out, 3, stride=1 if level == 0 else 2, padding=1)]
-            layers += [nn.BatchNorm2d(out), nn.ReLU()] if blocks == 0 else [ResidualBlock(out) for _ in range(blocks)]
+            layers += [BatchNorm(out), nn.ReLU()] if blocks == 0 else [ResidualBlock(out) for _ in range(blocks)]
             before = out
-        self.trunk = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU())
+        self.trunk = nn.Sequential(*layers, BatchNorm(channels), nn.ReLU())
 
         assert len(backgrounds) or not layouts, "layouts are read per background, and there is none"
         self.scenery = nn.Sequential(nn.Conv2d(channels, scenery_channels, 1), nn.Flatten())
@@ -170,8 +171,9 @@ def evaluator_settings(features, sample_size: int) -> dict:
     return {"characters": characters, "backgrounds": backgrounds, "layouts": 0, **nothing, "sample_size": sample_size}
 
 
-def evaluator_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum over the heads, and each head's own: binary cross-entropy of the characters, cross-entropy of all else where labels are known."""
+def evaluator_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], counts: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    """Sum over the heads, and each head's own: binary cross-entropy of the characters, cross-entropy of all else where labels are known.
+    counts: how many labels of each head are known in a process on average, where several share the batch."""
     losses = {}
     for name, x in logits.items():
         x = x.float()
@@ -181,7 +183,7 @@ def evaluator_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> tupl
         label = labels[name].to(x.device)
         if name == "layout":  # of the true background
             x = x[torch.arange(len(x), device=x.device), labels["background"].to(x.device).clamp(min=0)]
-        known = (label != UNKNOWN).sum().clamp(min=1)
+        known = ((label != UNKNOWN).sum() if counts is None else counts[name]).clamp(min=1e-6)
         losses[name] = F.cross_entropy(x.flatten(0, -2), label.flatten(), ignore_index=UNKNOWN, reduction="sum") / known
     return sum(losses.values()), losses
 

@@ -1,0 +1,55 @@
+"""Training of the evaluator: the design's invariants 5 and 6."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import assert_same_training, weights
+
+STEPS, BATCH = 12, 4
+
+
+def command(output: Path, *more) -> list:
+    """The arguments of one run of 12 steps over 30 frames of the built-in world."""
+    argv = ["train_evaluator.py", "--output", output, "--limit", 6, "--batch", BATCH, "--stories", -(-STEPS * BATCH // 5), "--warmup", 2]
+    argv += ["--learning-rate", 3e-4]
+    return [*argv, "--log-every", 1, "--workers", 0, "--num-proc", 1, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(trainer, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("evaluator") / "run"
+    log = trainer(*command(run))
+    assert f"step {STEPS} | {STEPS * BATCH}/{STEPS * BATCH} frames | loss" in log and "test | characters" in log
+    return run
+
+
+def test_stopped_and_run_again(trainer, finished, tmp_path):
+    """Invariant 5: killed in the midst of it and run on to the end, it has the weights of one that was not."""
+    argv = command(tmp_path / "run", "--checkpoint-every", 2)
+    (process,) = trainer.start(*argv)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.killpg(process, signal.SIGKILL)
+    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    assert "going on from" in trainer(*argv)
+    expected, found = ({name: value for name, value in weights(run).items() if "checkpoints" in name} for run in (finished, tmp_path / "run"))
+    assert len(found) > 20 and [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+
+
+def test_two_processes_are_one_with_the_whole_batch(trainer, finished, tmp_path):
+    """Invariant 6, compared in fp32 after 12 steps that moved weights by 3e-3 (where each process has statistics of its own: 1e-3 apart).
+
+    Left out are the product, for which weights read best may hang on the last bit, and a bias before a batch norm with that norm's mean:
+    its gradient is rounding."""
+    trainer(*command(tmp_path / "run"), processes=2)
+    runs = [weights(run) for run in (finished, tmp_path / "run")]
+    left_out = ("trunk.0.bias", "trunk.1.running_mean")
+    runs = [{name: value for name, value in run.items() if "checkpoints" in name and not name.endswith(left_out)} for run in runs]
+    assert_same_training(*runs, limit=4e-4)
