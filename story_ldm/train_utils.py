@@ -65,6 +65,20 @@ class RunSettings:
     """Only the first stories of each split."""
 
 
+@dataclass(kw_only=True)
+class StorySettings(RunSettings):
+    """What the scripts that train on whole stories can be told about them, besides."""
+
+    dataset: str = "toonstories"
+    """Name or folder that load_stories takes."""
+    fit: Literal["crop", "pad"] = "crop"
+    """How pictures that are not square get a model's size: cut to their middle, or on black."""
+    flip: bool = False
+    """Add a mirrored copy of each story of which no sentence names a side."""
+    length: int | None = None
+    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
+
+
 MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "push_to_hub", "num_proc", "workers")  # when a run goes on
 
 

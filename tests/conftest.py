@@ -19,12 +19,15 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", CUDA_VISIB
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
+from published_copies import copies, own_cache  # noqa: F401 (fixtures)
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pipelines import StoryLDMPipeline
 from story_ldm.data.toonstories import story_row
+from story_ldm.gans.damsm import DAMSMImageEncoder, DAMSMTextEncoder
 from story_ldm.text import LanguageMemory, new_text_encoder, train_tokenizer
+from story_ldm.train_utils import save_component
 from story_ldm.unet import StoryUNet2DConditionModel
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +68,18 @@ def sentences_of(count: int, text: str = "referential", **settings) -> list[list
 @pytest.fixture(scope="session")
 def tokenizer() -> CLIPTokenizer:
     return train_tokenizer((sentence for story in sentences_of(30) for sentence in story), vocab_size=700, max_length=32)
+
+
+@pytest.fixture(scope="session")
+def damsm(tokenizer, tmp_path_factory) -> Path:
+    """Folder of a pair of matched encoders, of random weights."""
+    folder = tmp_path_factory.mktemp("text") / "damsm"
+    torch.manual_seed(0)
+    save_component(DAMSMTextEncoder(len(tokenizer), width=6, embedding_width=8), folder / "text_encoder")
+    image = {"width": 6, "block_out_channels": (8, 8, 16), "layers_per_block": (0, 1, 1), "norm_num_groups": 4}
+    save_component(DAMSMImageEncoder(**image), folder / "image_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
 
 
 def as_trained(model: torch.nn.Module, seed: int = 0, std: float = 0.3) -> torch.nn.Module:

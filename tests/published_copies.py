@@ -5,14 +5,32 @@ Every picture has a colour of its own, a function of what it is called, so that 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import pickle
 from pathlib import Path
 
+import datasets
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
+from pyarrow import parquet
 
 SIDE = 32
+COUNTS = {  # stories of train, validation, test, and frames a story
+    "pororo": ((5, 2, 3), 5),
+    "flintstones": ((5, 2, 1), 5),
+    "mugen": ((10, None, 8), 4),
+    "clevr_sv": ((6, None, 2), 4),
+    "abstract_scenes": ((16, 2, 2), 10),
+    "vist": ((5, 2, 3), 5),
+    "didemo": ((4, 2, 3), 3),
+    "arldm_h5": ((5, 2, 3), 5),
+    "folder": ((4, None, 4), 3),
+}
+QUICK = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 def color_of(name: str) -> tuple[int, int, int]:
@@ -207,3 +225,38 @@ COPIES = {
     "arldm_h5": arldm_h5,
     "folder": own,
 }
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/story_ldm_was_here",)
+
+
+@pytest.fixture(scope="session")
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory):
+    """Each copy, built once; not to be changed."""
+    made: dict[str, Path] = {}
+
+    def copy(source: str) -> Path:
+        if source not in made:
+            made[source] = COPIES[source](tmp_path_factory.mktemp(source))
+        return made[source]
+
+    return copy
+
+
+def rows(folder: Path, split: str = "train") -> list[dict]:
+    return [row for file in sorted((folder / "data").glob(f"{split}-*.parquet")) for row in parquet.read_table(file).to_pylist()]
+
+
+def colors(row: dict) -> list[tuple[int, int, int]]:
+    """Of the middle of each frame."""
+    pictures = [Image.open(io.BytesIO(frame["bytes"])).convert("RGB") for frame in row["frames"]]
+    return [picture.getpixel((picture.width // 2, picture.height // 2)) for picture in pictures]

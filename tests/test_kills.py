@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 import test_damsm
-import test_dynamic_block_gan
-import test_story_gan
+import test_train_dynamic_block_gan
 import test_train_evaluator
+import test_train_story_gan
 import test_training
 import torch
 from conftest import weights
-from test_story_gan import damsm  # noqa: F401 (a fixture)
 from test_training import finished  # noqa: F401 (a fixture)
 
 KILLS = 20
@@ -32,7 +31,7 @@ def test_twenty_kills(kind, trainer, finished, damsm, tmp_path):  # noqa: F811
             return test_training.command(kind, run, finished, *more)
         if kind in ("damsm", "evaluator"):
             return {"damsm": test_damsm, "evaluator": test_train_evaluator}[kind].command(run, *more)
-        return {"story-gan": test_story_gan, "dynamic-block-gan": test_dynamic_block_gan}[kind].command(run, damsm, *more)
+        return {"story-gan": test_train_story_gan, "dynamic-block-gan": test_train_dynamic_block_gan}[kind].command(run, damsm, *more)
 
     started = time.monotonic()
     trainer(*command(tmp_path / "whole"))

@@ -27,8 +27,8 @@ from story_ldm.latents import downscale_factor, frames_to_raw, raw_to_frames
 from story_ldm.muon import muon_groups, new_optimizer
 from story_ldm.presets import preset_at
 from story_ldm.train_utils import (
-    RunSettings,
     StepBatches,
+    StorySettings,
     finish_run,
     load_checkpoint,
     local_rows,
@@ -43,20 +43,12 @@ from story_ldm.watch import Watch
 
 
 @dataclass
-class Settings(RunSettings):
+class Settings(StorySettings):
     output: Path = Path("runs/autoencoder")
     """Folder of the run: checkpoints while it trains, `vae` when it is done."""
     preset: str = "toon-64"
-    dataset: str = "toonstories"
-    """Name or folder that load_stories takes."""
     resolution: int | None = None
     """Pixels a frame and side; the preset's own by default."""
-    fit: Literal["crop", "pad"] = "crop"
-    """How pictures that are not square get that size: cut to their middle, or on black."""
-    flip: bool = False
-    """Add a mirrored copy of each story of which no sentence names a side."""
-    length: int | None = None
-    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
     init_from: Path | None = None
     """A trained autoencoder to start from."""
     freeze_encoder: bool = False

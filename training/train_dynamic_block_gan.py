@@ -39,8 +39,8 @@ from story_ldm.metrics.evaluators import FrameEvaluator
 from story_ldm.metrics.frechet import frame_features, frechet_distance, story_features
 from story_ldm.model_card import set_section, write_model_card
 from story_ldm.train_utils import (
-    RunSettings,
     StepBatches,
+    StorySettings,
     finish_run,
     halved,
     load_checkpoint,
@@ -55,7 +55,7 @@ from story_ldm.watch import Watch
 
 
 @dataclass
-class Settings(RunSettings):
+class Settings(StorySettings):
     output: Path = Path("runs/dynamic-block-gan")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: str = "toon-64"
@@ -63,14 +63,6 @@ class Settings(RunSettings):
     """The whole model or an ablation."""
     temperature: float = 1.0
     """τ of the Gumbel-softmax."""
-    dataset: str = "toonstories"
-    """Name or folder that load_stories takes."""
-    fit: Literal["crop", "pad"] = "crop"
-    """How pictures that are not square get the preset's size: cut to their middle, or on black."""
-    flip: bool = False
-    """Add a mirrored copy of each story of which no sentence names a side."""
-    length: int | None = None
-    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
     text_form: str = "referential"
     text: Path = Path("checkpoints/toon-damsm")
     """Folder of the frozen encoder of words and sentences: train_damsm.py's, or that of a transformers model."""

@@ -37,8 +37,8 @@ from story_ldm.gans.story_gan import ImageDiscriminator, StoryDiscriminator, Sto
 from story_ldm.gans.training import adversarial_step, averaged_copy, find_trouble, next_rows, sample, told_apart
 from story_ldm.model_card import set_section, write_model_card
 from story_ldm.train_utils import (
-    RunSettings,
     StepBatches,
+    StorySettings,
     finish_run,
     halved,
     load_checkpoint,
@@ -53,7 +53,7 @@ from story_ldm.watch import Watch
 
 
 @dataclass
-class Settings(RunSettings):
+class Settings(StorySettings):
     output: Path = Path("runs/story-gan")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: str = "toon-64"
@@ -61,14 +61,6 @@ class Settings(RunSettings):
     """The whole model or a reduction of it; image-gan makes no story steps."""
     norm: Literal["group", "batch"] = "group"
     """batch is the papers'; see story_ldm/gans/norms.py."""
-    dataset: str = "toonstories"
-    """Name or folder that load_stories takes."""
-    fit: Literal["crop", "pad"] = "crop"
-    """How pictures that are not square get the preset's size: cut to their middle, or on black."""
-    flip: bool = False
-    """Add a mirrored copy of each story of which no sentence names a side."""
-    length: int | None = None
-    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
     text_form: str = "referential"
     text: Path = Path("checkpoints/toon-damsm")
     """Folder of the frozen sentence encoder: train_damsm.py's, or that of a sentence-embedding model of transformers."""

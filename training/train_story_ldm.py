@@ -40,8 +40,8 @@ from story_ldm.story_model import averaged, build, finished_pipeline, freeze, lo
 from story_ldm.strips import story_sheet
 from story_ldm.text import text_loss, tokenize_stories
 from story_ldm.train_utils import (
-    RunSettings,
     StepBatches,
+    StorySettings,
     checkpoint_trained_weights,
     default_precision,
     digest,
@@ -60,20 +60,12 @@ SHIPPED_EVALUATOR = Path(__file__).parents[1] / "checkpoints" / "toon-evaluator"
 
 
 @dataclass
-class Settings(RunSettings):
+class Settings(StorySettings):
     output: Path = Path("runs/story-ldm")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: str = "toon-64"
-    dataset: str = "toonstories"
-    """Name or folder that load_stories takes."""
     resolution: int | None = None
     """Pixels a frame and side; by default what the preset, or the Stable Diffusion, is made for."""
-    fit: Literal["crop", "pad"] = "crop"
-    """How pictures that are not square get that size: cut to their middle, or on black."""
-    flip: bool = False
-    """Add a mirrored copy of each story of which no sentence names a side."""
-    length: int | None = None
-    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
     text_form: str = "referential"
     vae: Path = Path("runs/autoencoder/vae")
     text: Path = Path("runs/language")
