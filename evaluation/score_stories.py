@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
@@ -196,11 +197,16 @@ def _matching(
     text_encoder.to(device), image_encoder.to(device)
     texts = [text for row in full for text in row]
     sentences = embed_sentences(text_encoder, tokenizer, texts)
-    columns: dict[str, list] = {"cosine": [], "r-precision": []}
+    columns: dict[str, list] = {"cosine": []}
+    if len(set(texts)) > 1:
+        columns["r-precision"] = []
+    else:
+        print("all sentences are the same one; there is no R-precision", file=sys.stderr)
     for pictures in (frames, truth):
         images = torch.cat([embed_frames(image_encoder, part.float() / 127.5 - 1) for part in pictures.split(250)])
         columns["cosine"].append(100 * sentence_frame_cosines(sentences, images).numpy())
-        columns["r-precision"].append(r_precision(sentences, images, texts, seed=s.seed).numpy())
+        if "r-precision" in columns:
+            columns["r-precision"].append(r_precision(sentences, images, texts, seed=s.seed).numpy())
     every = np.ones(len(texts), bool)
     return {name: share(drawn, every, story, weights) | {"truth": float(real.mean())} for name, (drawn, real) in columns.items()}
 

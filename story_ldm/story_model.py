@@ -138,10 +138,10 @@ def load_facts(s, data) -> tuple[nn.Linear, torch.Tensor] | tuple[None, None]:
     return head, table
 
 
-def finished_pipeline(s, accelerator, model, ema, vae, tokenizer, scheduler) -> StoryLDMPipeline:
-    """The pipeline of the averaged weights (which stay in the model: call when training is over, or restore)."""
-    parts = accelerator.unwrap_model(model)
-    ema.copy_to(averaged(s, parts))
+def finished_pipeline(s, parts: StoryDenoiser, weights: list[torch.Tensor], vae, tokenizer, scheduler) -> StoryLDMPipeline:
+    """The pipeline of the averaged weights (which stay in `parts`: call when training is over, or restore)."""
+    for parameter, weight in zip(averaged(s, parts), weights, strict=True):
+        parameter.data.copy_(weight)
     return StoryLDMPipeline(
         vae=vae,
         text_encoder=parts.text_encoder,

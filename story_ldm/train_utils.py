@@ -32,6 +32,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .files import file_digest, write_text
+from .sharding import all_finite, sharding
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
 AGAIN = 75  # exit code: stopped by a scheduler's signal, the same command goes on (EX_TEMPFAIL of sysexits.h)
@@ -88,12 +89,16 @@ def default_precision() -> str:
     return told if told != "no" else ("fp16" if torch.cuda.is_available() else "bf16")
 
 
-def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = ()) -> Accelerator:
+def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = (), may_shard: bool = False) -> Accelerator:
     """Seeds, precision, processes and trackers of a run whose folder is claimed (`claim_run`). project: its name for the trackers.
 
     A CPU process of the launcher takes its share of the cores: the launcher gives it one thread where nobody asked."""
+    if sharding() and not may_shard:
+        raise ValueError(f"the launcher asks for {sharding()}; this script wants distributed_type MULTI_GPU: its networks fit every GPU")
     precision = default_precision() if s.precision == "auto" else s.precision
     wait = InitProcessGroupKwargs(timeout=timedelta(minutes=s.timeout))
+    if sharding() == "DeepSpeed":
+        precision = "no"  # it would keep half weights; story_ldm.sharding tells it to autocast
     accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[wait], log_with=s.log_with, project_dir=s.output)
     if "ACCELERATE_MIXED_PRECISION" in os.environ and os.environ.get("OMP_NUM_THREADS") == "1" and accelerator.device.type == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -205,7 +210,7 @@ def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, *
 
     Raises SystemExit, and leaves the older checkpoints as they are, if a weight is not finite or the files cannot be written."""
     for model in accelerator._models:
-        if any_process(accelerator, not all(torch.isfinite(weight).all() for weight in model.parameters())):
+        if any_process(accelerator, not all_finite(model)):
             stop_training(accelerator, run, step, f"a weight of {type(accelerator.unwrap_model(model)).__name__} is not finite")
     final = run / "checkpoints" / f"step-{step:08d}"
     beside = final.with_name(f".{final.name}.partial")

@@ -230,6 +230,28 @@ def run(argv):
     runpy.run_path(argv[0], run_name="__main__")
 
 
+def shard_on_cpu(kind):
+    # accelerate shards on accelerators alone; now it does so between processes on a CPU
+    import torch
+    from accelerate import DistributedType, state
+
+    if kind == "DeepSpeed":
+        os.environ.update(ACCELERATE_USE_CPU="false", DS_ACCELERATOR="cpu", CROSS_RANK="0", CROSS_SIZE="1")
+        state.PartialState._prepare_backend = lambda self, *_: ("gloo", DistributedType.MULTI_XPU)
+        state.PartialState.set_device = lambda self: setattr(self, "device", torch.device("cpu"))
+        state.PartialState.default_device = property(lambda self: torch.device("cpu"))
+        return
+    init = state.AcceleratorState.__init__
+
+    def sharded(self, *args, fsdp_plugin=None, **settings):
+        init(self, *args, fsdp_plugin=fsdp_plugin, **settings)
+        if fsdp_plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
+            self.fsdp_plugin = fsdp_plugin
+            self.distributed_type = state.PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+
+    state.AcceleratorState.__init__ = sharded
+
+
 def start(argv, log, env):
     child = os.fork()
     if child:
@@ -240,6 +262,8 @@ def start(argv, log, env):
     os.dup2(file, 1), os.dup2(file, 2)
     code = 1
     try:
+        if "ACCELERATE_USE_FSDP" in env or "ACCELERATE_USE_DEEPSPEED" in env:
+            shard_on_cpu("DeepSpeed" if "ACCELERATE_USE_DEEPSPEED" in env else "FSDP2")
         run(argv)
         code = 0
     except SystemExit as stopped:
@@ -275,8 +299,8 @@ class Trainer:
     def log_file(self) -> Path:
         return self.file.with_name("log.txt")
 
-    def start(self, script: str, *argv, processes: int = 1) -> list[int]:
-        """Starts the script in so many processes (of one run, as a launcher would) and returns their numbers."""
+    def start(self, script: str, *argv, processes: int = 1, env: dict[str, str] | None = None) -> list[int]:
+        """Starts the script in so many processes (of one run, as a launcher would, with more that it says in `env`) and returns their numbers."""
         self.log_file.write_text("")
         envs = [{}]
         if processes > 1:
@@ -289,6 +313,7 @@ class Trainer:
                 "WORLD_SIZE": str(processes),
                 "LOCAL_WORLD_SIZE": str(processes),
             }
+            common |= env or {}
             envs = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
         exact = ["--precision", "no"] if script.startswith("train_") else []
         job = {"argv": [str(ROOT / "training" / script), *map(str, argv), *exact], "log": str(self.log_file), "envs": envs}
@@ -308,9 +333,9 @@ class Trainer:
     def log(self) -> str:
         return self.log_file.read_text()
 
-    def __call__(self, *argv, processes: int = 1) -> str:
+    def __call__(self, *argv, processes: int = 1, env: dict[str, str] | None = None) -> str:
         """Runs to the end and returns what was printed."""
-        self.start(*argv, processes=processes)
+        self.start(*argv, processes=processes, env=env)
         assert not any(self.wait()), self.log[-3000:]
         return self.log
 

@@ -213,6 +213,8 @@ def test_r_precision_of_perfect_and_of_shuffled_pairs():
     assert abs(shuffled - 0.01) < 4 * (0.01 * 0.99 / 3000) ** 0.5
     assert abs(r_precision(sentence, sentence.roll(2, 0), texts, candidates=5).double().mean().item() - 0.2) < 0.04
     assert not r_precision(sentence[:1].repeat(3000, 1), sentence, texts).any(), "who says the same of all has found none"
+    with pytest.raises(ValueError, match="all 4 texts are the same"):
+        r_precision(sentence[:4], sentence[:4], ["he waves"] * 4)
 
 
 def test_candidates_belong_to_seed_and_frame():

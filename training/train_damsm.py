@@ -216,11 +216,11 @@ def validate(s: Settings, product: Path, step: int, device: torch.device) -> Non
             "frames": len(texts),
             "distinct_sentences": len(set(texts)),
             "cosine_x100": 100 * sentence_frame_cosines(sentence, image).double().mean().item(),
-            "r_precision": r_precision(sentence, image, texts).double().mean().item(),
+            "r_precision": r_precision(sentence, image, texts).double().mean().item() if len(set(texts)) > 1 else None,
         },
     }
     write_text(product / "accuracy.json", json.dumps(result, indent=1))
-    print("validation | " + " | ".join(f"{name} {value:.4g}" for name, value in result["validation"].items()))
+    print("validation | " + " | ".join(f"{name} {value:.4g}" for name, value in result["validation"].items() if value is not None))
 
 
 if __name__ == "__main__":

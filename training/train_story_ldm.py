@@ -16,6 +16,7 @@ adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapte
 
 from __future__ import annotations
 
+import copy
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from typing import Literal
 import torch
 import tyro
 from diffusers import DDPMScheduler
-from diffusers.training_utils import EMAModel
 
 from story_ldm.caches import cached_latents, cached_states
 from story_ldm.data import load_stories
@@ -36,6 +36,7 @@ from story_ldm.metrics.quick import quick_rates
 from story_ldm.model_card import set_section, training_section, write_model_card
 from story_ldm.muon import muon_groups, new_optimizer
 from story_ldm.presets import preset_at
+from story_ldm.sharding import MovingAverage, check_sharding, configure_sharding, sharding, unsynced, whole
 from story_ldm.story_model import averaged, build, finished_pipeline, freeze, load_facts, save_adapter, stable_diffusion
 from story_ldm.strips import story_sheet
 from story_ldm.text import text_loss, tokenize_stories
@@ -147,6 +148,7 @@ def main(s: Settings) -> None:
     half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
     if s.half_frozen and (half is None or s.train == "all"):
         raise ValueError(f"half_frozen is on with precision {precision!r} and train {s.train!r}; it wants fp16 or bf16, and memory")
+    check_sharding(s.optimizer, s.train, precision)
     sd = stable_diffusion(s)
     preset = preset_at(s.preset, s.resolution if sd is None else None)
     native = preset["resolution"]
@@ -157,7 +159,9 @@ def main(s: Settings) -> None:
     s.resolution = s.resolution or native
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"device_batch is {s.device_batch}; it must be at least 1")
-    accelerator = start_run(s, "story-ldm", MAY_CHANGE)
+    accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True)
+    configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
+    s.channels_last = s.channels_last and not sharding()  # which cut contiguous weights
     with accelerator.main_process_first():
         shape = {"fit": s.fit, "flip": s.flip, "window": s.length}
         data = load_stories(s.dataset, "train", s.resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
@@ -179,8 +183,9 @@ def main(s: Settings) -> None:
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
     total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
-    ema = EMAModel(averaged(s, model), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+    blank = copy.deepcopy(model) if accelerator.is_fsdp2 and accelerator.is_main_process else None  # takes the whole weights when it is drawn
     model, optimizer = accelerator.prepare(model, optimizer)
+    ema = MovingAverage(averaged(s, model), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=not accelerator.is_fsdp2)
     accelerator.register_for_checkpointing(schedule, ema)
     base = None
     if s.train != "all":
@@ -197,7 +202,7 @@ def main(s: Settings) -> None:
     accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items()))
 
     share = s.batch // accelerator.num_processes
-    with accelerator.autocast():
+    with accelerator.autocast(), torch.no_grad():
         one = draw_batch(s, accelerator, scheduler, 0, latents[:share], ids[:share], mask[:share]).part(torch.arange(1))
         flops = forward_flops(accelerator.unwrap_model(model), one)
     accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs a story of {latents.shape[1]} frames, each with {s.noise_draws} noise draws")
@@ -209,13 +214,14 @@ def main(s: Settings) -> None:
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
         rows = next(batches)
-        whole = draw_batch(s, accelerator, scheduler, step, latents[rows], ids[rows], mask[rows], states and states(rows))
+        stories = draw_batch(s, accelerator, scheduler, step, latents[rows], ids[rows], mask[rows], states and states(rows))
         passes = torch.arange(len(rows)).split(s.device_batch or len(rows))
         sums = {"loss": 0.0, "error": 0.0, "text": 0.0}
         for part in passes:
-            with nullcontext() if part is passes[-1] else accelerator.no_sync(model):
-                batch = whole.part(part)
-                prediction, logits = model(batch)
+            with nullcontext() if part is passes[-1] else unsynced(accelerator, model):
+                batch = stories.part(part)
+                with accelerator.autocast():
+                    prediction, logits = model(batch)
                 loss, error = diffusion_loss(scheduler, prediction, batch, s.min_snr_gamma)
                 text = loss.new_zeros(()) if logits is None else text_loss(logits, facts[rows][part].to(logits.device), batch.use_language)
                 accelerator.backward((loss + s.text_loss * text) * (len(part) / len(rows)))
@@ -234,12 +240,13 @@ def main(s: Settings) -> None:
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, base=base)
         if s.sample_every and step % s.sample_every == 0:
-            sample(s, accelerator, model, ema, vae, tokenizer, scheduler, step)
+            sample(s, accelerator, model, blank, ema, vae, tokenizer, scheduler, step)
     save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, base=base)
     watch.leave_if_asked()
     product = s.output / ("pipeline" if s.train == "all" else "adapter")
+    weights = whole(ema.shadow_params)
     if accelerator.is_main_process:
-        pipe = finished_pipeline(s, accelerator, model, ema, vae, tokenizer, scheduler)
+        pipe = finished_pipeline(s, blank or accelerator.unwrap_model(model), weights, vae, tokenizer, scheduler)
         seen = step * s.batch
         if s.train == "all":
             pipe.to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
@@ -288,13 +295,15 @@ def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mas
     )
 
 
-def sample(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler, step: int) -> None:
+def sample(s: Settings, accelerator, model, blank, ema, vae, tokenizer, scheduler, step: int) -> None:
     """Validation stories drawn by the averaged weights: a sheet to look at, and what an evaluator reads in them."""
+    weights = whole(ema.shadow_params)
     if accelerator.is_main_process:
         stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form, limit=s.sample_stories, pictures=False)
-        ema.store(averaged(s, model))
-        model.eval()
-        pipe = finished_pipeline(s, accelerator, model, ema, vae.to(accelerator.device), tokenizer, scheduler)
+        if blank is None:
+            ema.store(averaged(s, model))
+        parts = (blank or accelerator.unwrap_model(model)).to(accelerator.device).eval()
+        pipe = finished_pipeline(s, parts, weights, vae.to(accelerator.device), tokenizer, scheduler)
         pipe.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(n) for n in range(len(stories))]
         with accelerator.autocast() if s.half_frozen else nullcontext():
@@ -305,8 +314,9 @@ def sample(s: Settings, accelerator, model, ema, vae, tokenizer, scheduler, step
         sheet = story_sheet(drawn[:6], stories["sentences"][:6])
         (s.output / "samples").mkdir(exist_ok=True)
         sheet.save(s.output / "samples" / f"step-{step:08d}.png")
-        ema.restore(averaged(s, model))
-        model.train()
+        if blank is None:
+            ema.restore(averaged(s, model))
+            model.train()
     accelerator.wait_for_everyone()
 
 

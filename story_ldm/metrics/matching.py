@@ -27,8 +27,12 @@ def r_precision(sentence: Tensor, image: Tensor, texts: list[str], candidates: i
     The candidates are its own and `candidates - 1` others, drawn without replacement from the distinct texts of the split that are not its own;
     all of them where there are fewer. The draws belong to (seed, number of the frame) and to the texts, never to what is measured, so that
     all systems face the same candidates. (AttnGAN draws 99 captions at random.) A tie, to 1e-6, is not nearer.
+
+    Raises ValueError where all texts are the same: there is nothing to be nearer than.
     """
     assert len(sentence) == len(image) == len(texts), f"{len(sentence)} sentences, {len(image)} images, {len(texts)} texts"
+    if len(set(texts)) < 2:
+        raise ValueError(f"all {len(texts)} texts are the same; R-precision needs others that a frame could be of")
     number: dict[str, int] = {}
     own = [number.setdefault(text, len(number)) for text in texts]  # of each frame's text
     first = {n: frame for frame, n in reversed(list(enumerate(own)))}  # a frame of each text
