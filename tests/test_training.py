@@ -122,6 +122,21 @@ def test_two_processes_with_settings_at_their_ends(more, trainer, finished, tmp_
             torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
+def test_latents_and_sentences_are_computed_in_shares(trainer, finished, tmp_path):
+    """By two processes, once: the files of one process, and nothing beside them."""
+    few = ["--stories", BATCH, "--sample-every", 0, "--freeze-text-encoder"]
+    found = []
+    for processes in (1, 2):
+        log = trainer(*command("story", tmp_path / f"run-{processes}", finished, *few, "--cache", tmp_path / str(processes)), processes=processes)
+        assert log.count("encoding latents") and log.count("encoding sentences")
+        again = trainer(*command("story", tmp_path / f"again-{processes}", finished, *few, "--cache", tmp_path / str(processes)), processes=processes)
+        assert "encoding" not in again
+        found.append({file.name: load_file(file)["values"] for file in sorted((tmp_path / str(processes)).iterdir())})
+    assert list(found[0]) == list(found[1]) and len(found[0]) == 2
+    for name, value in found[0].items():
+        torch.testing.assert_close(found[1][name], value, atol=2e-3, rtol=2e-3, msg=name)
+
+
 def test_a_finished_run_is_a_pipeline(finished):
     """Opened by the pipeline, and of safetensors throughout; samples were drawn on the way."""
     folder = finished / "story" / "pipeline"
