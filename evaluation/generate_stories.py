@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 import pipelines
 from story_ldm.data import load_stories
-from story_ldm.files import write_text
+from story_ldm.files import file_digest, write_text
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 FEATURES = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
@@ -141,10 +141,7 @@ def settings_of(s: Settings, kind: type) -> dict:
 
 
 def weights_digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.safetensors")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256("".join(file_digest(file) for file in sorted(folder.rglob("*.safetensors"))).encode()).hexdigest()[:16]
 
 
 def claim(out: Path, how: dict) -> None:

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The baselines: StoryGAN with its reductions and the dynamic-block GAN with its ablations, trained on the built-in world, drawn and scored on the
+# whole test split, and compared with Story-LDM. Goes on where it was stopped.
+#
+#     bash evaluation/baselines.sh           # runs/baselines, generated/baselines, results/baselines; about four hours on two CPU cores
+#
+# The two whole models have the same training time on a CPU; reductions and ablations see as many stories as the whole model that they belong to.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+runs=${RUNS:-runs/baselines}
+stories=${STORIES:-36000}
+names=() drawn=()
+
+system() { # script, system, stories
+    [ -e "$runs/$2/pipeline/model_index.json" ] ||
+        accelerate launch "training/train_$1.py" --system "$2" --stories "$3" --output "$runs/$2"
+    python evaluation/generate_stories.py --model "$runs/$2/pipeline" --out "generated/baselines/$2"
+    [ -e "results/baselines/$2.json" ] ||
+        python evaluation/score_stories.py --system "$2" --generated "generated/baselines/$2" --results results/baselines
+    names+=("results/baselines/$2.json") drawn+=("$2=generated/baselines/$2")
+}
+
+for name in story-gan svfn svc image-gan; do
+    system story_gan "$name" "$stories"
+done
+for name in dynamic-block no-attention sa-only wsa-only no-block-in-g no-block-in-d; do
+    system dynamic_block_gan "$name" $((stories * 9 / 10)) # a story takes it a tenth longer
+done
+
+python evaluation/generate_stories.py --model toon-story-ldm --out generated/baselines/story-ldm --dtype bfloat16 --stories 3
+python evaluation/compare_systems.py results/story-ldm.json "${names[@]}" --baseline story-gan --out results/baselines \
+    --generated "${drawn[@]}" story-ldm=generated/baselines/story-ldm --stories 3 \
+    --title "Story-LDM and the baselines" --notes "StoryGAN and its reductions saw $stories stories, the dynamic-block GAN and its ablations a tenth fewer; \
+made by evaluation/baselines.sh."
+python -m story_ldm.gans.choices "$runs/dynamic-block/choices.json" --out results/baselines/choices.png
