@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import STORY, WIDTH, as_trained, script, sentences_of, tiny_text_encoder, tiny_unet, tiny_vae
+from conftest import STORY, WIDTH, as_trained, assert_same_training, script, sentences_of, tiny_text_encoder, tiny_unet, tiny_vae
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
@@ -251,6 +251,16 @@ def test_stopped_and_run_again(trainer, folders, tmp_path):
     save_file({name: value * 1.01 for name, value in weights.items()}, sd / "unet" / "diffusion_pytorch_model.safetensors", {"format": "pt"})
     trainer.start(*argv)
     assert trainer.wait() != [0] and "the frozen weights of" in trainer.log and "are not those that" in trainer.log
+
+
+def test_two_processes_are_one_with_the_whole_batch(trainer, folders, tmp_path):
+    """Invariant 6, where most weights are frozen and have no gradient."""
+    runs = []
+    for processes in (1, 2):
+        run = tmp_path / str(processes)
+        trainer(*command(run, folders["epsilon"], tmp_path, "memory+lora", 4), "--sample-every", 0, processes=processes)
+        runs.append({f"{file.name}/{name}": value for file in run.glob("adapter/*.safetensors") for name, value in load_file(file).items()})
+    assert_same_training(*runs, limit=2e-5)
 
 
 @pytest.mark.parametrize("what", ["memory+lora", "all"])
