@@ -45,7 +45,7 @@ def plot(choices: Path, out: Path = Path("choices.png")) -> None:
             axes.plot(stories, curves["SA", network, size], color=colour, label=f"{size} × {size}")
             axes.plot(stories, curves["w", network, size], color=colour, linestyle="--")
         axes.set(title=network, xlabel="stories seen", ylim=(-0.02, 1.02))
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(sizes))
     figure.axes[0].set_ylabel("share of SA (solid), mean w (dashed)")
     figure.savefig(out, dpi=120)
 
@@ -53,4 +53,4 @@ def plot(choices: Path, out: Path = Path("choices.png")) -> None:
 if __name__ == "__main__":
     import tyro
 
-    tyro.cli(plot)
+    tyro.cli(plot, config=(tyro.conf.PositionalRequiredArgs,))
