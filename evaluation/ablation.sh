@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What memory does: six variants of Story-LDM, each warm-started from the same memoryless weights and trained on the same number of stories,
-# then drawn and scored on the whole test split, with visual memory on and off. Goes on where it was stopped.
+# then drawn and scored on the whole test split, with visual memory on and off. Goes on where it was stopped;
+# results that are there are kept.
 #
 #     bash evaluation/ablation.sh            # runs/ablation, generated/ablation, results/ablation; hours on a CPU
 #
@@ -18,23 +19,30 @@ train() { # name, then settings
             --learning-rate 5e-4 --batch 12 --warmup 100 --decay 0.4 --checkpoint-every 200 --sample-every 0 "${@:2}"
 }
 
+# What all variants start from.
+base() {
+    [ -e "$runs/language/fact_head.safetensors" ] ||
+        accelerate launch training/train_language_memory.py --text-from $shipped --stories 40000 --output "$runs/language"
+    train memoryless --init-from $shipped --stories 6000 --memory none --no-language-memory --text-form full --freeze-text-encoder
+}
+
 measure() { # name of the result, of the variant, then settings of the drawing
+    if [ -e "results/ablation/$1.json" ]; then return; fi
     python evaluation/generate_stories.py --model "$runs/$2/pipeline" --dtype bfloat16 --out "generated/ablation/$1" "${@:3}"
-    [ -e "results/ablation/$1.json" ] ||
-        python evaluation/score_stories.py --system "$1" --generated "generated/ablation/$1" --results results/ablation
+    python evaluation/score_stories.py --system "$1" --generated "generated/ablation/$1" --results results/ablation
 }
 
 variant() { # name, then settings
+    local with_off=false text=referential
+    case "$1" in *spatial* | sentence*) with_off=true ;; plain-full-text) text=full ;; esac
+    if [ -e "results/ablation/$1.json" ] && { [ $with_off = false ] || [ -e "results/ablation/$1-off.json" ]; }; then return; fi
+    base
     train "$1" --init-from "$runs/memoryless/pipeline" --stories "$stories" "${@:2}"
-    if [ "$1" = plain-full-text ]; then measure "$1" "$1" --text full; else measure "$1" "$1"; fi
-    case "$1" in *spatial* | sentence*) measure "$1-off" "$1" --no-memory ;; esac
+    measure "$1" "$1" --text $text
+    if [ $with_off = true ]; then measure "$1-off" "$1" --no-memory; fi
 }
 
 mkdir -p results/ablation
-[ -e "$runs/language/fact_head.safetensors" ] ||
-    accelerate launch training/train_language_memory.py --text-from $shipped --stories 40000 --output "$runs/language"
-train memoryless --init-from $shipped --stories 6000 --memory none --no-language-memory --text-form full --freeze-text-encoder
-
 variant plain --memory none --no-language-memory
 variant spatial-memory --memory spatial --no-language-memory
 variant language-and-spatial-memory --memory spatial

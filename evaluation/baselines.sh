@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The baselines: StoryGAN with its reductions and the dynamic-block GAN with its ablations, trained on the built-in world, drawn and scored on the
-# whole test split, and compared with Story-LDM. Goes on where it was stopped.
+# whole test split, and compared with Story-LDM. Goes on where it was stopped; results
+# that are there are kept.
 #
 #     bash evaluation/baselines.sh           # runs/baselines, generated/baselines, results/baselines; about four hours on two CPU cores
 #
@@ -12,12 +13,13 @@ stories=${STORIES:-36000}
 names=() drawn=()
 
 system() { # script, system, stories
+    names+=("results/baselines/$2.json")
+    if [ -d "generated/baselines/$2" ] || [ ! -e "results/baselines/$2.json" ]; then drawn+=("$2=generated/baselines/$2"); fi
+    if [ -e "results/baselines/$2.json" ]; then return; fi
     [ -e "$runs/$2/pipeline/model_index.json" ] ||
         accelerate launch "training/train_$1.py" --system "$2" --stories "$3" --output "$runs/$2"
     python evaluation/generate_stories.py --model "$runs/$2/pipeline" --out "generated/baselines/$2"
-    [ -e "results/baselines/$2.json" ] ||
-        python evaluation/score_stories.py --system "$2" --generated "generated/baselines/$2" --results results/baselines
-    names+=("results/baselines/$2.json") drawn+=("$2=generated/baselines/$2")
+    python evaluation/score_stories.py --system "$2" --generated "generated/baselines/$2" --results results/baselines
 }
 
 for name in story-gan svfn svc image-gan; do
@@ -32,4 +34,5 @@ python evaluation/compare_systems.py results/story-ldm.json "${names[@]}" --base
     --generated "${drawn[@]}" story-ldm=generated/baselines/story-ldm --stories 3 \
     --title "Story-LDM and the baselines" --notes "StoryGAN and its reductions saw $stories stories, the dynamic-block GAN and its ablations a tenth fewer; \
 made by evaluation/baselines.sh."
-python -m story_ldm.gans.choices "$runs/dynamic-block/choices.json" --out results/baselines/choices.png
+if [ -e "$runs/dynamic-block/choices.json" ]; then cp "$runs/dynamic-block/choices.json" results/baselines/; fi
+python -m story_ldm.gans.choices results/baselines/choices.json --out results/baselines/choices.png

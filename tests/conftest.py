@@ -6,10 +6,12 @@ import importlib.util
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -338,6 +340,22 @@ class Trainer:
         self.start(*argv, processes=processes, env=env)
         assert not any(self.wait()), self.log[-3000:]
         return self.log
+
+    def kill_at(self, file: Path, *argv, processes: int = 1, env: dict[str, str] | None = None) -> None:
+        """Runs until a file is there that lies in the folder `argv` names, and is killed in that moment; anew where it was at its end before."""
+        for _ in range(5):
+            started = self.start(*argv, processes=processes, env=env)
+            while not file.exists() and not select.select([self.server.stdout], [], [], 0.002)[0]:
+                pass
+            for process in started:
+                with suppress(ProcessLookupError):
+                    os.killpg(process, signal.SIGKILL)
+            codes = self.wait()
+            assert set(codes) <= {0, -signal.SIGKILL}, self.log[-3000:]
+            if codes == [-signal.SIGKILL] * processes:
+                return
+            shutil.rmtree(next(folder for folder in argv if isinstance(folder, Path) and folder in file.parents))
+        raise AssertionError("five times it was at its end before it could be killed")
 
 
 @pytest.fixture(scope="session")

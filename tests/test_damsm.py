@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -315,12 +312,7 @@ def test_a_finished_run_is_a_folder(finished):
 def test_stopped_and_run_again(trainer, finished, tmp_path):
     """Invariant 5: killed in the midst of it and run on to the end, it has the weights of one that was not."""
     argv = command(tmp_path / "run", "--checkpoint-every", 2)
-    (process,) = trainer.start(*argv)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000004", *argv)
     assert not (tmp_path / "run" / "damsm").exists()
     clock = trainer(*argv, "--max-minutes", 1e-9)
     assert "going on from" in clock and "stories/s" not in clock and load_damsm(tmp_path / "run" / "damsm")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -64,12 +62,7 @@ def test_a_split_in_the_story_form(generated, model):
 def test_killed_and_run_again_and_in_two_processes(trainer, model, generated, tmp_path):
     """The files are those of one uninterrupted run, byte by byte."""
     argv = generate(model, tmp_path / "killed", "--memory-weights")
-    (process,) = trainer.start(*argv)
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "killed").glob("data/*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    trainer.kill_at(tmp_path / "killed" / "data" / "test-00000-of-00004.parquet", *argv)
     assert 0 < len(files(tmp_path / "killed")) < 4
     trainer(*argv)
     log = trainer(*generate(model, tmp_path / "two", "--memory-weights"), processes=2)

@@ -4,9 +4,6 @@ ZeRO-2 is tested where deepspeed is installed."""
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from importlib.util import find_spec
 
 import pytest
@@ -39,14 +36,8 @@ def test_a_sharded_run_is_one_that_is_not(file, trainer, finished, tmp_path):  #
     samples and leave a whole pipeline with the weights of one process."""
     run, env = tmp_path / "run", told(file)
     argv = command("story", run, finished, "--checkpoint-every", 2, "--device-batch", 1)
-    processes = trainer.start(*argv, processes=2, env=env)
-    deadline, checkpoint = time.monotonic() + 120, run / "checkpoints" / "step-00000004"
-    while not checkpoint.exists() and "stopped at" not in trainer.log and time.monotonic() < deadline:
-        time.sleep(0.002)
-    assert checkpoint.exists(), trainer.log[-3000:]
-    for process in processes:
-        os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL] * 2, trainer.log[-3000:]
+    trainer.kill_at(run / "checkpoints" / "step-00000004", *argv, processes=2, env=env)
+    checkpoint = sorted((run / "checkpoints").glob("step-*"))[-1]
     parts = {"fsdp2.yaml": "*.distcp", "zero2.yaml": "*optim_states.pt"}
     assert len(list(checkpoint.rglob(parts[file]))) == {"fsdp2.yaml": 4, "zero2.yaml": 2}[file], "each process has its own"
     log = trainer(*argv, processes=2, env=env)

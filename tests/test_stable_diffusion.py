@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -229,12 +226,7 @@ def test_stopped_and_run_again(trainer, folders, tmp_path):
     more = ["--checkpoint-every", 2, "--sample-every", 0]
     trainer(*command(tmp_path / "whole", sd, tmp_path, "memory", 8), *more)
     argv = [*command(tmp_path / "run", sd, tmp_path, "memory", 8), *more]
-    (process,) = trainer.start(*argv)
-    deadline = time.monotonic() + 240
-    while not (tmp_path / "run" / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000004", *argv)
     log = trainer(*argv)
     assert "going on from" in log and "step 1 |" not in log
     for name in ("checkpoints/step-00000008/model.safetensors", f"adapter/{ADAPTER}"):

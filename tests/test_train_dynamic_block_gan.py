@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -71,12 +68,7 @@ def test_stopped_and_run_again(trainer, damsm, finished, tmp_path):
     """Invariant 5: killed in the midst of it and run on to the end, it has the weights, the scores and the choices of one that was not."""
     run = tmp_path / "run"
     argv = command(run, damsm, "--checkpoint-every", 2)
-    (process,) = trainer.start(*argv)
-    deadline = time.monotonic() + 240
-    while not (run / "checkpoints" / "step-00000006").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    trainer.kill_at(run / "checkpoints" / "step-00000006", *argv)
     assert not (run / "pipeline").exists()
     log = trainer(*argv)
     assert "going on from" in log and "step 1 |" not in log and "step 5 |" not in log

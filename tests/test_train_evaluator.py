@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -32,12 +29,7 @@ def finished(trainer, tmp_path_factory) -> Path:
 def test_stopped_and_run_again(trainer, finished, tmp_path):
     """Invariant 5: killed in the midst of it and run on to the end, it has the weights of one that was not."""
     argv = command(tmp_path / "run", "--checkpoint-every", 2)
-    (process,) = trainer.start(*argv)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000004", *argv)
     assert "going on from" in trainer(*argv)
     expected, found = ({name: value for name, value in weights(run).items() if "checkpoints" in name} for run in (finished, tmp_path / "run"))
     assert len(found) > 20 and [name for name, value in expected.items() if not torch.equal(found[name], value)] == []

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -61,12 +58,7 @@ def test_stopped_and_run_again(trainer, damsm, finished, tmp_path):
     """Invariant 5: killed in the midst of it and run on to the end, it has the weights of one that was not."""
     run = tmp_path / "run"
     argv = command(run, damsm, "--k-image", 2, "--checkpoint-every", 2)
-    (process,) = trainer.start(*argv)
-    deadline = time.monotonic() + 120
-    while not (run / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    trainer.kill_at(run / "checkpoints" / "step-00000004", *argv)
     assert not (run / "pipeline").exists()
     log = trainer(*argv)
     assert "going on from" in log and "step 1 |" not in log

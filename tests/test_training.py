@@ -60,12 +60,7 @@ def test_stopped_and_run_again(kind, trainer, finished, tmp_path):
     """Invariant 5: killed in the midst of it, stopped by its own clock, and run on to the end, it has the weights of one that was not."""
     run = tmp_path / "run"
     argv = command(kind, run, finished, "--checkpoint-every", 2)
-    (process,) = trainer.start(*argv)
-    deadline = time.monotonic() + 120
-    while not (run / "checkpoints" / "step-00000004").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    os.killpg(process, signal.SIGKILL)
-    assert trainer.wait() == [-signal.SIGKILL], trainer.log[-3000:]
+    trainer.kill_at(run / "checkpoints" / "step-00000004", *argv)
     assert not (run / PRODUCTS[kind]).exists()
     clock = trainer(*argv, "--max-minutes", 1e-9)
     assert "going on from" in clock and "stories/s" not in clock and (run / PRODUCTS[kind]).exists(), "a stopped run leaves what it has"
