@@ -151,20 +151,23 @@ def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
 
 
 def timed(s: Settings, variants: dict[str, Variant]) -> dict[str, dict]:
-    """Name → frames a second, forward GFLOPs a frame and, on a GPU, the peak of its memory beyond what all rows hold."""
-    steps = {name: new_step(s, variant) for name, variant in variants.items()}
-    found = {name: {"seconds": [], "bytes": 0} for name in steps}
-    for n in range(s.repeats + 2):
-        for name, step in steps.items():
-            if GPU:
-                torch.cuda.reset_peak_memory_stats()
-            seconds, flops = step()
-            if n >= 2:
-                found[name]["seconds"].append(seconds)
-                found[name]["flops"] = flops
-                found[name]["bytes"] = torch.cuda.max_memory_allocated() if GPU else 0
-    del steps
-    gc.collect()
+    """Name → frames a second, forward GFLOPs a frame and, on a GPU, the peak of its memory. Rows take turns on a CPU, whose speed drifts; on a
+    GPU each has the device for itself."""
+    found = {name: {"seconds": [], "bytes": 0} for name in variants}
+    for part in [{name: variant} for name, variant in variants.items()] if GPU else [variants]:
+        gc.collect()
+        if GPU:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        steps = {name: new_step(s, variant) for name, variant in part.items()}
+        for n in range(s.repeats + 2):
+            for name, step in steps.items():
+                seconds, flops = step()
+                if n >= 2:
+                    found[name]["seconds"].append(seconds)
+                    found[name]["flops"] = flops
+                    found[name]["bytes"] = torch.cuda.max_memory_allocated() if GPU else 0
+        del steps, step
     frames = s.batch * s.frames * s.noise_draws
     return {name: row | {"speed": frames / statistics.median(row["seconds"])} for name, row in found.items()}
 

@@ -4,11 +4,14 @@ Pictures are read where they lie (Arrow, memory-mapped), so that a process never
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
@@ -59,15 +62,16 @@ def _cached(accelerator: Accelerator, file: Path, rows: int, parts: Callable[[ra
     """The values of all rows, in fp16, out of the file. Where it is missing each process computes its share, and the main one puts them together."""
     if any_process(accelerator, not file.exists()):
         rank, world = accelerator.process_index, accelerator.num_processes
-        shares = [file.with_suffix(f".{n}-of-{world}.partial") for n in range(world)]
+        (run,) = broadcast_object_list([uuid4().hex])  # another run may make the same file at the same time
+        shares = [file.with_suffix(f".{run}-{n}.partial") for n in range(world)]
         file.parent.mkdir(parents=True, exist_ok=True)
         own = [part.half().cpu() for part in parts(range(rows * rank // world, rows * (rank + 1) // world))]
         save_file({"values": torch.cat(own) if own else torch.zeros(0)}, shares[rank])
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            beside = file.with_suffix(".partial")
+            beside = file.with_suffix(f".{run}.partial")
             save_file({"values": torch.cat([part for part in (load_file(share)["values"] for share in shares) if len(part)])}, beside)
-            beside.rename(file)
+            os.replace(beside, file)
             for share in shares:
                 share.unlink()
         accelerator.wait_for_everyone()

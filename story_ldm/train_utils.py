@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 
 from .files import file_digest, write_text
 from .sharding import all_finite, sharding
@@ -95,7 +97,9 @@ def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = (), ma
     A CPU process of the launcher takes its share of the cores: the launcher gives it one thread where nobody asked."""
     if sharding() and not may_shard:
         raise ValueError(f"the launcher asks for {sharding()}; this script wants distributed_type MULTI_GPU: its networks fit every GPU")
-    precision = default_precision() if s.precision == "auto" else s.precision
+    s.precision = precision = default_precision() if s.precision == "auto" else s.precision
+    if s.log_with and find_spec(s.log_with) is None:
+        raise ValueError(f'log_with is {s.log_with!r}, which is not installed: pip install -e ".[trackers]"')
     wait = InitProcessGroupKwargs(timeout=timedelta(minutes=s.timeout))
     if sharding() == "DeepSpeed":
         precision = "no"  # it would keep half weights; story_ldm.sharding tells it to autocast
@@ -103,6 +107,9 @@ def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = (), ma
     if "ACCELERATE_MIXED_PRECISION" in os.environ and os.environ.get("OMP_NUM_THREADS") == "1" and accelerator.device.type == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+    for name in ("batch", "image_batch"):
+        if getattr(s, name, 0) % accelerator.num_processes:
+            raise ValueError(f"{name} is {getattr(s, name)}; it must be divisible by the {accelerator.num_processes} processes that share it")
     set_seed(s.seed)
     trouble = None
     if s.push_to_hub and accelerator.is_main_process:
@@ -204,15 +211,17 @@ def checkpoint_steps(run: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, **facts) -> None:
-    """The whole state of a run (what accelerate knows of, and `facts`) as `checkpoints/step-N`: written beside, then renamed; pruned to `keep`.
-    `checksums.json` in it says what each file must be.
+def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, protect: int | None = None, **facts) -> None:
+    """The whole state of a run (what accelerate knows of, and `facts`) as `checkpoints/step-N`: written beside, then renamed; pruned to `keep`,
+    but for the newest that is no later than step `protect`. `checksums.json` in it says what each file must be. One that is there is left alone.
 
     Raises SystemExit, and leaves the older checkpoints as they are, if a weight is not finite or the files cannot be written."""
     for model in accelerator._models:
         if any_process(accelerator, not all_finite(model)):
             stop_training(accelerator, run, step, f"a weight of {type(accelerator.unwrap_model(model)).__name__} is not finite")
     final = run / "checkpoints" / f"step-{step:08d}"
+    if any_process(accelerator, accelerator.is_main_process and final.exists() and not damaged_files(final)):
+        return
     beside = final.with_name(f".{final.name}.partial")
     if accelerator.is_main_process:
         shutil.rmtree(beside, ignore_errors=True)
@@ -220,7 +229,7 @@ def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, *
     trouble = None
     try:
         accelerator.save_state(str(beside), safe_serialization=True)
-    except (OSError, RuntimeError, SafetensorError) as error:  # the disk is full, say; torch and safetensors have errors of their own for it
+    except (OSError, RuntimeError, SafetensorError, CheckpointException) as error:  # the disk is full, say; all have errors of their own for it
         trouble = error
     if not any_process(accelerator, trouble is not None) and accelerator.is_main_process:
         try:
@@ -228,7 +237,9 @@ def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, *
             (beside / "checksums.json").write_text(json.dumps(checksums(beside), indent=1))
             shutil.rmtree(final, ignore_errors=True)
             os.replace(beside, final)
-            for old in checkpoint_steps(run)[:-keep]:
+            steps = checkpoint_steps(run)
+            good = [n for n in steps if protect is not None and n <= protect][-1:]
+            for old in set(steps[:-keep]).difference(good):
                 shutil.rmtree(run / "checkpoints" / f"step-{old:08d}")
         except OSError as error:
             trouble = error
@@ -313,9 +324,10 @@ def digest(facts: str, tensors: Iterable[torch.Tensor]) -> str:
 
 
 def claim_run(accelerator: Accelerator, run: Path, settings, may_change: tuple[str, ...] = ()) -> None:
-    """Writes the settings beside the run, or compares them with those it was started with. Raises SystemExit that shows what differs."""
+    """Writes the settings beside the run, or where it has a checkpoint compares them with those it was started with. Raises SystemExit that shows
+    what differs."""
     file, now = run / "settings.json", json.loads(json.dumps(asdict(settings), default=str))
-    if file.exists():
+    if file.exists() and checkpoint_steps(run):
         then = json.loads(file.read_text())
         changed = [k for k in now if k not in (*may_change, *MAY_ALWAYS_CHANGE) and k in then and then[k] != now[k]]
         if changed:

@@ -27,6 +27,7 @@ PEAK_FLOPS = {
     "H200": 989e12,
     "A100": 312e12,
     "L40S": 362e12,
+    "L40": 181e12,
     "L4": 121e12,
     "V100": 125e12,
     "T4": 65e12,
@@ -56,6 +57,12 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def outlive_signals(worker: int) -> None:
+    """A data loader's worker that is sent a scheduler's signal, too, goes on until its parent ends it: `worker_init_fn`."""
+    for number in SCHEDULERS_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Watch:
     """One log line every `every` steps, which trackers get, too: averages since the last, speed, memory, how far, and how long still. Stops
     what goes nowhere: an average that is not finite, or OVERFLOWS steps in a row that the loss scaler skipped.
@@ -69,12 +76,15 @@ class Watch:
         self.frames, self.flops = frames, flops
         self.sums: dict[str, torch.Tensor] = {}
         self.count, self.seen, self.since, self.started = 0, 0, time.monotonic(), time.monotonic()
-        self.overflows, self.overflows_in_a_row, self.asked = 0, 0, None
+        self.overflows, self.overflows_in_a_row, self.asked, self.scale = 0, 0, None, self._loss_scale()
         for number in SCHEDULERS_SIGNALS if threading.current_thread() is threading.main_thread() else ():
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame) -> None:
         self.asked = signal.Signals(number).name
+
+    def _loss_scale(self) -> float:
+        return self.accelerator.scaler.get_scale() if self.accelerator.scaler is not None else 1.0
 
     @property
     def minutes(self) -> float:
@@ -93,7 +103,9 @@ class Watch:
 
     def tick(self, step: int, done: int, batch: int, lr: float, **values: torch.Tensor) -> dict[str, float] | None:
         self.seen += batch
-        if self.accelerator.optimizer_step_was_skipped:  # its loss may be infinite, which the scaler has answered already
+        before, self.scale = self.scale, self._loss_scale()
+        # (accelerate's own optimizer_step_was_skipped does not see what a fused optimizer skips)
+        if self.scale < before:  # the loss may be infinite, which the scaler has answered already
             self.overflows, self.overflows_in_a_row = self.overflows + 1, self.overflows_in_a_row + 1
             if self.overflows_in_a_row >= OVERFLOWS:
                 self._stop(step, f"{OVERFLOWS} steps in a row overflowed in {self.accelerator.mixed_precision}")

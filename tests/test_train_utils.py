@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import resource
@@ -237,6 +238,7 @@ class Settings:
 def test_claim_run(accelerator, tmp_path):
     run = tmp_path / "runs" / "a"
     claim_run(accelerator, run, Settings(run), ("lengths",))
+    (run / "checkpoints" / "step-00000001").mkdir(parents=True)
     claim_run(accelerator, run, Settings(run, max_minutes=3, lengths=(5,)), ("lengths",))
     claim_run(accelerator, run, Settings(run), ("lengths",))
     with pytest.raises(SystemExit, match=r"other settings.*--output") as stopped:
@@ -342,22 +344,73 @@ def test_a_worker_forked_later_dies_of_a_signal(accelerator, tmp_path):
     assert watch.time_is_up(None), "the run itself hears them still"
 
 
-def test_watch_stops_what_goes_nowhere(accelerator, tmp_path, capsys, monkeypatch):
+def test_watch_stops_what_goes_nowhere(accelerator, tmp_path, capsys):
     watch = Watch(accelerator, total=400, every=2, run=tmp_path, frames=5)
     watch.tick(1, 4, 4, 0.1, loss=torch.tensor(1.0))
     with pytest.raises(SystemExit, match="stopped at step 2: loss is nan; there is no checkpoint from before"):
         watch.tick(2, 8, 4, 0.1, loss=torch.tensor(float("nan")))
 
-    skipped = iter([True, False] * 2 + [True] * 50)
-    monkeypatch.setattr(Accelerator, "optimizer_step_was_skipped", property(lambda self: next(skipped)))
+    accelerator.scaler = scaler = torch.amp.GradScaler("cpu")
+    weight = torch.nn.Parameter(torch.ones(()))
+    optimizer = torch.optim.AdamW([weight], fused=True)  # as the scripts have it: one that the scaler's skipped steps do not pass by
+
+    def step_with(gradient: float) -> None:
+        optimizer.zero_grad()
+        scaler.scale(weight * gradient).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
     watch = Watch(accelerator, total=400, every=2, run=tmp_path, frames=5)
     for step in range(1, 54):
-        values = watch.tick(step, step, 1, 0.1, loss=torch.tensor(float("inf") if step % 2 else 2.0))
+        overflows = step in (1, 3) or step > 4
+        step_with(math.inf if overflows else 1.0)
+        values = watch.tick(step, step, 1, 0.1, loss=torch.tensor(math.inf if overflows else 2.0))
         if step in (2, 4):
             assert values["loss"] == 2 and values["overflows"] == step // 2 and values["frames_per_s"] == 5 * values["stories_per_s"]
     assert "GiB | overflows 2 | ETA" in capsys.readouterr().err
+    step_with(math.inf)
     with pytest.raises(SystemExit, match="stopped at step 54: 50 steps in a row overflowed"):
         watch.tick(54, 54, 1, 0.1, loss=torch.tensor(1.0))
+
+
+def test_a_checkpoint_that_is_there_is_left_alone(accelerator, tmp_path):
+    """A second save of a step does not take the first away before it is whole; and what a stop will name is not pruned."""
+    training = make_training(accelerator)
+    save_checkpoint(accelerator, tmp_path, 1, keep=1)
+    file = tmp_path / "checkpoints" / "step-00000001" / "model.safetensors"
+    before = file.stat()
+    save_checkpoint(accelerator, tmp_path, 1, keep=1)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    file.write_bytes(file.read_bytes()[:-1])
+    save_checkpoint(accelerator, tmp_path, 1, keep=1)
+    assert file.stat().st_size == before.st_size, "a damaged one is written anew"
+    for step in (2, 3, 4):
+        one_step(accelerator, *training)
+        save_checkpoint(accelerator, tmp_path, step, keep=1, protect=2)
+    assert checkpoint_steps(tmp_path) == [2, 4]
+
+
+def test_a_run_without_a_checkpoint_may_begin_otherwise(accelerator, tmp_path):
+    claim_run(accelerator, tmp_path, RunSettings(output=tmp_path, seed=1))
+    claim_run(accelerator, tmp_path, RunSettings(output=tmp_path, seed=2))
+    assert json.loads((tmp_path / "settings.json").read_text())["seed"] == 2
+    make_training(accelerator)
+    save_checkpoint(accelerator, tmp_path, 1, keep=1)
+    with pytest.raises(SystemExit, match="seed: 2 → 3"):
+        claim_run(accelerator, tmp_path, RunSettings(output=tmp_path, seed=3))
+
+
+def test_what_a_run_cannot_be_started_with(monkeypatch, tmp_path):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(ValueError, match="log_with is 'trackio', which is not installed"):
+        monkeypatch.setattr(train_utils, "find_spec", lambda name: None)
+        start_run(RunSettings(output=tmp_path, precision="no", log_with="trackio"), "test")
+    monkeypatch.setattr(Accelerator, "num_processes", 3)
+    s = RunSettings(output=tmp_path / "run", precision="no")
+    s.batch = 8
+    with pytest.raises(ValueError, match="batch is 8; it must be divisible by the 3 processes"):
+        start_run(s, "test")
+    assert not s.output.exists()
 
 
 def test_precision_and_threads(monkeypatch, tmp_path):

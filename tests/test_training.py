@@ -9,15 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import ROOT, STORY
+from conftest import ROOT, STORY, script
+from datasets import Dataset
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 from pipelines import StoryLDMPipeline
 from story_ldm import load_stories
+from story_ldm.data.toonstories import FEATURES, story_row
 from story_ldm.text import tokenize_stories
 
 SCRIPTS = {"autoencoder": "train_autoencoder.py", "language": "train_language_memory.py", "story": "train_story_ldm.py"}
@@ -132,6 +135,34 @@ def test_latents_and_sentences_are_computed_in_shares(trainer, finished, tmp_pat
         torch.testing.assert_close(found[1][name], value, atol=2e-3, rtol=2e-3, msg=name)
 
 
+def test_token_numbers_of_a_large_vocabulary_are_kept():
+    """CLIP's begin and end are 49406 and 49407."""
+
+    class Tokenizer:
+        model_max_length = 3
+
+        def __call__(self, sentences, **_):
+            return SimpleNamespace(input_ids=[[49406, 7, 49407]] * len(sentences), attention_mask=[[1, 1, 1]] * len(sentences))
+
+    module = script("training/train_language_memory.py")
+    ids, *_ = module.read_corpus(module.Settings(limit=2), Tokenizer(), 5, "train")
+    assert ids.unique().tolist() == [7, 49406, 49407]
+
+
+def test_long_sentences_make_a_longer_encoder(trainer, tmp_path):
+    """A new text encoder reads the longest sentence of its dataset, of whichever split."""
+    words = " ".join(["and waves"] * 40)
+    for split in ("train", "validation"):
+        rows = Dataset.from_list([story_row(0, split, n, 16, "referential") for n in range(6)], features=FEATURES)
+        if split == "validation":
+            rows = rows.map(lambda row: {"sentences": [f"{sentence} {words}" for sentence in row["sentences"]]})
+        rows.to_parquet(tmp_path / "data" / f"{split}-0.parquet")
+    argv = ["--preset", "tiny", "--dataset", tmp_path / "data", "--batch", 2, "--stories", 2, "--lengths", 5, "--output", tmp_path / "text"]
+    trainer("train_language_memory.py", *argv)
+    settings = json.loads((tmp_path / "text" / "text_encoder" / "config.json").read_text())
+    assert settings["max_position_embeddings"] > 80
+
+
 def test_a_finished_run_is_a_pipeline(finished):
     """Opened by the pipeline, and of safetensors throughout; samples were drawn on the way."""
     folder = finished / "story" / "pipeline"
@@ -187,12 +218,12 @@ def test_the_command_of_the_readme(trainer, finished, tmp_path):
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
     common = ["--limit", "200", "--stories", "8", "--batch", "4"]  # fewer stories lack words that the validation split has
-    for script, more in (
+    for name, more in (
         ("train_autoencoder.py", ["--output", "runs/autoencoder"]),
         ("train_language_memory.py", ["--output", "runs/language"]),
         ("train_story_ldm.py", ["--output", "runs/story-ldm"]),
     ):
-        run = subprocess.run([*launch, str(ROOT / "training" / script), *common, *more], cwd=tmp_path, env=env, capture_output=True, text=True)
+        run = subprocess.run([*launch, str(ROOT / "training" / name), *common, *more], cwd=tmp_path, env=env, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr[-3000:]
     pipe = StoryLDMPipeline.from_pretrained(tmp_path / "runs" / "story-ldm" / "pipeline")
     assert pipe(STORY[:2], num_inference_steps=1).frames[0][0].size == (64, 64)

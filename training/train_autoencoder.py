@@ -39,7 +39,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_cosine,
 )
-from story_ldm.watch import Watch
+from story_ldm.watch import Watch, outlive_signals
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Settings(StorySettings):
     """Train the decoder alone, so that latents, and models of them, stay as they are."""
     stories: int = 100_000
     """How many stories to see in all."""
-    batch: int = 20
+    batch: int = 24
     """Stories a step, over all processes."""
     frames_per_story: int = 2
     """How many frames of each story to see, drawn at random: frames of one story are much alike."""
@@ -106,7 +106,9 @@ def main(s: Settings) -> None:
     step = load_checkpoint(accelerator, s.output)["step"]
 
     batches = StepBatches(len(dataset), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes)
-    loader = DataLoader(dataset, batch_sampler=batches, num_workers=s.workers, collate_fn=lambda rows: [r["frames"] for r in rows])
+    loader = DataLoader(
+        dataset, batch_sampler=batches, num_workers=s.workers, worker_init_fn=outlive_signals, collate_fn=lambda rows: [r["frames"] for r in rows]
+    )
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=s.frames_per_story)
     model.train()
     for rows in loader:

@@ -25,7 +25,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from story_ldm.data import load_stories
-from story_ldm.data.stories import decode_frames, held_out_split, to_float
+from story_ldm.data.stories import decode_frames, held_out_split, tested_split, to_float
 from story_ldm.files import write_text
 from story_ldm.metrics.evaluators import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
 from story_ldm.train_utils import (
@@ -73,7 +73,7 @@ class Settings(RunSettings):
 def main(s: Settings) -> None:
     accelerator = start_run(s, "evaluator")
     with accelerator.main_process_first():
-        splits = ("train", held_out_split(s.dataset), "test")
+        splits = ("train", held_out_split(s.dataset), tested_split(s.dataset))
         train, validation, test = (load_stories(s.dataset, split, s.resolution, limit=s.limit, num_proc=s.num_proc, fit=s.fit) for split in splits)
 
     model = FrameEvaluator(**evaluator_settings(train.features, s.resolution)).to(memory_format=torch.channels_last)
@@ -114,9 +114,9 @@ def main(s: Settings) -> None:
             save_checkpoint(accelerator, s.output, step, s.keep, best=best)
     if step < total and step % s.checkpoint_every:
         save_checkpoint(accelerator, s.output, step, s.keep, best=best)
-        watch.leave_if_asked()
-        if not product.exists():
-            keep_if_best(accelerator, model, *validation_set, best, product)
+    watch.leave_if_asked()
+    if not product.exists():
+        keep_if_best(accelerator, model, *validation_set, best, product)
     if accelerator.is_main_process:
         report(product, validation_set, frames_and_labels(test, s.workers), step)
         print(f"{step} of {total} steps done; {product} written")

@@ -19,13 +19,14 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data import load_stories
-from story_ldm.data.stories import held_out_split, one_length
+from story_ldm.data.stories import held_out_split, one_length, tested_split
 from story_ldm.data.toonstories import TEXT_FORMS
 from story_ldm.presets import PRESETS
 from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, story_facts, text_loss, tokenize_stories, train_tokenizer
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
+    checkpoint_steps,
     finish_run,
     load_checkpoint,
     run_script,
@@ -83,20 +84,29 @@ def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_nam
         for m, statements in enumerate(story):
             table[n, m, [number[x] for x in statements if x in number]] = True
     ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
-    return ids.short(), mask.bool(), table, fact_names
+    return ids.int(), mask.bool(), table, fact_names
+
+
+def new_tokenizer(s: Settings, least: int) -> CLIPTokenizer:
+    """Of the words of the training stories, and as long as the longest sentence that it will be given."""
+    splits = dict.fromkeys(("train", held_out_split(s.dataset), tested_split(s.dataset)))
+    read = {"limit": s.limit, "pictures": False, "num_proc": s.num_proc}
+    sentences = {
+        split: [x for text in TEXT_FORMS for story in load_stories(s.dataset, split, text=text, **read)["sentences"] for x in story]
+        for split in splits
+    }
+    tokenizer = train_tokenizer(sentences["train"], max_length=least)
+    found = tokenizer(list({x for part in sentences.values() for x in part})).input_ids
+    tokenizer.model_max_length = max(least, max(map(len, found)))
+    return tokenizer
 
 
 def main(s: Settings) -> None:
     accelerator = start_run(s, "language-memory", ("stories", "checkpoint_every"))
     preset = PRESETS[s.preset]()
     with accelerator.main_process_first():
-        if s.text_from is None and not (s.output / "tokenizer").exists():
-            corpus = [
-                load_stories(s.dataset, "train", text=text, limit=s.limit, pictures=False, num_proc=s.num_proc)["sentences"] for text in TEXT_FORMS
-            ]
-            words = (sentence for form in corpus for story in form for sentence in story)
-            train_tokenizer(words, max_length=preset["max_length"]).save_pretrained(s.output / ".tokenizer.partial")
-            (s.output / ".tokenizer.partial").rename(s.output / "tokenizer")
+        if s.text_from is None and not checkpoint_steps(s.output):
+            save_component(new_tokenizer(s, preset["max_length"]), s.output / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained((s.text_from or s.output) / "tokenizer")
     data, names = [], None
     for length in dict.fromkeys(s.lengths):

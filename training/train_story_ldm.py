@@ -171,7 +171,7 @@ def main(s: Settings) -> None:
         freeze(s, model, half if s.half_frozen else None)
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, s.resolution), vae)
     ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
-    ids, mask, states = ids.short(), mask.bool(), None
+    ids, mask, states = ids.int(), mask.bool(), None
     if s.freeze_text_encoder or s.train != "all":
         states = cached_states(s.cache, accelerator, ids, model.text_encoder)
     model.fact_head, facts = load_facts(s, data) if sd is None else (None, None)

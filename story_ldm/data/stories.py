@@ -142,6 +142,14 @@ def held_out_split(name_or_folder: str | Path) -> str:
     return there[0] if there else "train"
 
 
+def tested_split(name_or_folder: str | Path) -> str:
+    """The split to measure on in the end: test where there is one, else the held-out one."""
+    if str(name_or_folder) == "toonstories":
+        return "test"
+    there = _split_files(Path(name_or_folder), "test") if _is_local(name_or_folder) else "test" in get_dataset_split_names(str(name_or_folder))
+    return "test" if there else held_out_split(name_or_folder)
+
+
 def one_length(stories: Dataset) -> int:
     """How many frames each story has. Raises ValueError where they differ, which a batch cannot."""
     lengths = {len(sentences) for sentences in stories["sentences"]}
