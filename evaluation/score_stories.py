@@ -49,6 +49,7 @@ PROTOCOL = "story-protocol-1"
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 DRAWN_WITH = ("text", "steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "dtype", "seed")  # of these the tables tell
 SMALLEST_ACCURACY = 0.99  # of an evaluator on real frames of the built-in world
+DISTANCE_RESAMPLES = 100  # of the bootstrap of Fréchet distances, each of which takes a moment
 
 
 @dataclass
@@ -176,9 +177,10 @@ def _read(evaluator: FrameEvaluator, frames: Tensor) -> dict[str, Tensor]:
 
 def _distances(s: Settings, evaluator: FrameEvaluator, truth: Tensor, frames: Tensor, story: Tensor, device: str) -> dict[str, dict]:
     real, drawn = (frame_features(evaluator, x, device=device) for x in (truth, frames))
+    stories, often = torch.arange(int(story.max()) + 1), {"resamples": min(s.resamples, DISTANCE_RESAMPLES), "seed": s.seed}
     found = {
-        "fid_evaluator": distance(real, drawn) | {"pixels": "[-1, 1]"},
-        "fsd_evaluator": distance(story_features(real, story), story_features(drawn, story)) | {"pixels": "[-1, 1]"},
+        "fid_evaluator": distance(real, drawn, story, **often) | {"pixels": "[-1, 1]"},
+        "fsd_evaluator": distance(story_features(real, story), story_features(drawn, story), stories, **often) | {"pixels": "[-1, 1]"},
     }
     if s.inception is not None:
         network = open_network(s.inception)
@@ -241,7 +243,9 @@ def markdown(result: dict) -> str:
     reference, accuracy = result["reference"], result["evaluator"]["accuracy"]
     scores = {row: columns for row, columns in result["table"].items() if row not in ("match", "pixels")}
     more = [
-        f"| {name} | {value['value']:.3f} | floor {value['floor']:.3f} ({value['real']} real, {value['generated']} drawn) |"
+        f"| {name} | {value['value']:.3f} | "
+        + (f"{value['low']:.3f} – {value['high']:.3f}, " if "low" in value else "")
+        + f"floor {value['floor']:.3f} ({value['real']} real, {value['generated']} drawn) |"
         for name, value in result["distances"].items()
     ]
     more += [

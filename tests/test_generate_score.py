@@ -250,6 +250,22 @@ def test_an_evaluator_of_another_world_or_a_bad_one_is_refused(scorer, settings,
 # --- distances ---------------------------------------------------------------------------------------------------------------------------
 
 
+def test_interval_of_a_distance():
+    """It holds the distance of 4,000 stories in nearly all of 20 samples of 200, and is nothing where both sides are the same."""
+    generator = torch.Generator().manual_seed(0)
+    stories = lambda count, shift: torch.randn(count, 1, 4, generator=generator) * 0.7 + torch.randn(count, 3, 4, generator=generator) + shift  # noqa: E731
+    far = frechet.frechet_distance(stories(4000, 0.0).flatten(0, 1), stories(4000, 0.4).flatten(0, 1))
+    story, inside = torch.arange(200).repeat_interleave(3), 0
+    for seed in range(20):
+        real, drawn = stories(200, 0.0).flatten(0, 1), stories(200, 0.4).flatten(0, 1)
+        found = frechet.distance(real, drawn, story, resamples=50, seed=seed)
+        assert found["low"] < found["value"] < found["high"]
+        inside += found["low"] <= far <= found["high"]
+    assert inside >= 16
+    same = frechet.distance(real, real, story, resamples=10)
+    assert abs(same["low"]) < 1e-6 and abs(same["high"]) < 1e-6
+
+
 def test_distance_is_torchmetrics_on_the_same_features():
     torch.manual_seed(0)
     real, drawn = torch.randn(300, 6), torch.randn(200, 6) * 1.5 + 0.3

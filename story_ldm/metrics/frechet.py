@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from .bootstrap import bootstrap_weights
 from .evaluators import FrameEvaluator
 
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
@@ -41,10 +43,21 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     return float(metric.compute())
 
 
-def distance(real: Tensor, generated: Tensor) -> dict:
-    """The distance, how many there are on each side, and as the floor that of the even from the odd half of the real ones."""
+def distance(real: Tensor, generated: Tensor, story: Tensor | None = None, resamples: int = 0, seed: int = 0) -> dict:
+    """The distance, how many there are on each side, and as the floor that of the even from the odd half of the real ones.
+
+    With `resamples` also a 95 % interval: the same stories of both sides are drawn with replacement, story (N,) being the number of each row's.
+    A resample holds stories twice, which enlarges the distance, so the interval is moved by what resamples have too much in the mean."""
+    value, interval = frechet_distance(real, generated), {}
+    if resamples and story is not None:
+        weights = torch.from_numpy(bootstrap_weights(int(story.max()) + 1, resamples, seed))
+        rows = [torch.arange(len(story)).repeat_interleave(often[story]) for often in weights]
+        found = np.array([frechet_distance(real[chosen], generated[chosen]) for chosen in rows])
+        low, high = np.percentile(found, [2.5, 97.5]) - found.mean() + value
+        interval = {"low": max(0.0, float(low)), "high": float(high)}
     return {
-        "value": frechet_distance(real, generated),
+        "value": value,
+        **interval,
         "floor": frechet_distance(real[::2], real[1::2]) if len(real) > 3 else float("nan"),
         "real": len(real),
         "generated": len(generated),
