@@ -63,7 +63,7 @@ def training_section(
 
 {_table(("part", "parameters"), [(name, f"{count / 1e6:.2f} M") for name, count in parameters.items()])}
 
-{_table(columns, curve[::every])}
+{_table(columns, curve[::every]) if curve else ""}
 
 {_table(("setting", "value"), asdict(settings).items())}"""
 

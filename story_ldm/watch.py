@@ -156,6 +156,17 @@ def peak_flops() -> float:
 @torch.no_grad()
 def forward_flops(model: nn.Module, *inputs) -> int:
     """Floating-point operations of one forward, as torch counts them (matrix products, convolutions, attention)."""
+    training = model.training
+    model.eval()  # statistics of a batch norm stay as they are
     with FlopCounterMode(display=False) as counter:
         model(*inputs)
+    model.train(training)
     return counter.get_total_flops()
+
+
+def sizes(parameters: dict[str, int]) -> str:
+    return " | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items())
+
+
+def parameter_counts(**networks: nn.Module) -> dict[str, int]:
+    return {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}

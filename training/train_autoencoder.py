@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from story_ldm.data import load_stories
 from story_ldm.data.stories import frames_tensor, one_length
 from story_ldm.latents import downscale_factor, frames_to_raw, raw_to_frames
+from story_ldm.model_card import set_section, training_section
 from story_ldm.muon import muon_groups, new_optimizer
 from story_ldm.presets import preset_at
 from story_ldm.train_utils import (
@@ -39,7 +40,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_cosine,
 )
-from story_ldm.watch import Watch, outlive_signals
+from story_ldm.watch import Watch, forward_flops, outlive_signals, parameter_counts, sizes
 
 
 @dataclass
@@ -101,7 +102,10 @@ def main(s: Settings) -> None:
     total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
     latent_shape = (preset["vae"]["latent_channels"],) + (preset["resolution"] // downscale_factor(vae),) * 2
-    model, optimizer = accelerator.prepare(Reconstruction(vae), optimizer)
+    model, parameters = Reconstruction(vae), parameter_counts(vae=vae)
+    flops = forward_flops(model, frames_tensor(dataset[0]["frames"][:1]), torch.zeros(1, *latent_shape))
+    accelerator.print(f"{sizes(parameters)} | forward {flops / 1e9:.2f} GFLOPs a frame")
+    model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)
     step = load_checkpoint(accelerator, s.output)["step"]
 
@@ -139,6 +143,8 @@ def main(s: Settings) -> None:
         if not s.freeze_encoder:
             normalise_latents(vae, dataset, accelerator.device)
         save_component(vae, s.output / "vae")
+        how = training_section(s, parameters, [], step * s.batch, script="train_autoencoder.py")
+        set_section(s.output / "vae", "Training", how)
         print(f"{step} of {total} steps done; {s.output / 'vae'} written")
     finish_run(accelerator, s, s.output / "vae")
 

@@ -29,10 +29,12 @@ from story_ldm.data.stories import decode_frames, held_out_split, to_float
 from story_ldm.files import write_text
 from story_ldm.gans.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
+from story_ldm.model_card import set_section, training_section
 from story_ldm.text import train_tokenizer
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
+    checkpoint_steps,
     finish_run,
     load_checkpoint,
     local_rows,
@@ -43,7 +45,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_cosine,
 )
-from story_ldm.watch import Watch
+from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
 
 
 @dataclass
@@ -101,21 +103,22 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "damsm", ("checkpoint_every", "validate_stories"))
     with accelerator.main_process_first():
         stories, forms = read_split(s, "train", s.limit)
-        if not (s.output / "tokenizer").exists():
+        if not checkpoint_steps(s.output):
             tokenizer = train_tokenizer((sentence for form in forms for sentence in form), s.vocab_size, s.max_length)
-            tokenizer.save_pretrained(s.output / ".tokenizer.partial")
-            (s.output / ".tokenizer.partial").rename(s.output / "tokenizer")
+            save_component(tokenizer, s.output / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
     lengths = torch.tensor([len(sentences) for sentences in stories["sentences"]])
     starts = lengths.cumsum(0) - lengths  # number of each story's first frame
     pictures = decode_frames(stories, s.workers)
     texts = [sentence for form in forms for sentence in form]  # those of frame f are f and, in its full form, f + len(pictures)
-    ids, mask = (x.short() for x in tokenize(tokenizer, texts))
+    ids, mask = (x.int() for x in tokenize(tokenizer, texts))
     number: dict[str, int] = {}
     which = torch.tensor([number.setdefault(text, len(number)) for text in texts])  # alike, where texts are
 
     encoders = DAMSMTextEncoder(len(tokenizer), s.width, s.embedding_width, s.dropout), DAMSMImageEncoder(s.width, sample_size=s.resolution)
     model = Matcher(*encoders).to(memory_format=torch.channels_last)
+    parameters, one = parameter_counts(text_encoder=encoders[0], image_encoder=encoders[1]), to_float(pictures[:1])
+    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(encoders[1], one) / 1e9:.2f} GFLOPs a frame")
     # eps above the rounding error of a gradient, of which Adam's first steps would make whole ones (their mean is 1e-3, clipped)
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), eps=1e-6, weight_decay=s.weight_decay)
     total = s.stories // s.batch
@@ -124,7 +127,6 @@ def main(s: Settings) -> None:
     accelerator.register_for_checkpointing(schedule)
     step = load_checkpoint(accelerator, s.output)["step"]
 
-    assert s.batch % accelerator.num_processes == 0, f"the batch of {s.batch} stories cannot be shared by {accelerator.num_processes} processes"
     batches = iter(StepBatches(len(stories), s.batch, s.seed, step))  # of all processes: each must know which sentences are alike
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output)
     model.train()
@@ -159,6 +161,7 @@ def main(s: Settings) -> None:
         save_component(trained.image_encoder, product / "image_encoder", torch.float16)
         tokenizer.save_pretrained(product / "tokenizer")
         validate(s, product, step, accelerator.device)
+        set_section(product, "Training", training_section(s, parameters, [], step * s.batch, script="train_damsm.py"))
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, s.output / "damsm")
 

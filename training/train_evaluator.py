@@ -28,6 +28,7 @@ from story_ldm.data import load_stories
 from story_ldm.data.stories import decode_frames, held_out_split, tested_split, to_float
 from story_ldm.files import write_text
 from story_ldm.metrics.evaluators import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
+from story_ldm.model_card import set_section, training_section
 from story_ldm.train_utils import (
     RunSettings,
     StepBatches,
@@ -41,7 +42,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_cosine,
 )
-from story_ldm.watch import Watch
+from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
 
 
 @dataclass
@@ -77,6 +78,8 @@ def main(s: Settings) -> None:
         train, validation, test = (load_stories(s.dataset, split, s.resolution, limit=s.limit, num_proc=s.num_proc, fit=s.fit) for split in splits)
 
     model = FrameEvaluator(**evaluator_settings(train.features, s.resolution)).to(memory_format=torch.channels_last)
+    parameters, one = parameter_counts(evaluator=model), torch.zeros(1, 3, s.resolution, s.resolution)
+    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, one) / 1e9:.2f} GFLOPs a frame")
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
     total = s.stories * 5 // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total, floor=0.0))
@@ -119,6 +122,7 @@ def main(s: Settings) -> None:
         keep_if_best(accelerator, model, *validation_set, best, product)
     if accelerator.is_main_process:
         report(product, validation_set, frames_and_labels(test, s.workers), step)
+        set_section(product, "Training", training_section(s, parameters, [], step * s.batch // 5, script="train_evaluator.py"))
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)
 

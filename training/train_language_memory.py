@@ -21,6 +21,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from story_ldm.data import load_stories
 from story_ldm.data.stories import held_out_split, one_length, tested_split
 from story_ldm.data.toonstories import TEXT_FORMS
+from story_ldm.model_card import set_section, training_section
 from story_ldm.presets import PRESETS
 from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, story_facts, text_loss, tokenize_stories, train_tokenizer
 from story_ldm.train_utils import (
@@ -35,7 +36,7 @@ from story_ldm.train_utils import (
     start_run,
     warmup_cosine,
 )
-from story_ldm.watch import Watch
+from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
 
 
 @dataclass
@@ -119,6 +120,8 @@ def main(s: Settings) -> None:
         text_encoder = CLIPTextModel.from_pretrained(s.text_from / "text_encoder", dtype=torch.float32).requires_grad_(False)
         settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
     model = Reader(text_encoder, LanguageMemory(**settings), len(names))
+    parameters = parameter_counts(text_encoder=text_encoder, language_memory=model.language_memory, fact_head=model.head)
+    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, *(x[:1] for x in data[0][:2])) / 1e9:.2f} GFLOPs a story")
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = s.stories // s.batch
@@ -156,6 +159,7 @@ def main(s: Settings) -> None:
         save_component(parts.text_encoder, s.output / "text_encoder")
         save_component(parts.language_memory, s.output / "language_memory")
         save_file(parts.head.state_dict(), s.output / "fact_head.safetensors", {"facts": "\n".join(names)})
+        set_section(s.output, "Training", training_section(s, parameters, [], step * s.batch, script="train_language_memory.py"))
     finish_run(accelerator, s, s.output)
 
 

@@ -55,7 +55,7 @@ from story_ldm.train_utils import (
     step_generator,
     warmup_stable_decay,
 )
-from story_ldm.watch import Watch, forward_flops
+from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
 
 SHIPPED_EVALUATOR = Path(__file__).parents[1] / "checkpoints" / "toon-evaluator"
 
@@ -196,10 +196,10 @@ def main(s: Settings) -> None:
         raise SystemExit(f"the frozen weights of {s.init_from} are not those that {s.output} was started with; give these or another --output")
     ema.to(accelerator.device)
     step, curve = progress["step"], progress.get("curve", [])
-    parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in accelerator.unwrap_model(model).named_children()}
+    parameters = parameter_counts(**dict(accelerator.unwrap_model(model).named_children()))
     if s.train != "all":
         parameters["of them trained"] = sum(p.numel() for p in averaged(s, model))
-    accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items()))
+    accelerator.print(sizes(parameters))
 
     share = s.batch // accelerator.num_processes
     with accelerator.autocast(), torch.no_grad():
