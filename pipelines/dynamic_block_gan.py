@@ -21,7 +21,7 @@ from .output import StoryPipelineOutput
 
 
 class DynamicBlockGANPipeline(GANPipeline):
-    """The dynamic-block GAN (EMNLP 2022) as a diffusers pipeline. text_encoder: a DAMSM text encoder, or a transformers model."""
+    """The dynamic-block GAN (EMNLP 2022) as a diffusers pipeline. text_encoder: a DAMSM text encoder, or an encoder model of transformers."""
 
     model_cpu_offload_seq = "text_encoder->dynamic_block_gan"
 

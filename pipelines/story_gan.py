@@ -20,7 +20,7 @@ from .output import StoryPipelineOutput
 
 
 class StoryGANPipeline(GANPipeline):
-    """StoryGAN (CVPR 2019) as a diffusers pipeline. text_encoder: a DAMSM text encoder, or a sentence-embedding model of transformers."""
+    """StoryGAN (CVPR 2019) as a diffusers pipeline. text_encoder: a DAMSM text encoder, or an encoder model of transformers."""
 
     model_cpu_offload_seq = "text_encoder->story_gan"
 

@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
 from conftest import STORY, TINY_DYNAMIC_BLOCK, sentences_of, tiny_text_encoder
 
 from pipelines import DynamicBlockGANPipeline
@@ -167,6 +168,22 @@ def test_the_hard_choice_is_deterministic():
     assert torch.equal(soft[0], soft[1]) and not torch.equal(soft[0], soft[2]) and not torch.equal(soft[0], first)
 
 
+@torch.no_grad()
+def test_the_hard_choice_is_made_in_float32():
+    """Where p(SA) and p(WSA) are the same number of bfloat16, it is the one that `choices` counts."""
+    block, x, words, mask, _ = block_inputs()
+    block.image.bias.zero_()
+    block.words.bias.zero_()
+    x = 0.02 * x
+    block = block.bfloat16()
+    found, its_ab = block(x.bfloat16(), words.bfloat16(), mask, None)
+    p = choice(its_ab, None, 1.0).bfloat16()
+    assert ((p[:, 0] == p[:, 1]) & (its_ab > 0)).any(), "a case in which they are"
+    a = block.image(x.bfloat16()).flatten(2).mT
+    h = torch.where((its_ab > 0)[:, None, None], attend(a, a), attend(a, block.words(words.bfloat16()), mask))
+    assert torch.equal(found, x.bfloat16() + block.out(h.mT.unflatten(2, x.shape[2:])))
+
+
 @pytest.mark.parametrize("hard", [False, True])
 @torch.no_grad()
 def test_masked_words_have_no_effect(hard):
@@ -317,6 +334,22 @@ def test_stories_of_a_batch_are_those_drawn_alone(attention, tokenizer):
         assert len(alone) == 1 and together[n].shape == (len(story), 3, 16, 16)
         torch.testing.assert_close(together[n], alone[0], **CLOSE)
         torch.testing.assert_close(together[n][:2], pipe(story[:2], generator=seeded(n), output_type="pt").frames[0], **CLOSE)
+
+
+def test_an_offloaded_pipeline_is_moved(tokenizer):
+    """diffusers puts a hook on each part, which moves it before it is called."""
+    pipe, moved = tiny_pipeline(tokenizer), []
+
+    class Hook(ModelHook):
+        def pre_forward(self, module, *args, **kwargs):
+            moved.append(type(module).__name__)
+            return args, kwargs
+
+    for part in (pipe.text_encoder, pipe.dynamic_block_gan):
+        add_hook_to_module(part, Hook())
+    frames = pipe(STORY, generator=seeded(), output_type="pt").frames[0]
+    assert moved == ["DAMSMTextEncoder", "DynamicBlockGAN", "DynamicBlockGAN"]
+    assert torch.equal(frames, tiny_pipeline(tokenizer)(STORY, generator=seeded(), output_type="pt").frames[0])
 
 
 def test_noise_and_outputs(tokenizer):

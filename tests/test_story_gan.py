@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from accelerate.hooks import ModelHook, add_hook_to_module
 from conftest import STORY, TINY_GAN, sentences_of, tiny_text_encoder
 
 from pipelines import StoryGANPipeline
 from story_ldm.gans.damsm import DAMSMTextEncoder
 from story_ldm.gans.norms import BatchNorm, norm_layer, settle_statistics
 from story_ldm.gans.presets import PRESETS, PUBLISHED, parameter_counts, parameter_table
-from story_ldm.gans.sentences import load_sentence_encoder, sentence_vectors, story_vectors
+from story_ldm.gans.sentences import load_sentence_encoder, read_words, sentence_vectors, story_vectors, tokens_of
 from story_ldm.gans.story_gan import (
     SYSTEMS,
     DynamicFilter,
@@ -183,11 +187,12 @@ def test_losses():
     ones, zeros = torch.ones(7), torch.zeros(7)
     bce = torch.nn.BCELoss()
     expected = bce(right.sigmoid(), ones) + 0.5 * (bce(fake.sigmoid(), zeros) + bce(wrong.sigmoid(), zeros))
-    loss, accuracy = discriminator_loss(right, wrong, fake)
+    loss, found = discriminator_loss(right, wrong, fake)
     torch.testing.assert_close(loss, expected)
     shares = [sum(x > 0 for x in right.tolist()) / 7, sum(x < 0 for x in wrong.tolist()) / 7, sum(x < 0 for x in fake.tolist()) / 7]
-    assert abs(accuracy - (shares[0] / 2 + shares[1] / 4 + shares[2] / 4)) < 1e-6
-    assert discriminator_loss(ones, ones, ones)[1] == discriminator_loss(-ones, -ones, -ones)[1] == 0.5
+    torch.testing.assert_close(torch.stack([found[name] for name in ("right", "wrong", "fake")]), torch.tensor(shares))
+    assert abs(found["accuracy"] - (shares[0] / 2 + shares[1] / 4 + shares[2] / 4)) < 1e-6
+    assert discriminator_loss(ones, ones, ones)[1]["accuracy"] == discriminator_loss(-ones, -ones, -ones)[1]["accuracy"] == 0.5
     torch.testing.assert_close(generator_loss(fake), bce(fake.sigmoid(), ones))
     far = torch.full((3,), 1e4, requires_grad=True)
     (discriminator_loss(-far, far, far)[0] + generator_loss(-far)).backward()
@@ -332,6 +337,54 @@ def test_sentence_vectors(tokenizer, tmp_path):
         sentence_vectors(opened, its_tokenizer, [*STORY, "Bruno waves. " * 20])
     with pytest.raises(FileNotFoundError, match="train_damsm"):
         load_sentence_encoder(tmp_path / "nothing")
+
+
+def test_padding_comes_behind_the_tokens(tokenizer):
+    encoder, expected = tiny_text_encoder(tokenizer), sentence_vectors(tiny_text_encoder(tokenizer), tokenizer, STORY)
+    left = copy.deepcopy(tokenizer)
+    left.padding_side = "left"
+    _, mask = tokens_of(encoder, left, STORY)
+    assert mask[:, 0].all() and not mask.all()
+    torch.testing.assert_close(sentence_vectors(encoder, left, STORY), expected)
+
+
+def test_an_offloaded_pipeline_is_moved(tokenizer):
+    """diffusers puts a hook on each part, which moves it before it is called."""
+    pipe, moved = tiny_pipeline(tokenizer), []
+
+    class Hook(ModelHook):
+        def pre_forward(self, module, *args, **kwargs):
+            moved.append(type(module).__name__)
+            return args, kwargs
+
+    for part in (pipe.text_encoder, pipe.story_gan):
+        add_hook_to_module(part, Hook())
+    frames = pipe(STORY, generator=seeded(), output_type="pt").frames[0]
+    assert moved == ["DAMSMTextEncoder", "StoryGAN", "StoryGAN", "StoryGAN"]
+    assert torch.equal(frames, tiny_pipeline(tokenizer)(STORY, generator=seeded(), output_type="pt").frames[0])
+
+
+def test_words_lie_where_an_offloaded_encoder_was_moved(tokenizer):
+    class Moved(torch.nn.Module):
+        device = torch.device("cpu")
+
+        def forward(self, input_ids, attention_mask):
+            return SimpleNamespace(last_hidden_state=torch.zeros(*input_ids.shape, 8, device="meta"))
+
+    encoder = Moved()
+    assert all(x.is_meta for x in read_words(encoder, *tokens_of(encoder, tokenizer, STORY)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="moves models to a GPU")
+def test_offloaded_on_a_gpu(tokenizer):
+    expected = tiny_pipeline(tokenizer)(STORY, generator=seeded(), output_type="pt").frames[0]
+    for encoder in (None, tiny_text_encoder(tokenizer)):
+        pipe = tiny_pipeline(tokenizer)
+        if encoder:
+            pipe = StoryGANPipeline(story_gan=StoryGAN(**TINY_GAN["story_gan"], sentence_width=8), text_encoder=encoder, tokenizer=tokenizer)
+            expected = pipe(STORY, generator=seeded(), output_type="pt").frames[0]
+        pipe.enable_model_cpu_offload()
+        torch.testing.assert_close(pipe(STORY, generator=seeded(), output_type="pt").frames[0].cpu(), expected, atol=0.01, rtol=0.01)
 
 
 @pytest.mark.parametrize("norm", ["group", "batch"])

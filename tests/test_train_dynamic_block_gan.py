@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, STORY, assert_same_training, script, weights
+from conftest import ROOT, STORY, TINY_DYNAMIC_BLOCK, assert_same_training, script, weights
+from safetensors.torch import load_file
 
 from pipelines import DynamicBlockGANPipeline
 from story_ldm import load_stories
-from story_ldm.gans.dynamic_block import (
-    SYSTEMS,
-)
+from story_ldm.gans.dynamic_block import SYSTEMS, DynamicBlockDiscriminator
+from story_ldm.gans.training import Best
 
 STEPS, BATCH = 12, 4
 
@@ -55,7 +55,12 @@ def test_a_finished_run_is_a_pipeline(trainer, finished, tmp_path):
     assert f"averaged weights of step {min(best, STEPS)}" in card and "| frame_accuracy |" in card
     assert "# Dynamic-block GAN (dynamic-block) tiny" in card
     told = table(finished / "discriminator.json")
-    assert told["step"] == STEPS and told["pairs"] == 30 and all(0 <= told[name] <= 1 for name in ("accuracy", "right_over_wrong"))
+    assert (
+        told["split"] == "test"
+        and told["step"] == STEPS
+        and told["pairs"] == 30
+        and all(0 <= told[name] <= 1 for name in ("accuracy", "right_over_wrong"))
+    )
     out = tmp_path / "generated"
     trainer("../evaluation/generate_stories.py", "--model", finished / "pipeline", "--out", out, "--stories", 3, "--batch", 2)
     stories = load_stories(out, "test", None)
@@ -96,11 +101,29 @@ def test_ablations_are_trained(system, trainer, damsm, tmp_path):
         assert table(run / "choices.json")["columns"][1::2] == ["SA discriminator 8", "SA discriminator 4"]
 
 
+def test_choices_are_those_of_the_averaged_weights(trainer, damsm, tmp_path):
+    """Those that the finished pipeline makes, not those of the weights as they are trained."""
+    run = tmp_path / "run"
+    trainer(*command(run, damsm, "--validate-every", 0, "--sample-every", 0, "--checkpoint-every", STEPS))
+    choices, pipe = table(run / "choices.json"), DynamicBlockGANPipeline.from_pretrained(run / "pipeline")
+    module = script("training/train_dynamic_block_gan.py")
+    settings = module.Settings(output=run)
+    data = load_stories("toonstories", "validation", 16, limit=6)
+    validation = module.read_stories(data, pipe.text_encoder, pipe.tokenizer, 0)
+    judge = DynamicBlockDiscriminator(**TINY_DYNAMIC_BLOCK["discriminator"], sentence_width=6)
+    expected = module.count_choices(settings, pipe.dynamic_block_gan, judge, pipe.text_encoder, validation)["generator"]
+    assert choices["rows"][-1][1:5] == pytest.approx(expected, abs=2e-4)
+    trained = load_file(run / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors")
+    pipe.dynamic_block_gan.load_state_dict(trained)
+    other = module.count_choices(settings, pipe.dynamic_block_gan, judge, pipe.text_encoder, validation)["generator"]
+    assert choices["rows"][-1][1:5] != pytest.approx(other, abs=2e-4), "the weights as they are trained choose otherwise"
+
+
 def test_the_best_weights_are_kept():
-    best = script("training/train_dynamic_block_gan.py").Best()
+    best = Best()
     for step, score in ((1, 5.0), (2, 3.0), (3, float("nan")), (4, 3.0), (5, 4.0)):
         best.consider(step, score, [torch.full((2,), float(step))])
-    again = type(best)()
+    again = Best()
     again.load_state_dict(best.state_dict())
     assert again.step == 2 and again.score == 3.0 and again.weights[0].tolist() == [2.0, 2.0]
 

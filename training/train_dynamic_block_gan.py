@@ -5,7 +5,7 @@
     python -m story_ldm.gans.choices runs/dynamic-block-gan/choices.json --out choices.png         # the selector's choices, as a plot
 
 Each step moves the discriminator once and the generator once, on all frames of `batch` stories. Wrong pairs are real frames with the sentences of
-the batch's next story. Words and sentences are read by a frozen encoder. Of the averaged weights those are shipped that are best on validation
+another story of the batch. Words and sentences are read by a frozen encoder. Of the averaged weights those are shipped that are best on validation
 stories, by the product of FID and FSD on the frame evaluator's features: their units differ, and a product does not depend on units.
 
 Run the same command again and it goes on where it stopped. The product is `<output>/pipeline`, which `DynamicBlockGANPipeline.from_pretrained`
@@ -22,25 +22,35 @@ from typing import Literal
 
 import torch
 import tyro
-from accelerate.utils import broadcast_object_list
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from pipelines.dynamic_block_gan import DynamicBlockGANPipeline
 from story_ldm.data import load_stories
-from story_ldm.data.stories import decode_frames, held_out_split, one_length, to_float
+from story_ldm.data.stories import decode_frames, held_out_split, one_length, tested_split, to_float
 from story_ldm.files import write_text
 from story_ldm.gans.choices import choices_of, columns_of
 from story_ldm.gans.dynamic_block import SYSTEMS, DynamicBlockDiscriminator, DynamicBlockGAN, gumbel_noise
 from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS, DYNAMIC_BLOCK_PUBLISHED
 from story_ldm.gans.sentences import load_sentence_encoder, read_words, tokens_of
-from story_ldm.gans.training import adversarial_step, averaged_copy, find_trouble, next_rows, sample, told_apart
+from story_ldm.gans.training import (
+    MAY_CHANGE,
+    Best,
+    GANSettings,
+    adversarial_step,
+    averaged_copy,
+    find_trouble,
+    load_few,
+    next_rows,
+    sample,
+    told_apart,
+    validate,
+    write_table,
+)
 from story_ldm.metrics.evaluators import FrameEvaluator
-from story_ldm.metrics.frechet import frame_features, frechet_distance, story_features
 from story_ldm.model_card import set_section, write_model_card
 from story_ldm.train_utils import (
     StepBatches,
-    StorySettings,
     finish_run,
     halved,
     load_checkpoint,
@@ -55,7 +65,7 @@ from story_ldm.watch import Watch
 
 
 @dataclass
-class Settings(StorySettings):
+class Settings(GANSettings):
     output: Path = Path("runs/dynamic-block-gan")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: str = "toon-64"
@@ -63,59 +73,17 @@ class Settings(StorySettings):
     """The whole model or an ablation."""
     temperature: float = 1.0
     """τ of the Gumbel-softmax."""
-    text_form: str = "referential"
-    text: Path = Path("checkpoints/toon-damsm")
-    """Folder of the frozen encoder of words and sentences: train_damsm.py's, or that of a transformers model."""
-    stories: int = 80_000
+    stories: int = 60_000
     """How many stories to see in all."""
     batch: int = 16
     """Stories a step, over all processes."""
-    learning_rate: float = 2e-4
-    discriminator_learning_rate: float = 2e-4
     halvings: int = 0
     """How often the rates are halved, in equal parts of the run."""
-    ema_decay: float = 0.999
-    patience: int = 2000
-    """Stop when the discriminator has told nothing, or has been sure of everything, for so many steps; 0 is never."""
-    store: Literal["float16", "bfloat16", "float32"] = "float16"
-    """Precision of the finished pipeline's weights; checkpoints keep all of it."""
-    sample_every: int = 500
-    """Draw validation stories every so many steps; 0 is never."""
-    sample_stories: int = 6
-    validate_every: int = 500
-    """Measure FID and FSD every so many steps, and at the end; 0 is never: then the last weights are shipped."""
-    validate_stories: int = 200
-    """So many stories of the validation split are drawn for it."""
-    evaluator: Path = Path("checkpoints/toon-evaluator")
-    """Folder of the frame evaluator whose features are compared."""
     choice_stories: int = 16
     """Validation stories on which the blocks' choices are counted at each log line."""
-    workers: int = 2
-    """Processes that decode the frames."""
 
 
-# not what the choice of weights depends on
-MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "choice_stories", "patience", "stories", "store")
 COLUMNS = ("frame_loss", "frame_accuracy", "frame_generator")  # of the card's curve; the discriminator judges frames
-
-
-@dataclass
-class Best:
-    """The averaged weights that were best on validation, and how good they were; a part of every checkpoint."""
-
-    step: int | None = None
-    score: float = float("inf")
-    weights: list[Tensor] | None = None
-
-    def consider(self, step: int, score: float, weights: list[Tensor]) -> None:
-        if score < self.score:
-            self.step, self.score, self.weights = step, score, [weight.detach().cpu().clone() for weight in weights]
-
-    def state_dict(self) -> dict:
-        return dict(vars(self))
-
-    def load_state_dict(self, state: dict) -> None:
-        vars(self).update(state)
 
 
 def main(s: Settings) -> None:
@@ -123,18 +91,19 @@ def main(s: Settings) -> None:
         raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(DYNAMIC_BLOCK_PRESETS)}")
     if s.batch < 2:
         raise SystemExit(f"batch is {s.batch}; it must be at least 2, or there is no wrong pair")
-    accelerator = start_run(s, "dynamic-block-gan", MAY_CHANGE)
-    preset = DYNAMIC_BLOCK_PRESETS[s.preset]()
     text_encoder, tokenizer = load_sentence_encoder(s.text)
+    evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval() if s.validate_every else None
+    accelerator = start_run(s, "dynamic-block-gan", (*MAY_CHANGE, "choice_stories"))
+    preset = DYNAMIC_BLOCK_PRESETS[s.preset]()
+    judged_split = s.judged_split or tested_split(s.dataset)
     text_encoder.to(accelerator.device)
     with accelerator.main_process_first():
         shape = {"fit": s.fit, "window": s.length, "num_proc": s.num_proc}
         data = load_stories(s.dataset, "train", preset["resolution"], s.text_form, limit=s.limit, flip=s.flip, **shape)
-        few = min(s.validate_stories, s.limit or s.validate_stories)
-        held_out = load_stories(s.dataset, held_out_split(s.dataset), preset["resolution"], s.text_form, limit=few, **shape)
+        held_out = load_few(s, held_out_split(s.dataset), s.validate_stories, preset["resolution"])
+        judged = load_few(s, judged_split, s.judged_stories, preset["resolution"])
     pictures, ids, mask = read_stories(data, text_encoder, tokenizer, s.workers)
-    validation = read_stories(held_out, text_encoder, tokenizer, s.workers)
-    evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval() if s.validate_every else None
+    validation, judged = (read_stories(few, text_encoder, tokenizer, s.workers) for few in (held_out, judged))
 
     width = read_texts(text_encoder, ids[:1], mask[:1])[0].shape[-1]
     attention, common = SYSTEMS[s.system], {"sentence_width": width, "temperature": s.temperature}
@@ -165,12 +134,10 @@ def main(s: Settings) -> None:
         copy = averaged_copy(accelerator, generator, weights)
         return DynamicBlockGANPipeline(dynamic_block_gan=copy, text_encoder=text_encoder, tokenizer=tokenizer)
 
-    def validate() -> None:
+    def look() -> None:
         """Are the present averaged weights the best so far?"""
-        fid, fsd = measure(accelerator, pipeline_of(ema.shadow_params), evaluator, held_out["sentences"][:], validation[0])
-        best.consider(step, fid * fsd, ema.shadow_params)
-        facts["scores"].append([step * s.batch, fid, fsd])
-        accelerator.print(f"step {step} | validation | FID {fid:.4f} | FSD {fsd:.4f} | best at step {best.step}")
+        found = validate(accelerator, best, step, ema.shadow_params, pipeline_of, evaluator, held_out["sentences"][:], validation[0])
+        facts["scores"].append([step * s.batch, *found])
 
     while step < total and not watch.time_is_up(s.max_minutes):
         factor = halved(step, total, s.halvings)
@@ -193,35 +160,37 @@ def main(s: Settings) -> None:
         if means:
             facts["curve"].append([step * s.batch, *(round(means[name], 4) for name in COLUMNS)])
             if selectors and accelerator.is_main_process:
-                made = count_choices(s, gan, judge, text_encoder, validation)
+                averaged = averaged_copy(accelerator, generator, ema.shadow_params)
+                made = count_choices(s, averaged, judge, text_encoder, validation)
                 facts["choices"].append([step * s.batch, *(round(value, 4) for name in selectors for value in made[name])])
                 write_table(s.output / "choices.json", columns_of(selectors), facts["choices"])
             trouble = find_trouble(means, ["frame"], since, step, s.log_every, s.patience)
             if trouble:
                 stop_training(accelerator, s.output, step, *trouble)
         if s.validate_every and step % s.validate_every == 0:
-            validate()
+            look()
         if step % s.checkpoint_every == 0:
-            save_checkpoint(accelerator, s.output, step, s.keep, **facts)
+            save_checkpoint(accelerator, s.output, step, s.keep, protect=min(since.values(), default=None), **facts)
         if s.sample_every and step % s.sample_every == 0:
             sample(s, accelerator, pipeline_of(ema.shadow_params), preset["resolution"], step)
-    save_checkpoint(accelerator, s.output, step, s.keep, **facts)
+    save_checkpoint(accelerator, s.output, step, s.keep, protect=min(since.values(), default=None), **facts)
     watch.leave_if_asked()
     if s.validate_every and step % s.validate_every:
-        validate()  # after the checkpoint, for in a run that goes on it has no part
+        look()  # after the checkpoint, for in a run that goes on it has no part
     pipe = pipeline_of(best.weights or ema.shadow_params)
     if accelerator.is_main_process:
-        told = judge_pairs(s, judge, text_encoder, validation)
-        write_text(s.output / "discriminator.json", json.dumps({"step": step, "split": held_out_split(s.dataset), **told}, indent=1))
         write_table(s.output / "scores.json", ["stories seen", "fid_evaluator", "fsd_evaluator"], facts["scores"])
         pipe.to(dtype=getattr(torch, s.store)).save_pretrained(s.output / "pipeline", safe_serialization=True)
         sheets = sorted(s.output.glob("samples/*.png"))
         how = {"system": f"Dynamic-block GAN ({s.system})", "script": "train_dynamic_block_gan.py", "columns": ("stories seen", *COLUMNS)}
         write_model_card(s.output / "pipeline", s, parameters, facts["curve"], step * s.batch, sheets, **how)
         lines = [f"{stories} stories seen: FID {fid:.4f}, FSD {fsd:.4f}" for stories, fid, fsd in facts["scores"]]
-        lines += ["Right and wrong pairs | " + " | ".join(f"{name} {value:.4g}" for name, value in told.items())]
         lines += [f"Shipped are the averaged weights of step {best.step or step}."]
         set_section(s.output / "pipeline", f"On {len(held_out)} validation stories", "\n\n".join(lines))
+        told = judge_pairs(judge, text_encoder, judged)
+        write_text(s.output / "discriminator.json", json.dumps({"step": step, "split": judged_split, **told}, indent=1))
+        lines = ["discriminator | " + " | ".join(f"{name} {value:.4g}" for name, value in told.items())]
+        set_section(s.output / "pipeline", f"Right and wrong pairs of the {judged_split} split", "\n\n".join(lines))
         print("\n".join(lines))
         print(f"{step} of {total} steps done; {s.output / 'pipeline'} written")
     finish_run(accelerator, s, s.output / "pipeline")
@@ -243,21 +212,10 @@ def read_texts(text_encoder, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor,
     return sentences.unflatten(0, mask.shape[:2]), words.unflatten(0, mask.shape[:2]), mask.to(words.device)
 
 
-def measure(accelerator, pipe: DynamicBlockGANPipeline, evaluator: FrameEvaluator, sentences: list[list[str]], real: Tensor) -> list[float]:
-    """FID and FSD of stories as the pipeline draws them and of the real ones (N, M, 3, H, W) uint8; drawn by one process, told to all."""
-    found = [0.0, 0.0]
-    if accelerator.is_main_process:
-        generators = [torch.Generator().manual_seed(n) for n in range(len(sentences))]
-        drawn = torch.cat(pipe(sentences, generator=generators, output_type="pt").frames)
-        features = [frame_features(evaluator, x, device=accelerator.device) for x in (real.flatten(0, 1), (255 * drawn).round().byte())]
-        story = torch.arange(len(sentences)).repeat_interleave(real.shape[1])
-        found = [frechet_distance(*features), frechet_distance(*(story_features(x, story) for x in features))]
-    return broadcast_object_list(found)
-
-
 @torch.no_grad()
 def count_choices(s: Settings, gan: DynamicBlockGAN, judge: DynamicBlockDiscriminator, text_encoder, validation: tuple) -> dict[str, list[float]]:
-    """What the blocks of both networks choose for the first validation stories: the generator's in drawing, the discriminator's on real frames."""
+    """What the blocks of both networks choose for the first validation stories: the (averaged) generator's in drawing, the discriminator's on real
+    frames."""
     pictures, ids, mask = (x[: s.choice_stories] for x in validation)
     sentences, words, mask = read_texts(text_encoder, ids, mask)
     entries = gan.entries(sentences, gan.draw_noise(len(ids), step_generator(s.seed, 0, stream=1)).to(gan.device))
@@ -267,19 +225,15 @@ def count_choices(s: Settings, gan: DynamicBlockGAN, judge: DynamicBlockDiscrimi
 
 
 @torch.no_grad()
-def judge_pairs(s: Settings, judge: DynamicBlockDiscriminator, text_encoder, validation: tuple) -> dict[str, float]:
-    """How well the discriminator, with hard choices, tells real frames with their own sentences from those with the next story's."""
-    pictures, ids, mask = validation
+def judge_pairs(judge: DynamicBlockDiscriminator, text_encoder, judged: tuple) -> dict[str, float]:
+    """How well the discriminator, with hard choices, tells real frames with their own sentences from those with a neighbouring story's."""
+    pictures, ids, mask = judged
     others, logits = torch.arange(len(ids)).roll(1), []
     for part in torch.arange(len(ids)).split(50):
         real = to_float(pictures[part].to(judge.device))
         own, wrong = ((*read_texts(text_encoder, ids[n], mask[n]), None) for n in (part, others[part]))
         logits.append(torch.stack(judge(real, own, wrong)).cpu())
     return told_apart(*torch.cat(logits, 1))
-
-
-def write_table(file: Path, columns: list[str], rows: list[list[float]]) -> None:
-    write_text(file, json.dumps({"columns": columns, "rows": rows}))
 
 
 if __name__ == "__main__":

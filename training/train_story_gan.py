@@ -6,10 +6,13 @@
 Each iteration makes k_I image steps (one frame of each of `image_batch` stories, which the image discriminator judges) and k_S story steps (all
 frames of `batch` stories, which the story discriminator judges); each step moves its discriminator first and the generator then. In an image
 step the context encoder runs through the whole story all the same, so that a frame is drawn at its place as it will be in the end (the public code
-runs it on that sentence alone). Wrong pairs are real frames with the condition of the batch's next story.
+runs it on that sentence alone). Wrong pairs are real frames with the condition of another story of the batch. Of the averaged weights those are
+shipped that are best on validation stories, by the product of FID and FSD on the frame evaluator's features: their units differ, and a product does
+not depend on units.
 
 Sentences are read once, by a frozen encoder. Run the same command again and it goes on where it stopped. The product is `<output>/pipeline`, which
-`StoryGANPipeline.from_pretrained` opens; `discriminators.json` tells how well both discriminators tell right from wrong pairs.
+`StoryGANPipeline.from_pretrained` opens; `scores.json` tells FID and FSD over training, `discriminators.json` how well both discriminators tell right
+from wrong pairs.
 
 In fp16 the optimizers share accelerate's one loss scale, which every optimizer's step updates. That is right here: each backward is followed by the
 step of the one optimizer it is for, whose gradients are cleared at once, so no gradient outlives a change of the scale; an overflow skips that step.
@@ -29,16 +32,29 @@ from torch import Tensor
 
 from pipelines.story_gan import StoryGANPipeline
 from story_ldm.data import load_stories
-from story_ldm.data.stories import decode_frames, held_out_split, one_length, to_float
+from story_ldm.data.stories import decode_frames, held_out_split, one_length, tested_split, to_float
 from story_ldm.files import write_text
 from story_ldm.gans.presets import PRESETS, PUBLISHED
 from story_ldm.gans.sentences import load_sentence_encoder, sentence_vectors
 from story_ldm.gans.story_gan import ImageDiscriminator, StoryDiscriminator, StoryGAN, kl_divergence
-from story_ldm.gans.training import adversarial_step, averaged_copy, find_trouble, next_rows, sample, told_apart
+from story_ldm.gans.training import (
+    MAY_CHANGE,
+    Best,
+    GANSettings,
+    adversarial_step,
+    averaged_copy,
+    find_trouble,
+    load_few,
+    next_rows,
+    sample,
+    told_apart,
+    validate,
+    write_table,
+)
+from story_ldm.metrics.evaluators import FrameEvaluator
 from story_ldm.model_card import set_section, write_model_card
 from story_ldm.train_utils import (
     StepBatches,
-    StorySettings,
     finish_run,
     halved,
     load_checkpoint,
@@ -53,7 +69,7 @@ from story_ldm.watch import Watch
 
 
 @dataclass
-class Settings(StorySettings):
+class Settings(GANSettings):
     output: Path = Path("runs/story-gan")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: str = "toon-64"
@@ -61,11 +77,8 @@ class Settings(StorySettings):
     """The whole model or a reduction of it; image-gan makes no story steps."""
     norm: Literal["group", "batch"] = "group"
     """batch is the papers'; see story_ldm/gans/norms.py."""
-    text_form: str = "referential"
-    text: Path = Path("checkpoints/toon-damsm")
-    """Folder of the frozen sentence encoder: train_damsm.py's, or that of a sentence-embedding model of transformers."""
-    stories: int = 100_000
-    """How many stories to see in all: those of the story steps (image-gan: as many iterations as the others make of them)."""
+    stories: int = 80_000
+    """How many stories to see in all: those of the story steps (image-gan makes as many iterations as the others do)."""
     batch: int = 16
     """Stories of a story step, over all processes."""
     image_batch: int = 48
@@ -73,67 +86,75 @@ class Settings(StorySettings):
     k_image: int = 1
     k_story: int = 1
     """Image steps and story steps an iteration, the algorithm's k_I and k_S."""
-    learning_rate: float = 2e-4
-    discriminator_learning_rate: float = 2e-4
     halvings: int = 2
     """How often the rates are halved, in equal parts of the run; the public code does it 5 times in 120 epochs."""
     alpha: float = 1.0
     beta: float = 1.0
     """Weights of the image and of the story discriminator in the generator's loss."""
-    kl: float = 1 / 128
-    """Weight of L_KL, a sum over h_0's numbers: the equation has 1, the public code the mean over 124 of them."""
-    ema_decay: float = 0.999
-    patience: int = 2000
-    """Stop when a discriminator has told nothing, or has been sure of everything, for so many steps; 0 is never."""
-    store: Literal["float16", "bfloat16", "float32"] = "float16"
-    """Precision of the finished pipeline's weights; checkpoints keep all of it."""
-    sample_every: int = 500
-    """Draw validation stories every so many steps; 0 is never."""
-    sample_stories: int = 6
-    judged_stories: int = 500
-    """On pairs of so many validation stories the discriminators are measured at the end."""
-    workers: int = 2
-    """Processes that decode the frames."""
-
-
-MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "judged_stories", "patience", "stories", "store")
+    kl: float | None = None
+    """Weight of L_KL, a sum over h_0's numbers: the equation has 1, the public code the mean over 124 of them. By default 1 / the width of h_0, which
+    makes it the mean."""
 
 
 def main(s: Settings) -> None:
+    if s.preset not in PRESETS:
+        raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(PRESETS)}")
+    if min(s.batch, s.image_batch) < 2:
+        raise SystemExit(f"batch is {s.batch} and image_batch {s.image_batch}; both must be at least 2, or there is no wrong pair")
+    text_encoder, tokenizer = load_sentence_encoder(s.text)
+    evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval() if s.validate_every else None
     accelerator = start_run(s, "story-gan", MAY_CHANGE)
     preset = PRESETS[s.preset]()
+    text_encoder.to(accelerator.device)
+    judged_split = s.judged_split or tested_split(s.dataset)
     with accelerator.main_process_first():
         shape = {"fit": s.fit, "window": s.length, "num_proc": s.num_proc}
         data = load_stories(s.dataset, "train", preset["resolution"], s.text_form, limit=s.limit, flip=s.flip, **shape)
-    text_encoder, tokenizer = load_sentence_encoder(s.text)
-    text_encoder.to(accelerator.device)
+        held_out = load_few(s, held_out_split(s.dataset), s.validate_stories, preset["resolution"]) if s.validate_every else None
+        judged = load_few(s, judged_split, s.judged_stories, preset["resolution"])
     pictures, sentences = read_stories(data, text_encoder, tokenizer, s.workers)
+    held_out_pictures = read_stories(held_out, text_encoder, tokenizer, s.workers)[0] if held_out else None
+    judged = read_stories(judged, text_encoder, tokenizer, s.workers)
+    if judged[1].shape[1] != sentences.shape[1]:
+        lengths = f"{judged[1].shape[1]} frames, those of the train split {sentences.shape[1]}"
+        raise ValueError(f"stories of the {judged_split} split have {lengths}; the story discriminator has one length: give --length")
 
     generator, judges = build(s, preset, sentences)
     networks = {"story_gan": generator} | {f"{kind}_discriminator": judge for kind, judge in judges.items()}
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
     published = " | published: {} M in the generator, {} M in the discriminators".format(*PUBLISHED[s.preset]) if s.preset in PUBLISHED else ""
     accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items()) + published)
-    ema = EMAModel(generator.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+    ema, best = EMAModel(generator.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True), Best()
     rates = {"generator": s.learning_rate} | dict.fromkeys(judges, s.discriminator_learning_rate)
     optimizers = {"generator": torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999), fused=True)}
     optimizers |= {kind: torch.optim.Adam(judge.parameters(), betas=(0.5, 0.999), fused=True) for kind, judge in judges.items()}
     generator, optimizers["generator"] = accelerator.prepare(generator, optimizers["generator"])
     for kind in judges:
         judges[kind], optimizers[kind] = accelerator.prepare(judges[kind], optimizers[kind])
-    accelerator.register_for_checkpointing(ema)
+    accelerator.register_for_checkpointing(ema, best)
     progress = load_checkpoint(accelerator, s.output)
     ema.to(accelerator.device)
-    step, curve, since = progress["step"], progress.get("curve", []), progress.get("since", {})
+    step, since = progress["step"], progress.get("since", {})
+    facts = {"since": since, **{name: progress.get(name, []) for name in ("curve", "scores")}}
 
     often = {"image": s.k_image} | ({"story": s.k_story} if "story" in judges else {})
     sizes, weights = {"image": s.image_batch, "story": s.batch}, {"image": s.alpha, "story": s.beta}
     here = accelerator.process_index, accelerator.num_processes
     streams = {k: iter(StepBatches(len(data), sizes[k], 2 * s.seed + n, step * often[k], *here)) for n, k in enumerate(often)}
     columns = [f"{kind}_{name}" for kind in often for name in ("accuracy", "generator")]  # of the card's curve
-    seen_a_step = s.batch * often.get("story", 1)
+    seen_a_step = s.batch * s.k_story
     total = s.stories // seen_a_step
     watch, gan = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=sentences.shape[1]), accelerator.unwrap_model(generator)
+    kl = 1 / gan.config.width if s.kl is None else s.kl
+
+    def pipeline_of(weights: list[Tensor]) -> StoryGANPipeline:
+        return finished_pipeline(s, accelerator, generator, weights, text_encoder, tokenizer, sentences)
+
+    def look() -> None:
+        """Are the present averaged weights the best so far?"""
+        found = validate(accelerator, best, step, ema.shadow_params, pipeline_of, evaluator, held_out["sentences"][:], held_out_pictures)
+        facts["scores"].append([step * seen_a_step, *found])
+
     while step < total and not watch.time_is_up(s.max_minutes):
         factor, values = halved(step, total, s.halvings), {}
         for name, optimizer in optimizers.items():
@@ -146,32 +167,41 @@ def main(s: Settings) -> None:
                 real = pictures[rows] if positions is None else pictures[rows, positions.cpu()]
                 real, text = to_float(real.to(accelerator.device)), sentences[rows].to(accelerator.device)
                 pair = optimizers["generator"], optimizers[kind]
-                found = gan_step(accelerator, generator, judges[kind], *pair, real, text, noise, positions, weights[kind], s.kl)
+                found = gan_step(accelerator, generator, judges[kind], *pair, real, text, noise, positions, weights[kind], kl)
                 values |= {f"{kind}_{name}": value for name, value in found.items()}
         ema.step(generator.parameters())
         step += 1
         means = watch.tick(step, step * seen_a_step, seen_a_step, s.learning_rate * factor, **values)
         if means:
-            curve.append([step * seen_a_step, *(round(means[name], 4) for name in columns)])
+            facts["curve"].append([step * seen_a_step, *(round(means[name], 4) for name in columns)])
             trouble = find_trouble(means, list(often), since, step, s.log_every, s.patience)
             if trouble:
                 stop_training(accelerator, s.output, step, *trouble)
+        if s.validate_every and step % s.validate_every == 0:
+            look()
         if step % s.checkpoint_every == 0:
-            save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, since=since)
+            save_checkpoint(accelerator, s.output, step, s.keep, protect=min(since.values(), default=None), **facts)
         if s.sample_every and step % s.sample_every == 0:
-            sample(s, accelerator, finished_pipeline(s, accelerator, generator, ema, text_encoder, tokenizer, sentences), preset["resolution"], step)
-    save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, since=since)
+            sample(s, accelerator, pipeline_of(ema.shadow_params), preset["resolution"], step)
+    save_checkpoint(accelerator, s.output, step, s.keep, protect=min(since.values(), default=None), **facts)
     watch.leave_if_asked()
-    pipe = finished_pipeline(s, accelerator, generator, ema, text_encoder, tokenizer, sentences)
+    if s.validate_every and step % s.validate_every:
+        look()  # after the checkpoint, for in a run that goes on it has no part
+    pipe = pipeline_of(best.weights or ema.shadow_params)
     if accelerator.is_main_process:
-        told = judge_pairs(s, accelerator, generator, judges, text_encoder, tokenizer, preset)
-        write_text(s.output / "discriminators.json", json.dumps({"step": step, "split": held_out_split(s.dataset), **told}, indent=1))
+        write_table(s.output / "scores.json", ["stories seen", "fid_evaluator", "fsd_evaluator"], facts["scores"])
         pipe.to(dtype=getattr(torch, s.store)).save_pretrained(s.output / "pipeline", safe_serialization=True)
         sheets = sorted(s.output.glob("samples/*.png"))
         how = {"system": f"StoryGAN ({s.system})", "script": "train_story_gan.py", "columns": ("stories seen", *columns)}
-        write_model_card(s.output / "pipeline", s, parameters, curve, step * seen_a_step, sheets, **how)
+        write_model_card(s.output / "pipeline", s, parameters, facts["curve"], step * seen_a_step, sheets, **how)
+        if held_out:
+            lines = [f"{stories} stories seen: FID {fid:.4f}, FSD {fsd:.4f}" for stories, fid, fsd in facts["scores"]]
+            lines += [f"Shipped are the averaged weights of step {best.step or step}."]
+            set_section(s.output / "pipeline", f"On {len(held_out)} validation stories", "\n\n".join(lines))
+        told = judge_pairs(s, accelerator, generator, judges, *judged)
+        write_text(s.output / "discriminators.json", json.dumps({"step": step, "split": judged_split, **told}, indent=1))
         lines = [f"{kind} discriminator | " + " | ".join(f"{name} {value:.4g}" for name, value in result.items()) for kind, result in told.items()]
-        set_section(s.output / "pipeline", f"Right and wrong pairs of the {held_out_split(s.dataset)} split", "\n\n".join(lines))
+        set_section(s.output / "pipeline", f"Right and wrong pairs of the {judged_split} split", "\n\n".join(lines))
         print("\n".join(lines))
         print(f"{step} of {total} steps done; {s.output / 'pipeline'} written")
     finish_run(accelerator, s, s.output / "pipeline")
@@ -190,7 +220,6 @@ def build(s: Settings, preset: dict, sentences: Tensor) -> tuple[StoryGAN, dict[
     _, length, width = sentences.shape
     common = {"sentence_width": width, "norm": s.norm}
     generator = StoryGAN(**{**preset["story_gan"], **common, "system": s.system})
-    assert min(s.batch, s.image_batch) > 1, "a batch needs two stories, or there is no wrong pair"
     judges = {"image": ImageDiscriminator(**{**preset["image_discriminator"], **common, "width": generator.config.width})}
     if s.system != "image-gan":
         judges["story"] = StoryDiscriminator(**{**preset["story_discriminator"], **common, "story_length": length})
@@ -222,24 +251,19 @@ def image_condition(sentences: Tensor, code: Tensor, positions: Tensor) -> Tenso
     return torch.cat([sentences[torch.arange(len(sentences), device=sentences.device), positions], code], 1)
 
 
-def finished_pipeline(s: Settings, accelerator, generator, ema, text_encoder, tokenizer, sentences: Tensor) -> StoryGANPipeline:
-    """The pipeline of a copy with the averaged weights; called in all processes, for statistics of batch norms are those of all."""
+def finished_pipeline(s: Settings, accelerator, generator, weights: list[Tensor], text_encoder, tokenizer, sentences: Tensor) -> StoryGANPipeline:
+    """The pipeline of a copy with averaged weights; called in all processes, for statistics of batch norms are those of all."""
     gan = accelerator.unwrap_model(generator)
     rows = StepBatches(len(sentences), s.batch, s.seed, 0, accelerator.process_index, accelerator.num_processes)
     noises = (gan.draw_noise(s.batch, sentences.shape[1], step_generator(s.seed, n, stream=2)) for n in range(20))
     parts = ((sentences[row].to(accelerator.device), *(local_rows(accelerator, x) for x in noise)) for row, noise in zip(rows, noises))
-    copy = averaged_copy(accelerator, generator, ema.shadow_params, parts)
+    copy = averaged_copy(accelerator, generator, weights, parts)
     return StoryGANPipeline(story_gan=copy, text_encoder=text_encoder, tokenizer=tokenizer)
 
 
 @torch.no_grad()
-def judge_pairs(s: Settings, accelerator, generator, judges: dict, text_encoder, tokenizer, preset: dict) -> dict[str, dict[str, float]]:
-    """How well each discriminator tells real frames under their own condition from those under that of the next story."""
-    count = min(s.judged_stories, s.limit or s.judged_stories)
-    data = load_stories(
-        s.dataset, held_out_split(s.dataset), preset["resolution"], s.text_form, limit=count, fit=s.fit, window=s.length, num_proc=s.num_proc
-    )
-    pictures, sentences = read_stories(data, text_encoder, tokenizer, s.workers)
+def judge_pairs(s: Settings, accelerator, generator, judges: dict, pictures: Tensor, sentences: Tensor) -> dict[str, dict[str, float]]:
+    """How well each discriminator tells real frames under their own condition from those under that of a neighbouring story."""
     trained = accelerator.unwrap_model(generator).eval()
     story_noise, _, _ = trained.draw_noise(*sentences.shape[:2], step_generator(s.seed, 0, stream=3))
     code = trained.encode_story(sentences.to(accelerator.device), story_noise.to(accelerator.device))[0].cpu()
@@ -247,7 +271,7 @@ def judge_pairs(s: Settings, accelerator, generator, judges: dict, text_encoder,
     results = {}
     for kind, judge in judges.items():
         judge, logits = accelerator.unwrap_model(judge).eval(), []
-        for part in torch.arange(len(data)).split(50):
+        for part in torch.arange(len(sentences)).split(50):
             batch = [to_float(pictures[part]), conditions[kind][part], conditions[kind].roll(1, 0)[part]]
             if kind == "image":
                 batch = [x.flatten(0, 1) for x in batch]

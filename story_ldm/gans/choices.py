@@ -3,7 +3,8 @@
     python -m story_ldm.gans.choices runs/dynamic-block-gan/choices.json --out choices.png         # needs matplotlib
 
 choices.json: `columns`, the first of which is "stories seen", and then for each block, by network and size, the share of validation frames for which
-it chooses SA (w > ½, Eq. 3), and the mean of w, with which training weighs it; the others are WSA's. `rows`: one a log line.
+it chooses SA (w > ½, Eq. 3), and the mean of w, with which training weighs it; the others are WSA's. `rows`: one a log line. The generator's are
+those of the averaged weights, which are drawn with and shipped, in drawing; the discriminator's those of its weights, on real frames.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+WHOSE = {"generator": "generator, averaged weights", "discriminator": "discriminator, real frames"}
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito's
 
 
@@ -44,7 +46,7 @@ def plot(choices: Path, out: Path = Path("choices.png")) -> None:
             colour = COLOURS[n % len(COLOURS)]
             axes.plot(stories, curves["SA", network, size], color=colour, label=f"{size} × {size}")
             axes.plot(stories, curves["w", network, size], color=colour, linestyle="--")
-        axes.set(title=network, xlabel="stories seen", ylim=(-0.02, 1.02))
+        axes.set(title=WHOSE.get(network, network), xlabel="stories seen", ylim=(-0.02, 1.02))
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(sizes))
     figure.axes[0].set_ylabel("share of SA (solid), mean w (dashed)")
     figure.savefig(out, dpi=120)

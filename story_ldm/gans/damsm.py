@@ -167,8 +167,8 @@ def damsm_loss(
 
 
 def tokenize(tokenizer: CLIPTokenizer, sentences: list[str]) -> tuple[Tensor, Tensor]:
-    """Token numbers and mask (B, L), padded to the longest sentence; an LSTM reads any length, so nothing is cut or refused."""
-    tokens = tokenizer(sentences, padding=True, verbose=False)
+    """Token numbers and mask (B, L), padded to the longest sentence, behind its tokens; an LSTM reads any length: nothing is cut or refused."""
+    tokens = tokenizer(sentences, padding=True, padding_side="right", verbose=False)
     return torch.tensor(tokens.input_ids), torch.tensor(tokens.attention_mask)
 
 

@@ -37,6 +37,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from story_ldm.gans.norms import norm_layer
@@ -101,9 +102,12 @@ class DynamicBlock(nn.Module):
             h = attend(a, b, mask)
         else:
             ab = correlation(a, b, mask)
-            p = choice(ab, gumbel, self.temperature)[..., None, None].to(a.dtype)  # (N, 2, 1, 1)
             sa, wsa = attend(a, a), attend(a, b, mask)
-            h = torch.where(p[:, 0] > p[:, 1], sa, wsa) if gumbel is None else p[:, 0] * sa + p[:, 1] * wsa  # Eq. 3, Eq. 2
+            if gumbel is None:
+                h = torch.where((ab > 0)[:, None, None], sa, wsa)  # Eq. 3: w > ½, in float32, for in half precision p(SA) and p(WSA) may be equal
+            else:
+                p = choice(ab, gumbel, self.temperature)[..., None, None].to(a.dtype)  # (N, 2, 1, 1)
+                h = p[:, 0] * sa + p[:, 1] * wsa  # Eq. 2
         return x + self.out(h.transpose(1, 2).unflatten(2, x.shape[2:])), ab
 
 
@@ -166,11 +170,13 @@ class DynamicBlockGAN(ModelMixin, ConfigMixin):
         """(B, M, K, 2): for each frame, block and choice."""
         return gumbel_noise((stories, frames, len(self.blocks), 2), generator)
 
+    @apply_forward_hook  # diffusers moves an offloaded module before `forward` alone
     def entries(self, sentences: Tensor, story_noise: Tensor) -> Tensor:
         """[s_t; c_t; z], c_t = GRU(s_t, c_{t-1}): sentences (B, M, D), z (B, Z) → (B, M, E)."""
         z = story_noise.to(self.dtype)[:, None].expand(-1, sentences.shape[1], -1)
         return torch.cat([in_context(self.context, sentences.to(self.dtype)), z], -1)
 
+    @apply_forward_hook
     def draw(self, entries: Tensor, words: Tensor, mask: Tensor, gumbel: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """entries (N, E), words (N, L, D), mask (N, L), z (N, K, 2) → frames (N, 3, H, W) in [-1, 1] and ā b̄ of each block (N, K)."""
         x, ab = self.levels.through(self.blocks, entries, words, mask, gumbel)

@@ -1,4 +1,5 @@
-"""Sentences and their words as vectors, by whatever reads them: the DAMSM text encoder trained here, or any sentence-embedding model of transformers.
+"""Sentences and their words as vectors, by whatever reads them: the DAMSM text encoder trained here, or any encoder model of transformers,
+such as those for sentence embeddings.
 
     text_encoder, tokenizer = load_sentence_encoder("checkpoints/toon-damsm")     # or the folder of a downloaded all-MiniLM-L6-v2, say
     vectors, mask = story_vectors(text_encoder, tokenizer, [["Bruno waves.", "He sits down."], ["It rains."]])     # (B, M, D), (B, M)
@@ -20,7 +21,8 @@ from story_ldm.gans.damsm import DAMSMTextEncoder, load_damsm, tokenize
 
 
 def load_sentence_encoder(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase]:
-    """The frozen text encoder and the tokenizer of a DAMSM folder, or of the folder of a transformers model (which has a config.json).
+    """The frozen text encoder and the tokenizer of a DAMSM folder, or of the folder of an encoder model of transformers (which
+    has a config.json).
 
     Raises FileNotFoundError where a part is missing, ValueError where the parts do not belong together."""
     if (Path(folder) / "config.json").is_file():
@@ -53,7 +55,9 @@ def read_words(text_encoder: nn.Module, ids: Tensor, mask: Tensor) -> tuple[Tens
     if isinstance(text_encoder, DAMSMTextEncoder):
         words, sentences = text_encoder(ids, mask)
     else:
-        words = text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float() * mask[..., None]
+        words = text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        mask = mask.to(words.device)  # an offloaded encoder is moved when it is called
+        words = words * mask[..., None]
         sentences = words.sum(1) / mask.sum(1, keepdim=True)
     scale = words.shape[-1] ** 0.5
     return F.normalize(words.float(), dim=-1) * scale, F.normalize(sentences.float(), dim=-1) * scale

@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from story_ldm.gans.norms import norm_layer
@@ -147,12 +148,14 @@ class StoryGAN(ModelMixin, ConfigMixin):
         width, noise = self.config.width, self.config.noise_width
         return tuple(torch.randn(shape, generator=generator) for shape in ((stories, width), (stories, width), (stories, frames, noise)))
 
+    @apply_forward_hook  # diffusers moves an offloaded module before `forward` alone
     def encode_story(self, sentences: Tensor, story_noise: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """h_0, μ(S) and log σ²(S), each (B, H). mask (B, M): where there is a sentence; everywhere, by default."""
         mask = sentences.new_ones(sentences.shape[:2]) if mask is None else mask
         with torch.autocast(sentences.device.type, enabled=False):  # small, and the KL term is no matter for half precision
             return self.story_encoder(sentences.to(self.dtype), story_noise.to(self.dtype), mask)
 
+    @apply_forward_hook
     def gists(self, sentences: Tensor, code: Tensor, state_noise: Tensor, frame_noise: Tensor) -> Tensor:
         """The context encoder: i_t, g_t = GRU(s_t, ε_t, g_{t-1}); h_t = Text2Gist(i_t, h_{t-1}); o_t = Filter(i_t) * h_t.
 
@@ -172,6 +175,7 @@ class StoryGAN(ModelMixin, ConfigMixin):
                 h = self.text2gist(i, code)
             return self.filter(i.flatten(0, 1), h.flatten(0, 1)).view(stories, frames, -1)
 
+    @apply_forward_hook
     def draw(self, gists: Tensor) -> Tensor:
         """o (N, G) → frames (N, 3, H, W) in [-1, 1]."""
         cells = gists.view(len(gists), 4, 4, -1).permute(0, 3, 1, 2)  # a filter is a cell, its stops are channels; (N, C, 4, 4), channels last
@@ -271,7 +275,7 @@ def frame_encoder(widths: tuple[int, ...], make_norm) -> nn.Sequential:
 
 
 def start_convolutions(model: nn.Module, std: float = 0.02) -> None:
-    """DCGAN's start, which the public code has, too."""
+    """DCGAN's start, of convolutions alone. The public code starts linear layers at N(0, 0.02), too, and BN's weight at N(1, 0.02)."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=std)
@@ -282,12 +286,12 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(-1)
 
 
-def discriminator_loss(right: Tensor, wrong: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """-log D(right) - ½ (log(1 - D(fake)) + log(1 - D(wrong))) of logits (B,), mean over B; and the share that is judged correctly, in which
-    right pairs count half: 0.5 where everything is judged alike."""
+def discriminator_loss(right: Tensor, wrong: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """-log D(right) - ½ (log(1 - D(fake)) + log(1 - D(wrong))) of logits (B,), mean over B; and the shares of right, wrong and fake that are judged
+    correctly, with their `accuracy`, in which right pairs count half: 0.5 where everything is judged alike."""
     loss = F.softplus(-right).mean() + 0.5 * (F.softplus(fake).mean() + F.softplus(wrong).mean())
-    judged = 0.5 * (right > 0).float().mean() + 0.25 * ((fake < 0).float().mean() + (wrong < 0).float().mean())
-    return loss, judged
+    shares = {"right": (right > 0).float().mean(), "wrong": (wrong < 0).float().mean(), "fake": (fake < 0).float().mean()}
+    return loss, {"accuracy": 0.5 * shares["right"] + 0.25 * (shares["fake"] + shares["wrong"]), **shares}
 
 
 def generator_loss(fake: Tensor) -> Tensor:
