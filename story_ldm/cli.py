@@ -125,7 +125,7 @@ def convert(
         out: Folder to write to.
         frame: Which frame of a shot of several: middle, first, random, or a number from 0.
         seed: Of --frame random.
-        text: As published, or with names replaced by he, she, it and they where that can mean nobody else.
+        text: As published, or with names replaced by he, she, it and they where that can mean no other named character.
         size: Make frames so many pixels a side; without, they stay as they are.
         fit: How a picture that is not square gets that size: cut to its middle, or on black.
         split: Which splits; all of them by default.
@@ -150,7 +150,7 @@ def check(folder: tyro.conf.Positional[Path], /, source: Sources | None = None, 
     """Tells what is there, missing or unreadable in a folder of stories; exit code 0 if it is whole, 1 if not.
 
     Args:
-        folder: A folder in the story form; with --source, a copy as it was published.
+        folder: A folder in the story form; with --source, a copy as it was published, or a zip or tar of it.
         source: Which dataset the copy is of.
         partial: Fewer stories than published are as good.
     """
@@ -176,7 +176,7 @@ def preview(
     dataset: tyro.conf.Positional[str] = "toonstories",
     /,
     output: Path = Path("preview.png"),
-    split: str = "test",
+    split: str | None = None,
     stories: int = 8,
     size: int = 128,
     text: Literal["referential", "full"] = "referential",
@@ -187,18 +187,19 @@ def preview(
     Args:
         dataset: Name or folder that load_stories takes.
         output: Where the picture goes.
-        split: Which split.
+        split: Which split; by default validation where there is one, else test, else train.
         stories: How many.
         size: Pixels a frame and side.
         text: Which form of the sentences.
         fit: How pictures that are not square get that size: on black, or cut to their middle.
     """
     from story_ldm.data import load_stories
+    from story_ldm.data.stories import held_out_split
     from story_ldm.strips import story_sheet
 
     try:
-        rows = load_stories(dataset, split, size, text, limit=stories, fit=fit)
-    except (ValueError, FileNotFoundError) as error:
+        rows = load_stories(dataset, split or held_out_split(dataset), size, text, limit=stories, fit=fit)
+    except (ValueError, OSError) as error:
         raise SystemExit(f"story-ldm: {error}") from None
     beside = output.with_name(f".partial-{output.name}")
     story_sheet(rows["frames"][:], rows["sentences"][:], side=size).save(beside)

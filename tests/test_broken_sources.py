@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from published_copies import COPIES, QUICK, Hostile, picture, save
+from pyarrow import parquet
 
-from story_ldm.data.sources import SOURCES, FrameChoice, StoryDataError, open_source
+from story_ldm.data.sources import SOURCES, StoryDataError, open_source
 from story_ldm.data.sources import convert as conversion
 from story_ldm.data.sources.check import check
 from story_ldm.data.sources.convert import Conversion, convert
@@ -34,8 +37,9 @@ def edit(file: str, change):
     return apply
 
 
-def edit_json(file: str, change):
+def edit_json(file: str, change, folder: str = ""):
     def apply(copy: Path) -> None:
+        (copy / folder).mkdir(exist_ok=True)
         value = json.loads((copy / file).read_text())
         (copy / file).write_text(json.dumps(change(value) or value))
 
@@ -56,6 +60,35 @@ def with_value(table: dict, key, value) -> dict:
 
 def hostile_frames(copy: Path) -> None:
     np.save(copy / "video_frames_sampled" / f"{CLIP}.npy", np.array(Hostile(), object))
+
+
+def edit_lines(field: str, value):
+    def apply(copy: Path) -> None:
+        first, *rest = (copy / "train" / "stories.jsonl").read_text().splitlines()
+        (copy / "train" / "stories.jsonl").write_text("\n".join([json.dumps(json.loads(first) | {field: value}), *rest]))
+
+    return apply
+
+
+def text_as(made):
+    """Puts something else in the place of the texts of an h5 file."""
+
+    def apply(copy: Path) -> None:
+        import h5py
+
+        with h5py.File(copy / "pororo.h5", "a") as h5:
+            del h5["train/text"]
+            made(h5["train"])
+
+    return apply
+
+
+def unknown_sequence(copy: Path) -> None:
+    """One byte, of which HDF5 dies where it reads."""
+    data = bytearray((copy / "pororo.h5").read_bytes())
+    at = data.index(bytes.fromhex("190000001000000010000000"))
+    data[at + 1] = 3
+    (copy / "pororo.h5").write_bytes(data)
 
 
 def fewer_captions(copy: Path) -> None:
@@ -117,6 +150,32 @@ FAULTS = {
         *("clevr_sv", edit("CLEVR_dict.npy", lambda t: with_value(t, "CLEVR_new_000101_2.png", np.zeros(70)))),
         *(r"CLEVR_dict\.npy\['CLEVR_new_000101_2\.png'\] has 70 values; it must be 75 numbers", 1),
     ),
+    "label of a huge number": (
+        *("flintstones", edit("labels.pkl", lambda t: with_value(t, CLIP, [10**400] * 7))),
+        *(r"labels\.pkl\['s_01.* 7 zeros and ones", 2),
+    ),
+    "half a character": (
+        *("vist", edit_json("train.story-in-sequence.json", lambda t: t["annotations"][0][0].__setitem__("original_text", "\udc80 walks"))),
+        *(r"sentence 4 of story train-5 is '.*udc80 walks'; it holds half a character", 1),
+    ),
+    "half a character in a file name": (
+        *("didemo", edit_json("train.json", lambda rows: rows[1]["desc_to_frame"][0].__setitem__(1, "\ud800.png"))),
+        *("UnicodeEncodeError", 1),
+    ),
+    "photo with a long name": (
+        *("vist", edit_json("train.story-in-sequence.json", lambda t: t["annotations"][0][0].__setitem__("photo_flickr_id", "9" * 300))),
+        *("photo of story train-5.*File name too long|story train-5 of train cannot be read .*File name too long", 1),
+    ),
+    "frame with a long name": (
+        *("didemo", edit_json("train.json", lambda rows: rows[1]["desc_to_frame"][0].__setitem__(1, f"copy/{'9' * 300}.png"), "copy")),
+        *("File name too long", 1),
+    ),
+    "clip with a long name": (
+        *("mugen", edit_json("train.json", lambda t: t["data"][0]["video"].__setitem__("json_file", "9" * 300))),
+        *("File name too long", 4),
+    ),
+    "story with a long name": ("folder", edit_lines("story", "9" * 300), "File name too long", 1),
+    "characters that are a number": ("folder", edit_lines("characters", 5), "characters of story walk 0, .* is 5; it must be of type list", 1),
     "unknown name": (
         *("folder", lambda c: (c / "characters.json").write_text('{"Mia": "she"}')),
         *("characters of story walk 0 hold 'Rex'; known are Mia", 4),
@@ -139,7 +198,7 @@ def test_a_fault_is_named_or_skipped_and_counted(fault, tmp_path):
     assert "## Left out as broken" in (card := (tmp_path / "out" / "README.md").read_text()) and card.count("\n- train, ") == count
     whole, report = check(tmp_path / "out", partial=True)
     assert not whole and report.count(" was left out: ") == count
-    with pytest.raises(StoryDataError, match="--skip-broken"):
+    with pytest.raises(StoryDataError, match=says):
         convert(Conversion(source), copy, tmp_path / "out", num_proc=1)
     assert not Path("/tmp/story_ldm_was_here").exists()
 
@@ -163,6 +222,17 @@ WHOLE_FAULTS = {
     ),
     "scenes cut short": ("abstract_scenes", lambda c: cut(c, "Scenes_10020.txt"), r"Scenes_10020\.txt"),
     "no h5 file": ("arldm_h5", lambda c: cut(c, "pororo.h5"), "cannot be opened|cannot be read"),
+    "text that is a scalar": ("arldm_h5", text_as(lambda group: group.create_dataset("text", data=3)), "text of group train .* one entry a story"),
+    "text that is a group": ("arldm_h5", text_as(lambda group: group.create_group("text")), "text of group train .* one entry a story"),
+    "sequence of an unknown kind": ("arldm_h5", unknown_sequence, "image. of group .* is of type object; it must be encoded pictures"),
+    "following that is nothing": (
+        *("flintstones", edit("following_cache4.pkl", lambda t: with_value(t, CLIP, None))),
+        r"following_cache4\.pkl\['s_01.*'\] is None; it must be of type list",
+    ),
+    "a class beyond all": (
+        *("flintstones", lambda c: (c / "labels_bg.pkl").write_bytes(pickle.dumps({"label": {CLIP: 10**10}}))),
+        "labels_bg.pkl has the classes 10000000000 to 10000000000; they must be from 0 to",
+    ),
     "no stories": ("folder", lambda c: [f.unlink() for f in c.rglob("*.jsonl")], "has no stories.jsonl and no metadata.jsonl"),
     "not there": ("didemo", lambda c: [f.unlink() for f in c.glob("*.json")], "has no train.json, val.json or test.json"),
 }
@@ -200,19 +270,61 @@ def test_check_finds_what_happened_to_a_converted_folder(copies, tmp_path, monke
         check(tmp_path / "nothing")
 
 
+RECORDS = {
+    "no JSON": "{",
+    "a list": "[]",
+    "null splits": '{"splits": null, "published": {}, "overlaps": {}, "notes": []}',
+    "words for counts": '{"splits": {}, "published": {"train": "many"}, "overlaps": {}, "notes": []}',
+    "notes that are none": '{"splits": {}, "published": {}, "overlaps": {}, "notes": [3]}',
+}
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_broken_record_is_a_fault(record, copies, tmp_path):
+    convert(Conversion("pororo"), copies("pororo"), tmp_path, num_proc=1)
+    (tmp_path / "conversion.json").write_text(RECORDS[record])
+    whole, report = check(tmp_path)
+    assert not whole and "conversion.json" in report and "| train | 5 | 25 | 0 |" in report
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"characters": [["Mia"]]}, "its characters are .*; they must be ClassLabel"),
+        ({"frames": None}, "story a has no frames"),
+        ({"frames": [None]}, "frame 0 of story a has no bytes"),
+        ({"sentences": [None]}, "story a has no text in one of its sentences"),
+        ({"sentences": 5}, "it cannot be read|story a cannot be read"),
+    ],
+    ids=str,
+)
+def test_rows_of_others_that_are_not_in_the_story_form(change, says, tmp_path):
+    from datasets import Features, Image, List, Value
+
+    save(picture("a"), tmp_path / "a.png")
+    row = {"story_id": "a", "frames": [{"bytes": (tmp_path / "a.png").read_bytes(), "path": None}], "sentences": ["One."]} | change
+    schema = Features({"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}).arrow_schema
+    if row["sentences"] == 5 or "characters" in row:
+        schema = None
+    parquet.write_table(pa.Table.from_pylist([row], schema), tmp_path / "train-00000-of-00001.parquet")
+    whole, report = check(tmp_path)
+    assert not whole and re.search(says, report), report
+
+
 @given(st.data())
 @settings(QUICK, max_examples=25)
-@pytest.mark.parametrize("source", [s for s in SOURCES if s != "arldm_h5"])
+@pytest.mark.parametrize("source", SOURCES)
 def test_damaged_tables_end_in_the_projects_own_error(source, copies, data):
     """Bytes of the tables changed at random: a story, or a StoryDataError."""
     copy = copies(source)
-    tables = sorted(f for f in copy.rglob("*") if f.suffix in (".npy", ".pkl", ".json", ".jsonl", ".txt") and "video_frames" not in str(f))
+    tables = sorted(f for f in copy.rglob("*") if f.suffix in (".npy", ".pkl", ".json", ".jsonl", ".txt", ".h5") and "video_frames" not in str(f))
     file = data.draw(st.sampled_from(tables))
     whole = file.read_bytes()
     damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     try:
+        file.unlink()  # HDF5 knows a file that is open by its inode
         file.write_bytes(damaged[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else damaged)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -223,15 +335,17 @@ def test_damaged_tables_end_in_the_projects_own_error(source, copies, data):
             for split, keys in source_now.splits.items():
                 for key in keys[:3]:
                     try:
-                        conversion.finished_row(source_now.story(split, key, FrameChoice()), source_now, Conversion(source))
+                        conversion.made_row(source_now, split, key, Conversion(source))
                     except StoryDataError:
                         pass
     finally:
+        file.unlink(missing_ok=True)
         file.write_bytes(whole)
 
 
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=8)  # halves of characters, too, which JSON can hold
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | ANY_TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["story", "sentences", "characters", "backgrounds", "split"]), inner),
     max_leaves=8,
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import shutil
 import tarfile
 import warnings
 import zipfile
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from published_copies import QUICK, rows
 
 from story_ldm.data.sources import StoryDataError
+from story_ldm.data.sources.check import check
 from story_ldm.data.sources.convert import Conversion, convert
 from story_ldm.data.sources.safe_files import extracted, loads, npy_loads, read_npy
 
@@ -162,6 +165,51 @@ def test_a_copy_in_an_archive(pack, copies, tmp_path):
     convert(Conversion("pororo"), archive, tmp_path / "out", num_proc=1)
     convert(Conversion("pororo"), copies("pororo"), tmp_path / "same", num_proc=1)
     assert rows(tmp_path / "out") == rows(tmp_path / "same") and not (tmp_path / "out" / ".unpacked").exists()
+    assert check(archive, "pororo", partial=True)[0]
     (tmp_path / "bad.zip").write_bytes(b"PK nothing")
     with pytest.raises(StoryDataError, match=r"bad\.zip cannot be opened"):
         convert(Conversion("pororo"), tmp_path / "bad.zip", tmp_path / "bad", num_proc=1)
+
+
+def test_an_archive_that_took_another_s_place(tmp_path):
+    """After a failed conversion what was unpacked stays, for the same archive alone."""
+    for text in (b"old", b"new"):
+        zipped(tmp_path / "a.zip", {"a.txt": text})
+        os.utime(tmp_path / "a.zip", ns=(0, int.from_bytes(text)))
+        folder = extracted(tmp_path / "a.zip", tmp_path / "work")
+        assert (folder / "a.txt").read_bytes() == text and extracted(tmp_path / "a.zip", tmp_path / "work") == folder
+
+
+def packed_as(kind: str, file: Path) -> bytes:
+    members = {f"copy/{n}.txt": bytes(np.random.default_rng(n).integers(0, 99, 3_000, np.uint8)) for n in range(3)}
+    with zipfile.ZipFile(file, "w", getattr(zipfile, f"ZIP_{kind}")) if kind.isupper() else tarfile.open(file, f"w:{kind}") as packed:
+        for name, data in members.items():
+            if kind.isupper():
+                packed.writestr(name, data)
+            else:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                packed.addfile(info, io.BytesIO(data))
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["DEFLATED", "LZMA", "BZIP2", "STORED", "gz", "bz2", "xz", ""])
+def test_damaged_archives(kind, tmp_path):
+    """One byte changed anywhere: what was packed, or a StoryDataError, and then nothing is left behind."""
+    archive, work = tmp_path / ("a.zip" if kind.isupper() else "a.tar"), tmp_path / "work"
+    whole, refused = packed_as(kind, archive), 0
+    kept = files_of(extracted(archive, work))
+    for at in {*range(0, len(whole), max(1, len(whole) // 100)), *range(40), *range(len(whole) - 40, len(whole))}:
+        archive.write_bytes(whole[:at] + bytes([whole[at] ^ 0xA5]) + whole[at + 1 :])
+        shutil.rmtree(work)
+        try:
+            found = files_of(extracted(archive, work))
+            assert kind not in ("gz", "bz2", "xz") or found == kept
+        except StoryDataError:
+            refused += 1
+            assert not work.exists() or not list(work.iterdir())
+    assert refused > 20 or kind == ""
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}

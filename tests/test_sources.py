@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,6 +174,32 @@ def test_stopped_and_run_again_and_in_two_processes(copies, tmp_path, monkeypatc
     for other in (Conversion("pororo"), Conversion("vist"), Conversion("pororo", frame="random", seed=4)):
         with pytest.raises(StoryDataError, match="of another conversion"):
             convert(other, copies(other.source), tmp_path / "stopped", num_proc=1)
+
+
+def test_files_of_tables_that_changed_are_made_anew(tmp_path):
+    copy = COPIES["pororo"](tmp_path / "copy")
+    convert(Conversion("pororo"), copy, tmp_path / "out", num_proc=1)
+    labels = np.load(copy / "labels.npy", allow_pickle=True).item()
+    np.save(copy / "labels.npy", {key: np.eye(9, dtype=np.int64)[8] for key in labels})
+    convert(Conversion("pororo"), copy, tmp_path / "out", num_proc=1)
+    assert rows(tmp_path / "out")[0]["characters"] == [[8]] * 5 and check(tmp_path / "out", partial=True)[0]
+
+
+def test_stories_left_out_are_looked_at_again(tmp_path):
+    copy = COPIES["vist"](tmp_path / "copy")
+    photo, data = copy / "images" / "train12.jpg", (copy / "images" / "train12.jpg").read_bytes()
+    photo.unlink()
+    assert len(convert(Conversion("vist"), copy, tmp_path / "out", skip_broken=True, num_proc=1)["splits"]["train"]["broken"]) == 1
+    file = next((tmp_path / "out" / "data").glob("train-*"))
+    before = file.stat().st_mtime_ns
+    convert(Conversion("vist"), copy, tmp_path / "out", skip_broken=True, num_proc=1)
+    assert file.stat().st_mtime_ns == before, "nothing has changed"
+    with pytest.raises(StoryDataError, match=r"train12\.jpg, a photo of story train-1, is missing"):
+        convert(Conversion("vist"), copy, tmp_path / "out", num_proc=1)
+    photo.write_bytes(data)
+    for again in (tmp_path / "out", tmp_path / "new"):
+        convert(Conversion("vist"), copy, again, skip_broken=True, num_proc=1)
+    assert rows(tmp_path / "out") == rows(tmp_path / "new") and len(rows(tmp_path / "out")) == 5
 
 
 def test_overlaps_are_told_and_dropped(copies, tmp_path):

@@ -90,7 +90,11 @@ def test_the_commands(copies, tmp_path, monkeypatch, capsys):
     says = story_ldm("data", "convert", "pororo", tmp_path / "nowhere", "--out", tmp_path / "x")
     assert says == f"story-ldm: {tmp_path / 'nowhere'} does not exist; give the folder of the copy"
     assert "text is 'referential'" in story_ldm("data", "convert", "vist", copies("vist"), "--out", tmp_path / "x", "--text", "referential")
-    assert "no test-*.parquet" in story_ldm("preview", out)
+    assert "no test-*.parquet" in story_ldm("preview", out, "--split", "test")
+    for split in ("validation", "none is left but train"):
+        assert story_ldm("preview", out, "--size", 32, "--stories", 2, "--output", tmp_path / f"{split}.png") == 0
+        for file in (out / "data").glob("validation-*"):
+            file.unlink()
 
 
 TRAINED = ["pororo", "didemo"]  # with labels and without, of five frames and of three; the others by pytest -m slow

@@ -3,8 +3,9 @@
     refer(["Fred and Wilma sit in the car.", "Fred and Wilma talk.", "A dog barks at Fred's car."], {"Fred": "he", "Wilma": "she"})
     # → (["Fred and Wilma sit in the car.", "They talk.", "A dog barks at Fred's car."], [False, True, False])
 
-A sentence is made referential where the characters that it names are those that were named last, and only where the pronoun can mean nobody else:
-all of them together as "they", each alone if no other of them has the same pronoun. A sentence is flagged if it holds a personal pronoun.
+A sentence is made referential where the characters that it names are those that were named last, and only where the pronoun can mean no other
+named character: all of them together as "they", each alone if no other of them has the same pronoun. Whom a story tells of without a name ("a man")
+is not known here. A sentence is flagged if it was changed or holds a personal pronoun.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def refer(sentences: list[str], cast: Mapping[str, str], aliases: Mapping[str, s
         named = frozenset(name for group in groups for name in group[2])
         result.append(_referential(sentence, groups, told, cast) if named and named == told else sentence)
         told = named or told
-    return result, [is_referential(sentence) for sentence in result]
+    return result, [is_referential(new) or new != old for new, old in zip(result, sentences, strict=True)]
 
 
 def is_referential(sentence: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from .base import FrameChoice, Source, StoryDataError
+from .base import FrameChoice, Source, StoryDataError, as_fault
 
 SOURCES = ("pororo", "flintstones", "mugen", "clevr_sv", "abstract_scenes", "vist", "didemo", "arldm_h5", "folder")
 
@@ -25,4 +25,6 @@ def open_source(name: str, folder: Path) -> Source:
         raise StoryDataError(f"source is {name!r}; it must be one of {', '.join(SOURCES)}")
     if not folder.exists():
         raise StoryDataError(f"{folder} does not exist; give the folder of the copy")
-    return import_module(f"{__name__}.{name}").open_source(folder)
+    source = import_module(f"{__name__}.{name}")
+    with as_fault(f"{folder}, as a copy of {name},"):
+        return source.open_source(folder)

@@ -45,6 +45,15 @@ def open_source(folder: Path) -> Source:
         lacking = [name for name in (*(f"image{m}" for m in range(FRAMES)), _text_name(group)) if name not in group]
         if lacking:
             raise StoryDataError(f"group {split} of {files[0]} lacks {', '.join(lacking)}; it has {list(group)}")
+        for name in (*(f"image{m}" for m in range(FRAMES)), _text_name(group)):
+            if getattr(group[name], "ndim", None) != 1 or len(group[name]) > files[0].stat().st_size:
+                raise StoryDataError(f"{name} of group {split} of {files[0]} is {group[name]}; it must be an array of one entry a story")
+            # HDF5 dies in reading a sequence whose kind (in byte 3 of its description) is none that it knows, and h5py does not look at it
+            found, picture = group[name].dtype, name.startswith("image")
+            whole = h5py.check_vlen_dtype(found) == np.uint8 and not group[name].id.get_type().encode()[3] & 15
+            if not (whole if picture else h5py.check_string_dtype(found)):
+                wanted = "encoded pictures, uint8 of any length" if picture else "strings"
+                raise StoryDataError(f"{name} of group {split} of {files[0]} is of type {found}; it must be {wanted}")
         counts = {name: len(group[name]) for name in (*(f"image{m}" for m in range(FRAMES)), _text_name(group))}
         if len(set(counts.values())) > 1:
             raise StoryDataError(f"group {split} of {files[0]} has {counts}; there must be as many of each")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,22 @@ SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid",
 
 class StoryDataError(ValueError):
     """Something is wrong with the data; the message says what, where, and what would be right."""
+
+
+@contextmanager
+def as_fault(where: str) -> Iterator[None]:
+    """Whatever the data of others makes their readers raise, as a StoryDataError that names the place; only a want of memory is none of theirs."""
+    try:
+        yield
+    except (StoryDataError, MemoryError):
+        raise
+    except Exception as error:
+        raise StoryDataError(f"{where} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def printable(text: str) -> str:
+    """The text with halves of characters, which JSON and pickles can hold and no file can, written as \\udc80."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,9 @@ class Source:
 
     def stories(self, split: str, choose: FrameChoice) -> Iterator[dict]:
         for key in self.splits[split]:
-            yield self.story(split, key, choose)
+            with as_fault(f"story {key} of {split}"):
+                row = self.story(split, key, choose)
+            yield row
 
 
 def checked_row(row: dict, source: Source) -> dict:
@@ -95,6 +114,10 @@ def checked_row(row: dict, source: Source) -> dict:
     for m, sentence in enumerate(sentences):
         if not sentence:
             raise StoryDataError(f"sentence {m} of story {name} is empty")
+    for part in ("sentences", "shots"):
+        for m, text in enumerate(row.get(part, [])):
+            if printable(text) != text:
+                raise StoryDataError(f"{part[:-1]} {m} of story {name} is {_short(printable(text))}; it holds half a character (a lone surrogate)")
     for part in ("frames", "characters", "backgrounds"):
         if part in row and len(row[part]) != len(sentences):
             raise StoryDataError(f"story {name} has {len(sentences)} sentences and {len(row[part])} {part}; there must be one a sentence")
@@ -194,7 +217,7 @@ def marked(vector, count: int, where: str) -> list[int]:
     """The places of the ones in a vector of zeros and ones."""
     try:
         values = np.asarray(vector).astype(float).reshape(-1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise StoryDataError(f"{where} is {_short(vector)}; it must be {count} zeros and ones") from None
     if len(values) != count or not np.isin(values, (0, 1)).all():
         raise StoryDataError(f"{where} has {len(values)} values ({_short(values.tolist())}); it must be {count} zeros and ones")

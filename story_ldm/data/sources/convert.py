@@ -3,7 +3,8 @@
     story-ldm data convert pororo DIR --out data/pororo --frame middle --text referential --skip-broken
 
 Every `STORIES_PER_FILE` stories become one file, written beside and renamed by one of several processes, so that the same command goes on where it
-stopped. A file tells in its metadata which conversion it is of and what was left out of it. When all are there, `conversion.json` (counts, checksums,
+stopped. A file tells in its metadata which conversion and tables it is of and what was left out of it: it is made anew where the tables have changed,
+or stories left out are whole by now (a picture that was only replaced is not noticed). When all are there, `conversion.json` (counts, checksums,
 faults) and the card are written. Pictures that are whole frames keep their bytes; frames cut from strips, or made to fit --size, are PNG.
 """
 
@@ -30,11 +31,13 @@ from ...files import file_digest, write_text
 from ..pictures import FITS, png, square
 from ..references import is_referential, refer
 from . import SOURCES, FrameChoice, Source, StoryDataError, open_source
-from .base import SPLITS, checked_row, opened
-from .safe_files import ARCHIVES, extracted
+from .base import SPLITS, as_fault, checked_row, of_kind, opened, printable
+from .safe_files import unpacked
 
 STORIES_PER_FILE = 500
 GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # what is held in memory and written at a time
+TABLES = ("*.json", "*.jsonl", "*.npy", "*.pkl", "*.h5", "*.hdf5", "*.txt", "*/*.jsonl", "SimpleSentences/*.txt")  # of all sources
+LARGE = 256_000_000  # bytes of a table whose size and time tell that it has changed; of smaller ones the checksum does
 METADATA = b"story_ldm.conversion"
 TEXTS = ("full", "referential")
 
@@ -66,8 +69,7 @@ def convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), 
     """Writes `out`, or goes on with it, and returns what `conversion.json` holds.
 
     Raises StoryDataError at the first fault of the copy; with skip_broken stories that have one are left out, counted and listed instead."""
-    packed = copy.is_file() and copy.name.lower().endswith(ARCHIVES)
-    folder = extracted(copy, out / ".unpacked") if packed else copy
+    folder = unpacked(copy, out / ".unpacked")
     source = open_source(c.source, folder)
     if c.text == "referential" and not any(source.cast.values()):
         raise StoryDataError(f"text is 'referential'; {c.source} has no characters whose pronouns are known: give --text full")
@@ -85,9 +87,10 @@ def convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), 
             keys[split], dropped[split] = [key for n, key in enumerate(keys[split]) if n not in gone], len(gone)
 
     digest = hashlib.sha256(json.dumps([asdict(c), {split: repr(part) for split, part in sorted(keys.items())}]).encode()).hexdigest()
-    jobs = list(_jobs(out / "data", keys, c, digest))
+    stamp = {"digest": digest, "tables": _tables(folder)}
+    jobs = list(_jobs(out / "data", keys, c, stamp))
     (out / "data").mkdir(parents=True, exist_ok=True)
-    done = _done(out / "data", jobs, digest, skip_broken)
+    done = _done(out / "data", jobs, stamp, source, skip_broken)
     with tqdm(total=sum(len(job[2]) for job in jobs), desc=f"converting {c.source}", unit=" stories") as bar:
         for file, facts in _run([job for job in jobs if job[0] not in done], folder, c.source, skip_broken, num_proc):
             done[file] = facts
@@ -95,8 +98,8 @@ def convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), 
         bar.update(bar.total - bar.n)
     record = _record(c, source, jobs, done, shared, dropped)
     write_text(out / "conversion.json", json.dumps(record, indent=1))
-    write_text(out / "README.md", card(record, source))
-    if packed:
+    write_text(out / "README.md", printable(card(record, source)))
+    if folder != copy:
         shutil.rmtree(out / ".unpacked")
     return record
 
@@ -118,7 +121,8 @@ def overlaps(source: Source, keys: dict[str, list]) -> dict[tuple[str, str], lis
 
 def _shots(source: Source, split: str, key) -> set[str]:
     try:
-        return set(source.shots(split, key))
+        with as_fault(f"story {key} of {split}"):
+            return set(source.shots(split, key))
     except StoryDataError:
         return set()  # a fault of this story, told when it is converted
 
@@ -151,6 +155,12 @@ def finished_row(row: dict, source: Source, c: Conversion) -> dict:
     return row | {"frames": [{"bytes": data, "path": None} for data in frames]}
 
 
+def made_row(source: Source, split: str, key, c: Conversion) -> dict:
+    """A story of the copy as a row of the Parquet file. Raises StoryDataError, whatever is wrong with it."""
+    with as_fault(f"story {key} of {split}"):
+        return finished_row(source.story(split, key, FrameChoice(c.frame, c.seed)), source, c)
+
+
 @lru_cache(maxsize=64)  # stories are windows that overlap
 def _fitted(data: bytes, size: int, fit: str) -> bytes:
     return png(square(opened(data, "a frame"), size, fit))
@@ -159,25 +169,47 @@ def _fitted(data: bytes, size: int, fit: str) -> bytes:
 # --- files -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _jobs(folder: Path, keys: dict[str, list], c: Conversion, digest: str) -> Iterator[tuple]:
+def _tables(folder: Path) -> str:
+    """A digest of the tables of a copy, so that no file of theirs stays when they have changed."""
+    digest = hashlib.sha256()
+    for file in [folder] if folder.is_file() else sorted({file for name in TABLES for file in folder.glob(name) if file.is_file()}):
+        now = file.stat()
+        digest.update(f"{file.name} {file_digest(file) if now.st_size < LARGE else (now.st_size, now.st_mtime_ns)}\n".encode(errors="replace"))
+    return digest.hexdigest()
+
+
+def _jobs(folder: Path, keys: dict[str, list], c: Conversion, stamp: dict[str, str]) -> Iterator[tuple]:
     for split, part in keys.items():
         count = max(1, -(-len(part) // STORIES_PER_FILE))
         for n in range(count):
             file = folder / f"{split}-{n:05d}-of-{count:05d}.parquet"
-            yield file, split, part[n * STORIES_PER_FILE : (n + 1) * STORIES_PER_FILE], c, digest
+            yield file, split, part[n * STORIES_PER_FILE : (n + 1) * STORIES_PER_FILE], c, stamp
 
 
-def _done(folder: Path, jobs: list[tuple], digest: str, skip_broken: bool) -> dict[Path, dict]:
-    """The files that are there already. Raises StoryDataError if one is of another conversion."""
-    wanted, done = {job[0] for job in jobs}, {}
+def _done(folder: Path, jobs: list[tuple], stamp: dict[str, str], source: Source, skip_broken: bool) -> dict[Path, dict]:
+    """The files that are there and can stay. Raises StoryDataError if one is of another conversion."""
+    wanted, done = {job[0]: job for job in jobs}, {}
     for file in sorted(folder.glob("*.parquet")):
         facts = conversion_facts(file)
-        if file not in wanted or facts is None or facts["digest"] != digest:
+        if file not in wanted or facts is None or facts.get("digest") != stamp["digest"]:
             raise StoryDataError(f"{file} is there and of another conversion, or of another copy; give another --out")
-        if facts["broken"] and not skip_broken:
-            raise StoryDataError(f"{file} was written with --skip-broken, without {len(facts['broken'])} stories; give it again, or another --out")
-        done[file] = facts
+        if facts.get("tables") == stamp["tables"] and (not facts["broken"] or (skip_broken and _still_broken(facts, wanted[file], source))):
+            done[file] = facts
     return done
+
+
+def _still_broken(facts: dict, job: tuple, source: Source) -> bool:
+    """Whether every story that was left out of a file would be again."""
+    _, split, keys, c, _ = job
+    left_out = {name for _, name, _ in facts["broken"]}
+    for key in keys:
+        if str(key) in left_out:
+            try:
+                made_row(source, split, key, c)
+            except StoryDataError:
+                continue
+            return False
+    return True
 
 
 def conversion_facts(file: Path) -> dict | None:
@@ -186,7 +218,8 @@ def conversion_facts(file: Path) -> dict | None:
         metadata = parquet.read_metadata(file).metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise StoryDataError(f"{file} cannot be read ({error}); remove it, and convert again") from None
-    return json.loads(metadata[METADATA]) if METADATA in metadata else None
+    with as_fault(f"what {file} tells of its conversion"):
+        return of_kind(json.loads(metadata[METADATA]), dict, str(file)) if METADATA in metadata else None
 
 
 def _run(jobs: list[tuple], folder: Path, name: str, skip_broken: bool, num_proc: int) -> Iterator[tuple[Path, dict]]:
@@ -215,16 +248,16 @@ def _open_here(name: str, folder: Path, skip_broken: bool) -> None:
 
 def _write_file(job: tuple) -> tuple[Path, dict]:
     """One Parquet file, written beside and renamed."""
-    file, split, keys, c, digest = job
-    source, choose = _HERE["source"], FrameChoice(c.frame, c.seed)
+    file, split, keys, c, stamp = job
+    source = _HERE["source"]
     schema = features_of(source, c.text).arrow_schema
-    facts = {"digest": digest, "listed": len(keys), "stories": 0, "frames": 0, "broken": []}
+    facts = {**stamp, "listed": len(keys), "stories": 0, "frames": 0, "broken": []}
     beside = file.with_name(f".{file.name}.partial")
     with parquet.ParquetWriter(beside, schema) as writer:
         rows, held = [], 0
         for key in keys:
             try:
-                row = finished_row(source.story(split, key, choose), source, c)
+                row = made_row(source, split, key, c)
             except StoryDataError as error:
                 if not _HERE["skip_broken"]:
                     raise

@@ -26,6 +26,7 @@ ALIASES = {"Fred Flintstone": "Fred", "Wilma Flintstone": "Wilma", "Barney Rubbl
 LICENCE = "Frames of The Flintstones, © Hanna-Barbera; annotations by Gupta et al. (2018), for research; not to be passed on."
 PUBLISHED = {"train": 20_132, "validation": 2_071, "test": 2_309}
 FOLLOWING = 4
+MOST_CLASSES = 10_000  # of backgrounds; StoryGPT-V tells of some hundreds
 
 
 def open_source(folder: Path) -> Source:
@@ -41,6 +42,8 @@ def open_source(folder: Path) -> Source:
             of_kind(clip, str, f"an id of {name} in {split_file}")
     file = folder / "following_cache4.pkl"
     following = of_kind(read_pickle(file), dict, str(file)) if file.exists() else _following([clip for clips in ids.values() for clip in clips])
+    for clip, rest in following.items():
+        of_kind(rest, (list, tuple, np.ndarray), f"{file.name}[{clip!r}]")
     splits = {name: [clip for clip in clips if len(following.get(clip, ())) == FOLLOWING] for name, clips in ids.items()}
     left = sum(map(len, ids.values())) - sum(map(len, splits.values()))
     labels = of_kind(read_pickle(folder / "labels.pkl"), dict, "labels.pkl") if (folder / "labels.pkl").exists() else None
@@ -112,6 +115,8 @@ def _backgrounds(folder: Path, annotations: dict):
     if (folder / "labels_bg.pkl").exists():
         table = field_of(of_kind(read_pickle(folder / "labels_bg.pkl"), dict, "labels_bg.pkl"), "label", dict, "labels_bg.pkl")
         classes = {int(of_kind(n, (int, np.integer), f"labels_bg.pkl['label'][{clip!r}]")) for clip, n in table.items()}
+        if not all(0 <= n < MOST_CLASSES for n in classes):
+            raise StoryDataError(f"labels_bg.pkl has the classes {min(classes)} to {max(classes)}; they must be from 0 to {MOST_CLASSES - 1}")
         names = tuple(f"background {n}" for n in range(max(classes, default=-1) + 1))
         return names, lambda shot: int(entry(table, shot, "labels_bg.pkl['label']"))
 

@@ -172,7 +172,8 @@ def _cast(folder: Path, rows: list[dict]) -> dict[str, str]:
             if pronoun not in ("he", "she", "it"):
                 raise StoryDataError(f"{file} says {pronoun!r} of {name}; it must be he, she or it")
         return cast
-    names = {who for row in rows for here in row["characters"] or () if isinstance(here, list) for who in here if isinstance(who, str)}
+    told = [row["characters"] for row in rows if isinstance(row["characters"], list)]  # others are faults of their stories
+    names = {who for story in told for here in story if isinstance(here, list) for who in here if isinstance(who, str)}
     return dict.fromkeys(sorted(names), "")
 
 

@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from .base import StoryDataError
+from .base import StoryDataError, as_fault
 
 # left out: persistent ids, extension codes, buffers from outside, sets, and classes made without REDUCE
 _REFUSED = (pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX)
@@ -213,29 +213,44 @@ def _named(file: Path, reader):
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
+def unpacked(copy: Path, beside: Path) -> Path:
+    """The folder of a copy: of an archive the one that it is unpacked into."""
+    return extracted(copy, beside) if copy.name.lower().endswith(ARCHIVES) and copy.is_file() else copy
+
+
 def extracted(archive: Path, beside: Path) -> Path:
     """The folder of an archive's files, unpacked once into `beside`; where everything lies in one folder, that one.
 
     Raises StoryDataError before anything is written if a member would lie outside, is a link or a device, or if there is no room for all."""
-    beside.mkdir(parents=True, exist_ok=True)
-    folder = beside / f"{archive.name}.files"
-    if not folder.exists():
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            opened = zipfile.ZipFile(archive) if archive.name.lower().endswith(".zip") else tarfile.open(archive)
-        except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise StoryDataError(f"{archive} cannot be opened: {error}") from None
-        with opened as packed:
-            try:
-                _check_members(archive, packed, beside)
-                packed.extractall(partial, **({} if isinstance(packed, zipfile.ZipFile) else {"filter": "data"}))
-            except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise StoryDataError(f"{archive} cannot be unpacked: {error}") from None
-        os.replace(partial, folder)
+    with as_fault(str(archive)):
+        now = archive.stat()  # an archive that has taken another's place is unpacked anew
+        folder = beside / f"{archive.name}.{now.st_size}.{now.st_mtime_ns}"
+        beside.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            _extract(archive, beside, folder)
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _extract(archive: Path, beside: Path, folder: Path) -> None:
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        opened = zipfile.ZipFile(archive) if archive.name.lower().endswith(".zip") else tarfile.open(archive)
+    except Exception as error:  # each kind of compression fails in its own ways
+        raise StoryDataError(f"{archive} cannot be opened: {error}") from None
+    try:
+        with opened as packed:
+            _check_members(archive, packed, beside)
+            partial.mkdir()
+            packed.extractall(partial, **({} if isinstance(packed, zipfile.ZipFile) else {"filter": "data"}))
+        os.replace(partial, folder)
+    except (StoryDataError, MemoryError):
+        raise
+    except Exception as error:
+        raise StoryDataError(f"{archive} cannot be unpacked: {error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check_members(archive: Path, packed: zipfile.ZipFile | tarfile.TarFile, beside: Path) -> None:
@@ -243,6 +258,8 @@ def _check_members(archive: Path, packed: zipfile.ZipFile | tarfile.TarFile, bes
         members = [(m.filename, m.file_size, stat.S_IFMT(m.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)) for m in packed.infolist()]
     else:
         members = [(m.name, m.size, m.isreg() or m.isdir()) for m in packed.getmembers()]
+        while packed.fileobj.read(1 << 20):  # tarfile takes a broken header for the end; the checksum stands behind it
+            pass
     for name, _, plain in members:
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
