@@ -98,9 +98,7 @@ def scorer():
 
 @pytest.fixture(scope="module")
 def settings(scorer, tmp_path_factory):
-    return scorer.Settings(
-        "truth", generated="toonstories", stories=STORIES, results=tmp_path_factory.mktemp("results"), resamples=100, ceiling=False
-    )
+    return scorer.Settings("truth", generated="toonstories", stories=STORIES, results=tmp_path_factory.mktemp("results"), resamples=20, ceiling=False)
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +277,9 @@ def test_distance_is_torchmetrics_on_the_same_features():
     metric = FrechetInceptionDistance(Given())
     metric.update(real, real=True), metric.update(drawn, real=False)
     assert frechet.frechet_distance(real, drawn) == pytest.approx(float(metric.compute()), rel=1e-4)
+    assert frechet.quick_distance(real, drawn) == pytest.approx(float(metric.compute()), rel=1e-4)
+    few = torch.randn(5, 6), torch.randn(4, 6)  # of less than full rank
+    assert frechet.quick_distance(*few) == pytest.approx(frechet.frechet_distance(*few), abs=1e-3)
     mean = (real.mean(0) - drawn.mean(0)).square().sum()
     a, b = np.cov(real.T.numpy()), np.cov(drawn.T.numpy())
     vectors = np.linalg.eigvals(a @ b)

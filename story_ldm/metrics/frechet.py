@@ -43,6 +43,15 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     return float(metric.compute())
 
 
+def quick_distance(real: Tensor, generated: Tensor) -> float:
+    """The same, for the many of a bootstrap, in a third of the time: the trace of (Σ Σ')^½ is that of (Σ^½ Σ' Σ^½)^½, which is symmetric."""
+    means, (a, b) = [x.double().mean(0) for x in (real, generated)], [torch.cov(x.double().T) for x in (real, generated)]
+    values, vectors = torch.linalg.eigh(a)
+    root = vectors * values.clamp(min=0).sqrt()  # root @ root.T = a
+    shared = torch.linalg.eigvalsh(root.T @ b @ root).clamp(min=0).sqrt().sum()
+    return float((means[0] - means[1]).square().sum() + a.trace() + b.trace() - 2 * shared)
+
+
 def distance(real: Tensor, generated: Tensor, story: Tensor | None = None, resamples: int = 0, seed: int = 0) -> dict:
     """The distance, how many there are on each side, and as the floor that of the even from the odd half of the real ones.
 
@@ -52,7 +61,7 @@ def distance(real: Tensor, generated: Tensor, story: Tensor | None = None, resam
     if resamples and story is not None:
         weights = torch.from_numpy(bootstrap_weights(int(story.max()) + 1, resamples, seed))
         rows = [torch.arange(len(story)).repeat_interleave(often[story]) for often in weights]
-        found = np.array([frechet_distance(real[chosen], generated[chosen]) for chosen in rows])
+        found = np.array([quick_distance(real[chosen], generated[chosen]) for chosen in rows])
         low, high = np.percentile(found, [2.5, 97.5]) - found.mean() + value
         interval = {"low": max(0.0, float(low)), "high": float(high)}
     return {
