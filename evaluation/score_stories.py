@@ -123,7 +123,7 @@ def score(s: Settings) -> dict:
         stories = reference if itself else load_stories(s.generated, s.split, None)
         frames = truth if itself else generated_frames(stories, reference, size, s.resize, texts)
         file = Path(s.generated) / "generation.json"
-        generation = json.loads(file.read_text()) if file.exists() else None
+        generation = printable(json.loads(file.read_text())) if file.exists() else None
 
     evaluator.to(device)
     names = evaluator.config.characters
@@ -237,6 +237,12 @@ def _ceiling(s: Settings, labels: dict, reference: Dataset, evaluator: FrameEval
         for of, rows in ((train_labels, train), (labels, reference))
     ]
     return memoryless_ceiling(told[0], train_labels, told[1], labels, resamples=s.resamples, seed=s.seed)
+
+
+def printable(generation: dict) -> dict:
+    """How stories were made, for a file that others read: of a model that lies somewhere on this machine, the last two folders of its path."""
+    model = Path(generation.get("model", ""))
+    return {**generation, "model": "/".join(model.parts[-2:])} if model.is_absolute() else generation
 
 
 def markdown(result: dict) -> str:

@@ -248,6 +248,12 @@ def test_an_evaluator_of_another_world_or_a_bad_one_is_refused(scorer, settings,
 # --- distances ---------------------------------------------------------------------------------------------------------------------------
 
 
+def test_results_tell_no_path_of_this_machine(scorer):
+    assert scorer.printable({"model": "/home/me/runs/plain/pipeline", "seed": 0}) == {"model": "plain/pipeline", "seed": 0}
+    for kept in ({"model": "runs/plain/pipeline"}, {"model": "toon-story-ldm"}, {"seed": 0}):
+        assert scorer.printable(kept) == kept
+
+
 def test_interval_of_a_distance():
     """It holds the distance of 4,000 stories in nearly all of 20 samples of 200, and is nothing where both sides are the same."""
     generator = torch.Generator().manual_seed(0)

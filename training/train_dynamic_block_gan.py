@@ -61,7 +61,7 @@ from story_ldm.train_utils import (
     step_generator,
     stop_training,
 )
-from story_ldm.watch import Watch
+from story_ldm.watch import Watch, parameter_counts
 
 
 @dataclass
@@ -110,7 +110,7 @@ def main(s: Settings) -> None:
     gan = DynamicBlockGAN(**{**preset["generator"], **common, "attention": attention[0]}).to(memory_format=torch.channels_last)
     judge = DynamicBlockDiscriminator(**{**preset["discriminator"], **common, "attention": attention[1]}).to(memory_format=torch.channels_last)
     networks = {"generator": gan, "discriminator": judge}
-    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    parameters = parameter_counts(**networks)
     published = dict(zip(networks, DYNAMIC_BLOCK_PUBLISHED.get(s.preset, ())))
     beside = {name: f" (published {published[name]} M)" if name in published else "" for name in networks}
     accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M{beside[name]}" for name, count in parameters.items()))

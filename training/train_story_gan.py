@@ -65,7 +65,7 @@ from story_ldm.train_utils import (
     step_generator,
     stop_training,
 )
-from story_ldm.watch import Watch
+from story_ldm.watch import Watch, parameter_counts, sizes
 
 
 @dataclass
@@ -121,9 +121,9 @@ def main(s: Settings) -> None:
 
     generator, judges = build(s, preset, sentences)
     networks = {"story_gan": generator} | {f"{kind}_discriminator": judge for kind, judge in judges.items()}
-    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    parameters = parameter_counts(**networks)
     published = " | published: {} M in the generator, {} M in the discriminators".format(*PUBLISHED[s.preset]) if s.preset in PUBLISHED else ""
-    accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items()) + published)
+    accelerator.print(sizes(parameters) + published)
     ema, best = EMAModel(generator.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True), Best()
     rates = {"generator": s.learning_rate} | dict.fromkeys(judges, s.discriminator_learning_rate)
     optimizers = {"generator": torch.optim.Adam(generator.parameters(), betas=(0.5, 0.999), fused=True)}
@@ -138,9 +138,9 @@ def main(s: Settings) -> None:
     facts = {"since": since, **{name: progress.get(name, []) for name in ("curve", "scores")}}
 
     often = {"image": s.k_image} | ({"story": s.k_story} if "story" in judges else {})
-    sizes, weights = {"image": s.image_batch, "story": s.batch}, {"image": s.alpha, "story": s.beta}
+    batches, weights = {"image": s.image_batch, "story": s.batch}, {"image": s.alpha, "story": s.beta}
     here = accelerator.process_index, accelerator.num_processes
-    streams = {k: iter(StepBatches(len(data), sizes[k], 2 * s.seed + n, step * often[k], *here)) for n, k in enumerate(often)}
+    streams = {k: iter(StepBatches(len(data), batches[k], 2 * s.seed + n, step * often[k], *here)) for n, k in enumerate(often)}
     columns = [f"{kind}_{name}" for kind in often for name in ("accuracy", "generator")]  # of the card's curve
     seen_a_step = s.batch * s.k_story
     total = s.stories // seen_a_step
@@ -162,7 +162,7 @@ def main(s: Settings) -> None:
                 group["lr"] = rates[name] * factor
         for kind in often:
             for part in range(often[kind]):
-                noise, positions = draw_randomness(accelerator, gan, s.seed, step * often[kind] + part, kind, sizes[kind], sentences.shape[1])
+                noise, positions = draw_randomness(accelerator, gan, s.seed, step * often[kind] + part, kind, batches[kind], sentences.shape[1])
                 rows = torch.tensor(next(streams[kind]))
                 real = pictures[rows] if positions is None else pictures[rows, positions.cpu()]
                 real, text = to_float(real.to(accelerator.device)), sentences[rows].to(accelerator.device)
