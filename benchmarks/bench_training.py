@@ -4,8 +4,10 @@
     python benchmarks/bench_training.py --switches            # and each switch against the script's defaults
     python benchmarks/bench_training.py --preset sd15 --train memory --batch 1 --noise-draws 1
 
-The plain step is what diffusers' text-to-image training does: the same UNet without memory, a frozen text encoder, the same frames. Steps
-of all rows take turns, and the median counts, so that a busy machine slows all alike.
+The plain step is what diffusers' text-to-image training does: the same UNet without memory, a frozen text encoder that reads at every step, the
+same frames. Story-LDM's rows train their text encoder and language memory, too, but for those with frozen text: these train what the plain step
+does and the memory layers, on states computed before (`train_story_ldm.py --freeze-text-encoder`). Steps of all rows take turns, and the
+median counts, so that a busy machine slows all alike.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Literal
 
@@ -54,6 +56,7 @@ class Variant:
 
     memory: str = "spatial"
     plain: bool = False
+    frozen_text: bool = False
     precision: str = default_precision()
     optimizer: str = "adamw"
     fused: bool = True
@@ -112,6 +115,10 @@ def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
     text = new_text_encoder(tokenizer, **preset["text"])
     settings = {name: value for name, value in preset["unet"].items() if not v.plain or not name.startswith("memory")}
     unet = UNet2DConditionModel(**settings) if v.plain else StoryUNet2DConditionModel(**{**settings, "memory": v.memory})
+    language = LanguageMemory(**preset["language_memory"])
+    if v.frozen_text:
+        language = None
+        batch.states = encode_stories(text.requires_grad_(False), None, batch.ids, batch.mask)[0]
     if v.xformers:
         unet.enable_xformers_memory_efficient_attention()
     elif not GPU:
@@ -121,7 +128,7 @@ def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
     if v.channels_last:
         unet.to(memory_format=torch.channels_last)
     empty = torch.zeros(preset["max_length"], dtype=torch.long)
-    model = PlainStep(unet, text) if v.plain else StoryDenoiser(unet, text, LanguageMemory(**preset["language_memory"]), None, empty, empty + 1)
+    model = PlainStep(unet, text) if v.plain else StoryDenoiser(unet, text, language, None, empty, empty + 1)
     if s.train == "memory" and not v.plain:
         freeze(SimpleNamespace(train="memory"), model, {"fp16": torch.float16, "bf16": torch.bfloat16}.get(v.precision))
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -189,7 +196,9 @@ def main(s: Settings) -> None:
     print(f"{s.preset}, train {s.train}, {sizes}, {default_precision()}, {device}\n")
     cost = 3 if s.train == "all" else 2
     forms = {f"{memory} memory": Variant(memory=memory) for memory in ("sentence", "spatial")}
-    table(timed(s, {"plain diffusers": Variant(plain=True), "no memory": Variant(memory="none"), **forms}), "plain diffusers", cost)
+    forms = {"no memory": Variant(memory="none"), **forms}
+    forms |= {f"{name}, frozen text": replace(variant, frozen_text=True) for name, variant in forms.items()}
+    table(timed(s, {"plain diffusers": Variant(plain=True), **forms}), "plain diffusers", cost)
     for name, variant in SWITCHES.items() if s.switches else ():
         print()
         table(timed(s, {"defaults": Variant(), name: variant}), "defaults", cost)

@@ -40,7 +40,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Eq. 4 written out: query (B, Lq, H, d), key (B, Lk, H, d), value (B, Lk, H, e) → (B, Lq, H, e) and weights (B, H, Lq, Lk)."""
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))
     logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    weights = logits.softmax(-1, dtype=torch.float32)
+    weights = logits.softmax(-1)
     return (weights.to(value.dtype) @ value).transpose(1, 2), weights
 
 
@@ -182,6 +182,8 @@ class MemoryAttention(nn.Module):
             value = value.unflatten(-1, (self.heads, -1)).transpose(2, 3).flatten(3)
         query, key = query.unflatten(-1, (self.heads, -1)), key.unflatten(-1, (self.heads, -1))
         explicit = return_weights or self.form == "sentence"  # one query a frame and long values: no shape for fused kernels
+        # on a CPU the fused kernel's backward takes two to four times as long where keys are few
+        explicit |= query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[1] <= 1024
 
         reads, weights = [], []
         for frame, count in enumerate(readable):  # teacher forcing without a mask: each query frame has its own slice of the keys
