@@ -14,8 +14,17 @@ from conftest import STORY, TINY_GAN, sentences_of, tiny_text_encoder
 
 from pipelines import StoryGANPipeline
 from story_ldm.gans.damsm import DAMSMTextEncoder
+from story_ldm.gans.dynamic_block import DynamicBlockDiscriminator, DynamicBlockGAN
 from story_ldm.gans.norms import BatchNorm, norm_layer, settle_statistics
-from story_ldm.gans.presets import PRESETS, PUBLISHED, parameter_counts, parameter_table
+from story_ldm.gans.presets import (
+    PRESETS,
+    PUBLISHED,
+    at_resolution,
+    dynamic_block_toon_64,
+    parameter_counts,
+    parameter_table,
+    toon_64,
+)
 from story_ldm.gans.sentences import load_sentence_encoder, read_words, sentence_vectors, story_vectors, tokens_of
 from story_ldm.gans.story_gan import (
     SYSTEMS,
@@ -306,7 +315,43 @@ def test_sizes():
     discriminator = [layer.weight.shape for layer in image.modules() if isinstance(layer, torch.nn.Conv2d)]
     assert discriminator == [(64, 3, 4, 4), (128, 64, 4, 4), (256, 128, 4, 4), (512, 256, 4, 4), (512, 768, 3, 3), (1, 512, 4, 4)]
     for preset in PRESETS.values():
-        assert preset()["resolution"] == 4 * 2 ** len(preset()["story_gan"].get("block_out_channels", (1,) * 4))
+        assert preset()["resolution"] == 4 * 2 ** len(preset()["story_gan"]["block_out_channels"])
+
+
+@pytest.mark.parametrize("side", [16, 32, 128])
+@pytest.mark.parametrize("preset", [toon_64, dynamic_block_toon_64])
+def test_presets_at_another_resolution(preset, side):
+    """The coarse end stays as it is; what is drawn has this side, and both kinds of network read and draw it."""
+    sized = at_resolution(preset(), side)
+    kinds = {
+        "story_gan": StoryGAN,
+        "image_discriminator": ImageDiscriminator,
+        "story_discriminator": StoryDiscriminator,
+        "generator": DynamicBlockGAN,
+        "discriminator": DynamicBlockDiscriminator,
+    }
+    networks = {name: kinds[name](**settings) for name, settings in sized.items() if name != "resolution"}
+    words = torch.zeros(1, 5, 3, 128), torch.ones(1, 5, 3, dtype=torch.bool)
+    sentences, frames = words[0][:, :, 0], torch.zeros(1, 5, 3, side, side)
+    if "generator" in networks:
+        drawn = networks["generator"](sentences, *words, torch.zeros(1, 100))
+        assert networks["discriminator"](frames, (sentences, *words, None))[0].shape == (5,)
+    else:
+        drawn = networks["story_gan"](sentences, torch.zeros(1, 128), torch.zeros(1, 128), torch.zeros(1, 5, 100))[0]
+        assert networks["image_discriminator"](frames[0], torch.zeros(5, 256))[0].shape == (5,)
+        assert networks["story_discriminator"](frames, sentences)[0].shape == (1,)
+    assert drawn.shape == frames.shape
+    for name, settings in preset().items():
+        if name != "resolution":
+            both = sorted(settings["block_out_channels"])[::-1], sorted(sized[name]["block_out_channels"])[::-1]
+            assert all(a == b for a, b in zip(*both)), "the widest come first"
+    assert at_resolution(preset(), None) == at_resolution(preset(), 64) == preset()
+
+
+@pytest.mark.parametrize("side", [0, 8, 48, 100])
+def test_no_preset_at_odd_resolutions(side):
+    with pytest.raises(ValueError, match=f"resolution is {side}; a GAN draws powers of two from 16 on"):
+        at_resolution(toon_64(), side)
 
 
 # --- sentences and the pipeline ----------------------------------------------------------------------------------------------------------

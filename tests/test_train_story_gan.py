@@ -104,7 +104,7 @@ def test_the_kl_term_is_a_mean_by_default(trainer, damsm, tmp_path):
     found = []
     for more in ([], ["--kl", 1 / 16], ["--kl", 1 / 128]):  # h_0 has 16 numbers here
         run = tmp_path / str(len(found))
-        trainer(*command(run, damsm, "--stories", 2 * BATCH, "--validate-every", 0, "--sample-every", 0, *more))
+        trainer(*command(run, damsm, "--stories", 2 * BATCH, "--resolution", 32, "--validate-every", 0, "--sample-every", 0, *more))
         found.append(weights(run)["pipeline/story_gan/diffusion_pytorch_model.safetensors/story_encoder.mean.weight"])
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
@@ -121,6 +121,7 @@ def test_a_broken_training_stops(trainer, damsm, tmp_path):
     [
         (["--preset", "large"], "preset is 'large'; it must be one of toon-64, paper-64, pororo, tiny"),
         (["--image-batch", 1], "batch is 4 and image_batch 1; both must be at least 2"),
+        (["--resolution", 48], "resolution is 48; a GAN draws powers of two from 16 on"),
         (["--text", "/nowhere"], "/nowhere is not a folder"),
         (["--evaluator", "/nowhere"], "/nowhere"),
     ],

@@ -31,7 +31,7 @@ from story_ldm.data.stories import decode_frames, held_out_split, one_length, te
 from story_ldm.files import write_text
 from story_ldm.gans.choices import choices_of, columns_of
 from story_ldm.gans.dynamic_block import SYSTEMS, DynamicBlockDiscriminator, DynamicBlockGAN, gumbel_noise
-from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS, DYNAMIC_BLOCK_PUBLISHED
+from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS, DYNAMIC_BLOCK_PUBLISHED, at_resolution
 from story_ldm.gans.sentences import load_sentence_encoder, read_words, tokens_of
 from story_ldm.gans.training import (
     MAY_CHANGE,
@@ -91,10 +91,10 @@ def main(s: Settings) -> None:
         raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(DYNAMIC_BLOCK_PRESETS)}")
     if s.batch < 2:
         raise SystemExit(f"batch is {s.batch}; it must be at least 2, or there is no wrong pair")
+    preset = at_resolution(DYNAMIC_BLOCK_PRESETS[s.preset](), s.resolution)
     text_encoder, tokenizer = load_sentence_encoder(s.text)
     evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval() if s.validate_every else None
     accelerator = start_run(s, "dynamic-block-gan", (*MAY_CHANGE, "choice_stories"))
-    preset = DYNAMIC_BLOCK_PRESETS[s.preset]()
     judged_split = s.judged_split or tested_split(s.dataset)
     text_encoder.to(accelerator.device)
     with accelerator.main_process_first():

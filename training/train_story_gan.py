@@ -34,7 +34,7 @@ from pipelines.story_gan import StoryGANPipeline
 from story_ldm.data import load_stories
 from story_ldm.data.stories import decode_frames, held_out_split, one_length, tested_split, to_float
 from story_ldm.files import write_text
-from story_ldm.gans.presets import PRESETS, PUBLISHED
+from story_ldm.gans.presets import PRESETS, PUBLISHED, at_resolution
 from story_ldm.gans.sentences import load_sentence_encoder, sentence_vectors
 from story_ldm.gans.story_gan import ImageDiscriminator, StoryDiscriminator, StoryGAN, kl_divergence
 from story_ldm.gans.training import (
@@ -101,10 +101,10 @@ def main(s: Settings) -> None:
         raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(PRESETS)}")
     if min(s.batch, s.image_batch) < 2:
         raise SystemExit(f"batch is {s.batch} and image_batch {s.image_batch}; both must be at least 2, or there is no wrong pair")
+    preset = at_resolution(PRESETS[s.preset](), s.resolution)
     text_encoder, tokenizer = load_sentence_encoder(s.text)
     evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval() if s.validate_every else None
     accelerator = start_run(s, "story-gan", MAY_CHANGE)
-    preset = PRESETS[s.preset]()
     text_encoder.to(accelerator.device)
     judged_split = s.judged_split or tested_split(s.dataset)
     with accelerator.main_process_first():

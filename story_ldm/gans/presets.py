@@ -22,7 +22,13 @@ def toon_64() -> dict:
 
 def paper_64() -> dict:
     """The layer tables as they stand."""
-    return {"resolution": 64, "story_gan": {}, "image_discriminator": {}, "story_discriminator": {"story_length": 5}}
+    judge = {"block_out_channels": (64, 128, 256, 512)}
+    return {
+        "resolution": 64,
+        "story_gan": {"block_out_channels": (512, 256, 128, 64)},
+        "image_discriminator": judge,
+        "story_discriminator": {**judge, "story_length": 5},
+    }
 
 
 def pororo() -> dict:
@@ -41,8 +47,8 @@ def dynamic_block_toon_64() -> dict:
     """The built-in world at 64 px, with the channels of StoryGAN's toon-64."""
     return {
         "resolution": 64,
-        "generator": {"block_out_channels": (256, 128, 64, 32)},
-        "discriminator": {"block_out_channels": (32, 64, 128, 256)},
+        "generator": {"block_out_channels": (256, 128, 64, 32), "attention_sizes": (4, 8, 16)},
+        "discriminator": {"block_out_channels": (32, 64, 128, 256), "attention_sizes": (4, 8, 16)},
     }
 
 
@@ -60,6 +66,29 @@ PRESETS = {"toon-64": toon_64, "paper-64": paper_64, "pororo": pororo}
 DYNAMIC_BLOCK_PRESETS = {"toon-64": dynamic_block_toon_64, "pororo": dynamic_block_pororo}
 PUBLISHED = {"pororo": (47.0, 47.2)}  # millions in the generator and in the discriminators together
 DYNAMIC_BLOCK_PUBLISHED = {"pororo": (25.1, 23.5)}  # in the generator and in the discriminator
+
+
+def at_resolution(preset: dict, resolution: int | None) -> dict:
+    """A preset for frames of another side: at the fine end of each network blocks fall away, or come in addition, each of half the channels.
+
+    Raises ValueError for what is no power of two from 16 on."""
+    if resolution is None or resolution == preset["resolution"]:
+        return preset
+    levels = resolution.bit_length() - 3  # 4 × 4, 8 × 8 and so on, up to half of the side
+    if resolution != 4 * 2**levels or levels < 2:
+        raise ValueError(f"resolution is {resolution}; a GAN draws powers of two from 16 on")
+
+    def sized(network: dict) -> dict:
+        widths = network["block_out_channels"]
+        coarse_first = sorted(widths, reverse=True)[:levels]
+        while len(coarse_first) < levels:
+            coarse_first.append(max(coarse_first[-1] // 16 * 8, 8))  # groups of norms have 8
+        changed = {"block_out_channels": tuple(coarse_first if widths[0] == max(widths) else reversed(coarse_first))}
+        if "attention_sizes" in network:
+            changed["attention_sizes"] = tuple(size for size in network["attention_sizes"] if size < resolution)
+        return network | changed
+
+    return {name: sized(part) for name, part in preset.items() if name != "resolution"} | {"resolution": resolution}
 
 
 def parameter_counts(preset: str) -> dict[str, int]:

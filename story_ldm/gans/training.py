@@ -31,6 +31,8 @@ LOST, WON = 0.51, 1e-3  # what it judges correctly of two kinds, if it tells not
 class GANSettings(StorySettings):
     """What both GANs' scripts can be told, besides."""
 
+    resolution: int | None = None
+    """Side of the frames, a power of two; by default the preset's."""
     text_form: str = "referential"
     text: Path = Path("checkpoints/toon-damsm")
     """Folder of the frozen encoder of sentences and words: train_damsm.py's, or that of an encoder model of transformers."""
