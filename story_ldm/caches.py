@@ -4,17 +4,21 @@ Pictures are read where they lie (Arrow, memory-mapped), so that a process never
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import gather_object
 from datasets import Dataset
 from diffusers import AutoencoderKL
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel
@@ -59,20 +63,34 @@ def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encod
 
 
 def _cached(accelerator: Accelerator, file: Path, rows: int, parts: Callable[[range], Iterable[Tensor]]) -> Tensor:
-    """The values of all rows, in fp16, out of the file. Where it is missing each process computes its share, and the main one puts them together."""
+    """The values of all rows, in fp16, out of the file. Where it is missing each process computes its share, and writes it to its place part by part.
+
+    Another run may make the same file at the same time, or may have been killed at it: each writes all rows, the same values into the same places."""
     if any_process(accelerator, not file.exists()):
         rank, world = accelerator.process_index, accelerator.num_processes
-        (run,) = broadcast_object_list([uuid4().hex])  # another run may make the same file at the same time
-        shares = [file.with_suffix(f".{run}-{n}.partial") for n in range(world)]
         file.parent.mkdir(parents=True, exist_ok=True)
-        own = [part.half().cpu() for part in parts(range(rows * rank // world, rows * (rank + 1) // world))]
-        save_file({"values": torch.cat(own) if own else torch.zeros(0)}, shares[rank])
+        beside = file.with_name(f".{file.name}.partial")
+        row = rows * rank // world
+        own = iter(parts(range(row, rows * (rank + 1) // world)))
+        first = next(own, None)
+        shape = next(shape for shape in gather_object([None if first is None else list(first.shape[1:])]) if shape)
+        size = 2 * math.prod(shape)
+        header = json.dumps({"values": {"dtype": "F16", "shape": [rows, *shape], "data_offsets": [0, rows * size]}}).encode()
+        header += b" " * (-len(header) % 8)
+        if accelerator.is_main_process:
+            with open(os.open(beside, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as out:
+                out.write(struct.pack("<Q", len(header)) + header)
+                out.truncate(8 + len(header) + rows * size)
+        accelerator.wait_for_everyone()
+        with open(beside, "r+b") as out:
+            out.seek(8 + len(header) + row * size)
+            for part in chain([] if first is None else [first], own):
+                out.write(part.half().cpu().contiguous().numpy())
+            out.flush()
+            os.fsync(out.fileno())
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            beside = file.with_suffix(f".{run}.partial")
-            save_file({"values": torch.cat([part for part in (load_file(share)["values"] for share in shares) if len(part)])}, beside)
-            os.replace(beside, file)
-            for share in shares:
-                share.unlink()
+            with suppress(FileNotFoundError):  # the other run was first
+                os.replace(beside, file)
         accelerator.wait_for_everyone()
     return load_file(file)["values"]

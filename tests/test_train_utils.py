@@ -27,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from story_ldm import train_utils
+from story_ldm.caches import _cached
 from story_ldm.text import LanguageMemory
 from story_ldm.train_utils import (
     RunSettings,
@@ -457,3 +458,19 @@ run_script(main, int(os.environ["RANK"]))
     said = started[0].communicate(timeout=100)[1]
     assert [process.wait(100) for process in started] == [75, 9], said
     assert "another process cannot be reached any more" in said and "run the same command again on all machines" in said and "Traceback" not in said
+
+
+def test_a_cache_that_a_killed_run_had_begun(tmp_path):
+    """Is made anew, a part at a time; and no part of it is left, nor computed again."""
+    values, file, accelerator = torch.randn(10, 2, 3).half(), tmp_path / "cache" / "latents.safetensors", Accelerator(cpu=True)
+
+    def killed(rows: range):
+        yield 1 - values[:4].float()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _cached(accelerator, file, len(values), killed)
+    assert not file.exists()
+    made = _cached(accelerator, file, len(values), lambda rows: values[rows.start : rows.stop].split(4))
+    assert torch.equal(made, values) and os.listdir(file.parent) == [file.name]
+    assert torch.equal(_cached(accelerator, file, len(values), killed), values)
