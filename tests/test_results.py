@@ -1,0 +1,38 @@
+"""The results in the repository: readable tables say what the files hold, comparisons are made from them, and README shows the ablation."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from conftest import ROOT
+
+from evaluation.score_stories import PROTOCOL, markdown
+from story_ldm.metrics.report_blocks import to_markdown
+from story_ldm.metrics.reports import headline, read_result, read_results
+
+RESULTS = [file for file in sorted((ROOT / "results").rglob("*.json")) if file.name != "choices.json"]
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_result_and_its_table(file):
+    result = read_result(file)
+    assert result["system"] == file.stem and result["protocol"] == PROTOCOL
+    assert "/root" not in file.read_text() and "/home" not in file.read_text() and "/tmp" not in file.read_text()
+    of_nothing = re.sub(r'("(?:value|low|high|chance|truth)":)null', r"\1NaN", file.read_text())  # as it was when the table was written
+    assert markdown(json.loads(of_nothing)) == file.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize("comparison", sorted((ROOT / "results").glob("*/comparison.md")), ids=lambda file: file.parent.name)
+def test_a_comparison_is_of_the_results(comparison):
+    """As is what README shows of it."""
+    text = comparison.read_text()
+    (names,) = re.findall(r"^(.*)\. Reference: ", text, re.M)
+    files = [
+        next(file for file in (comparison.parent / f"{name}.json", ROOT / "results" / f"{name}.json") if file.exists()) for name in names.split(", ")
+    ]
+    table = to_markdown(headline(read_results(files))[-1:]).strip()
+    assert table in text
+    if comparison.parent.name == "ablation":
+        assert table in (ROOT / "README.md").read_text()
