@@ -50,8 +50,13 @@ variant sentence-memory --memory sentence --no-language-memory
 variant language-memory --memory none
 variant plain-full-text --memory none --no-language-memory --text-form full
 
-python evaluation/compare_systems.py results/ablation/{plain,sentence-memory,spatial-memory,language-memory,language-and-spatial-memory,plain-full-text}.json \
-    results/ablation/{sentence-memory,spatial-memory,language-and-spatial-memory}-off.json --baseline plain --out results/ablation \
-    --title "What memory does" \
+names=(plain sentence-memory spatial-memory language-memory language-and-spatial-memory plain-full-text) drawn=()
+for name in "${names[@]}"; do
+    if [ -d "generated/ablation/$name" ]; then drawn+=("$name=generated/ablation/$name"); fi # results may be older than the pictures here
+done
+gallery=()
+if [ ${#drawn[@]} -gt 0 ]; then gallery=(--generated "${drawn[@]}" --stories 3); fi
+files=("${names[@]/#/results/ablation/}" results/ablation/{sentence-memory,spatial-memory,language-and-spatial-memory}-off)
+python evaluation/compare_systems.py "${files[@]/%/.json}" --baseline plain --out results/ablation "${gallery[@]}" --title "What memory does" \
     --notes "Every variant saw $stories stories (5 frames each) from the same memoryless weights; made by evaluation/ablation.sh." \
     "\"off\": the same weights with the visual memory switched off."
