@@ -6,22 +6,26 @@ import json
 import re
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, script
 
-from evaluation.score_stories import PROTOCOL, markdown
 from story_ldm.metrics.report_blocks import to_markdown
 from story_ldm.metrics.reports import headline, read_result, read_results
 
 RESULTS = [file for file in sorted((ROOT / "results").rglob("*.json")) if file.name != "choices.json"]
 
 
+@pytest.fixture(scope="module")
+def scorer():
+    return script("evaluation/score_stories.py")
+
+
 @pytest.mark.parametrize("file", RESULTS, ids=lambda file: str(file.relative_to(ROOT)))
-def test_a_result_and_its_table(file):
+def test_a_result_and_its_table(file, scorer):
     result = read_result(file)
-    assert result["system"] == file.stem and result["protocol"] == PROTOCOL
+    assert result["system"] == file.stem and result["protocol"] == scorer.PROTOCOL
     assert "/root" not in file.read_text() and "/home" not in file.read_text() and "/tmp" not in file.read_text()
     of_nothing = re.sub(r'("(?:value|low|high|chance|truth)":)null', r"\1NaN", file.read_text())  # as it was when the table was written
-    assert markdown(json.loads(of_nothing)) == file.with_suffix(".md").read_text()
+    assert scorer.markdown(json.loads(of_nothing)) == file.with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize("comparison", sorted((ROOT / "results").glob("*/comparison.md")), ids=lambda file: file.parent.name)
