@@ -42,6 +42,7 @@ from story_ldm.metrics.evaluators import FrameEvaluator, frame_labels, label_nam
 from story_ldm.metrics.frechet import distance, frame_features, open_network, story_features, video_features
 from story_ldm.metrics.generated import folder_frames, generated_frames
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
+from story_ldm.metrics.reports import number, shown
 from story_ldm.metrics.story_rates import PRONOUNS, Table, as_arrays, measures, per_story, rates_by_position, rates_markdown, story_rates
 from story_ldm.model_card import set_section
 
@@ -88,12 +89,12 @@ class Settings:
 def main(s: Settings) -> None:
     started = time.monotonic()
     try:
-        result = score(s)
+        result = without_nan(score(s))
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(f"{s.system} is not scored: {error}") from error
     result["seconds"] = round(time.monotonic() - started, 1)
     s.results.mkdir(parents=True, exist_ok=True)
-    write_text(s.results / f"{s.system}.json", json.dumps(without_nan(result), separators=(",", ":"), default=str) + "\n")
+    write_text(s.results / f"{s.system}.json", json.dumps(result, separators=(",", ":"), default=str) + "\n")
     text = markdown(result)
     write_text(s.results / f"{s.system}.md", text)
     if s.card is not None:
@@ -248,16 +249,18 @@ def printable(generation: dict) -> dict:
 def markdown(result: dict) -> str:
     reference, accuracy = result["reference"], result["evaluator"]["accuracy"]
     scores = {row: columns for row, columns in result["table"].items() if row not in ("match", "pixels")}
+
+    def interval(cell: dict) -> str:
+        return f"{shown(number(cell, 'low'), 1, 3)} – {shown(number(cell, 'high'), 1, 3)}" if "low" in cell else ""
+
     more = [
-        f"| {name} | {value['value']:.3f} | "
-        + (f"{value['low']:.3f} – {value['high']:.3f}, " if "low" in value else "")
-        + f"floor {value['floor']:.3f} ({value['real']} real, {value['generated']} drawn) |"
+        f"| {name} | {shown(number(value), 1, 3)} | {interval(value)}{', ' * ('low' in value)}"
+        f"floor {shown(number(value, 'floor'), 1, 3)} ({value['real']} real, {value['generated']} drawn) |"
         for name, value in result["distances"].items()
     ]
     more += [
-        f"| {name} | {value['value']:.3f} | {value['low']:.3f} – {value['high']:.3f}"
-        + (f", true frames {value['truth']:.3f}" if "truth" in value else "")
-        + " |"
+        f"| {name} | {shown(number(value), 1, 3)} | {interval(value)}"
+        f"{', true frames ' + shown(number(value, 'truth'), 1, 3) if 'truth' in value else ''} |"
         for row in ("match", "pixels")
         for name, value in result["table"][row].items()
     ]
@@ -266,7 +269,7 @@ def markdown(result: dict) -> str:
     columns = list(next(iter(positions.values()), {}))
     by_position = [f"| {' | '.join(['position', *columns])} |", "|---" * (len(columns) + 1) + "|"]
     for name, values in positions.items():
-        cells = ("–" if math.isnan(values[c]["value"]) else f"{100 * values[c]['value']:.1f}" for c in columns)
+        cells = (shown(number(values[column]), 100) for column in columns)
         by_position.append(f"| {' | '.join([name, *cells])} |")
     how = result["generation"] or {}
     drawn = ", ".join(f"{name} {how[name]}" for name in DRAWN_WITH if how.get(name) is not None)

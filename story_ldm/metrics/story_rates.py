@@ -24,6 +24,7 @@ from numpy import ndarray
 from story_ldm.data.toonstories import CHARACTERS, MENTIONS
 
 from .bootstrap import bootstrap_weights, f1_scores, share, story_sums
+from .reports import number, shown
 
 Arrays = dict[str, ndarray]
 Table = dict[str, dict[str, dict]]
@@ -213,7 +214,8 @@ def rates_markdown(table: Table, ceiling: Table | None = None) -> str:
     for row, columns in table.items():
         for column, value in columns.items():
             beside = (ceiling or {}).get(row, {}).get(column)
-            without = f"{100 * beside['value']:.1f}" if beside else f"{100 * value['chance']:.1f} (chance)" if "chance" in value else ""
-            interval = f"{100 * value['low']:.1f} – {100 * value['high']:.1f}"
-            lines.append(f"| {row} | {column} | {100 * value['value']:.1f} | {interval} | {value['count']} | {without} |")
+            chance = number(value, "chance")
+            without = shown(number(beside), 100) if beside else "" if chance is None else f"{shown(chance, 100)} (chance)"
+            rate, low, high = (shown(number(value, key), 100) for key in ("value", "low", "high"))
+            lines.append(f"| {row} | {column} | {rate} | {low} – {high} | {value['count']} | {without} |")
     return "\n".join(lines)
