@@ -115,9 +115,8 @@ def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
     text = new_text_encoder(tokenizer, **preset["text"])
     settings = {name: value for name, value in preset["unet"].items() if not v.plain or not name.startswith("memory")}
     unet = UNet2DConditionModel(**settings) if v.plain else StoryUNet2DConditionModel(**{**settings, "memory": v.memory})
-    language = LanguageMemory(**preset["language_memory"])
+    language = None if v.plain or v.frozen_text else LanguageMemory(**preset["language_memory"])
     if v.frozen_text:
-        language = None
         batch.states = encode_stories(text.requires_grad_(False), None, batch.ids, batch.mask)[0]
     if v.xformers:
         unet.enable_xformers_memory_efficient_attention()
@@ -197,7 +196,8 @@ def main(s: Settings) -> None:
     cost = 3 if s.train == "all" else 2
     forms = {f"{memory} memory": Variant(memory=memory) for memory in ("sentence", "spatial")}
     forms = {"no memory": Variant(memory="none"), **forms}
-    forms |= {f"{name}, frozen text": replace(variant, frozen_text=True) for name, variant in forms.items()}
+    if s.train == "all":
+        forms |= {f"{name}, frozen text": replace(variant, frozen_text=True) for name, variant in forms.items()}
     table(timed(s, {"plain diffusers": Variant(plain=True), **forms}), "plain diffusers", cost)
     for name, variant in SWITCHES.items() if s.switches else ():
         print()

@@ -52,7 +52,7 @@ variant plain-full-text --memory none --no-language-memory --text-form full
 
 names=(plain sentence-memory spatial-memory language-memory language-and-spatial-memory plain-full-text) drawn=()
 for name in "${names[@]}"; do
-    if [ -d "generated/ablation/$name" ]; then drawn+=("$name=generated/ablation/$name"); fi # results may be older than the pictures here
+    if [ -d "generated/ablation/$name" ]; then drawn+=("$name=generated/ablation/$name"); fi # the repository keeps results, no pictures
 done
 gallery=()
 if [ ${#drawn[@]} -gt 0 ]; then gallery=(--generated "${drawn[@]}" --stories 3); fi

@@ -218,7 +218,7 @@ def _matching(
 def _pixels(s: Settings, truth: Tensor, frames: Tensor, story: np.ndarray, weights: np.ndarray) -> dict[str, dict]:
     """Likeness of each frame and the true one, pixels in [0, 1]."""
     pairs = list(zip(frames.split(250), truth.split(250)))
-    # single precision is off by up to 1e-4, below the three digits shown, and 13 to 25 times as fast as double
+    # single precision is off by up to 1e-4, below the three digits shown; CPUs have no fast convolution in double
     ssim = [structural_similarity_index_measure(a / 255, b / 255, data_range=1.0, reduction="none") for a, b in pairs]
     columns = {"ssim": torch.cat([x.reshape(-1) for x in ssim]).numpy()}
     if s.lpips:

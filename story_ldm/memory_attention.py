@@ -182,7 +182,7 @@ class MemoryAttention(nn.Module):
             value = value.unflatten(-1, (self.heads, -1)).transpose(2, 3).flatten(3)
         query, key = query.unflatten(-1, (self.heads, -1)), key.unflatten(-1, (self.heads, -1))
         explicit = return_weights or self.form == "sentence"  # one query a frame and long values: no shape for fused kernels
-        # on a CPU the fused kernel's backward takes two to four times as long where keys are few
+        # on a CPU the fused kernel's backward is the slower one where keys are few
         explicit |= query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[1] <= 1024
 
         reads, weights = [], []
