@@ -20,6 +20,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", CUDA_VISIB
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
 from diffusers import AutoencoderKL, DDIMScheduler
 from published_copies import copies, own_cache  # noqa: F401 (fixtures)
 from safetensors.torch import load_file
@@ -60,6 +61,20 @@ def assert_same_training(expected: dict[str, torch.Tensor], found: dict[str, tor
     for name, value in expected.items():
         scale = 0.05 * value.float().square().mean().sqrt() if "running" in name else limit
         assert (found[name].float() - value.float()).square().mean().sqrt() <= scale, name
+
+
+def calls_seen_by_hooks(*parts: torch.nn.Module) -> list[str]:
+    """Puts a hook before each part, as offloading does, and gives the list to which every call adds the part's class."""
+    called = []
+
+    class Hook(ModelHook):
+        def pre_forward(self, module, *args, **kwargs):
+            called.append(type(module).__name__)
+            return args, kwargs
+
+    for part in parts:
+        add_hook_to_module(part, Hook())
+    return called
 
 
 def sentences_of(count: int, text: str = "referential", **settings) -> list[list[str]]:

@@ -7,8 +7,7 @@ import math
 
 import pytest
 import torch
-from accelerate.hooks import ModelHook, add_hook_to_module
-from conftest import STORY, TINY_DYNAMIC_BLOCK, sentences_of, tiny_text_encoder
+from conftest import STORY, TINY_DYNAMIC_BLOCK, calls_seen_by_hooks, sentences_of, tiny_text_encoder
 
 from pipelines import DynamicBlockGANPipeline
 from story_ldm.gans.choices import choices_of, columns_of, plot
@@ -338,15 +337,8 @@ def test_stories_of_a_batch_are_those_drawn_alone(attention, tokenizer):
 
 def test_an_offloaded_pipeline_is_moved(tokenizer):
     """diffusers puts a hook on each part, which moves it before it is called."""
-    pipe, moved = tiny_pipeline(tokenizer), []
-
-    class Hook(ModelHook):
-        def pre_forward(self, module, *args, **kwargs):
-            moved.append(type(module).__name__)
-            return args, kwargs
-
-    for part in (pipe.text_encoder, pipe.dynamic_block_gan):
-        add_hook_to_module(part, Hook())
+    pipe = tiny_pipeline(tokenizer)
+    moved = calls_seen_by_hooks(pipe.text_encoder, pipe.dynamic_block_gan)
     frames = pipe(STORY, generator=seeded(), output_type="pt").frames[0]
     assert moved == ["DAMSMTextEncoder", "DynamicBlockGAN", "DynamicBlockGAN"]
     assert torch.equal(frames, tiny_pipeline(tokenizer)(STORY, generator=seeded(), output_type="pt").frames[0])

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from accelerate.hooks import ModelHook, add_hook_to_module
-from conftest import STORY, TINY_GAN, sentences_of, tiny_text_encoder
+from conftest import STORY, TINY_GAN, calls_seen_by_hooks, sentences_of, tiny_text_encoder
 from test_story_gan import CLOSE, D, inputs, seeded, tiny_gan, tiny_judges
 
 from pipelines import StoryGANPipeline
@@ -57,15 +56,8 @@ def test_padding_comes_behind_the_tokens(tokenizer):
 
 def test_an_offloaded_pipeline_is_moved(tokenizer):
     """diffusers puts a hook on each part, which moves it before it is called."""
-    pipe, moved = tiny_pipeline(tokenizer), []
-
-    class Hook(ModelHook):
-        def pre_forward(self, module, *args, **kwargs):
-            moved.append(type(module).__name__)
-            return args, kwargs
-
-    for part in (pipe.text_encoder, pipe.story_gan):
-        add_hook_to_module(part, Hook())
+    pipe = tiny_pipeline(tokenizer)
+    moved = calls_seen_by_hooks(pipe.text_encoder, pipe.story_gan)
     frames = pipe(STORY, generator=seeded(), output_type="pt").frames[0]
     assert moved == ["DAMSMTextEncoder", "StoryGAN", "StoryGAN", "StoryGAN"]
     assert torch.equal(frames, tiny_pipeline(tokenizer)(STORY, generator=seeded(), output_type="pt").frames[0])
