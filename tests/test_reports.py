@@ -347,6 +347,14 @@ def test_bars(tmp_path):
     assert not position_bars(short, tmp_path / "none.png") and not (tmp_path / "none.png").exists()
 
 
+def test_long_names_stay_on_the_picture(tmp_path):
+    results = read_results(written(tmp_path, *(result(f"language-and-spatial-memory-{n}-off", 0.5) for n in range(7))))
+    rate_bars(results, tmp_path / "rates.png")
+    with Pictures.open(tmp_path / "rates.png") as picture:
+        edges = [picture.convert("L").crop((x, 0, x + 6, 300)) for x in (0, picture.width - 6)]
+    assert [edge.getextrema() for edge in edges] == [(255, 255)] * 2
+
+
 # --- the script --------------------------------------------------------------------------------------------------------------------------
 
 

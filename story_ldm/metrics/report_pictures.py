@@ -73,8 +73,7 @@ def _draw(panels: list[Panel], systems: list[str], file: Path) -> bool:
 
     columns = 2 if len(panels) > 1 else 1
     rows = -(-len(panels) // columns)
-    legend_rows = -(-(len(systems) + 2) // 4)
-    figure = Figure(figsize=(9, 2.5 * rows + 0.3 * legend_rows), layout="constrained", dpi=150)
+    figure = Figure(figsize=(9, 2.5 * rows), layout="constrained", dpi=150)
     places = figure.add_gridspec(rows, columns)
     width = 0.82 / len(systems)
     marks = set()
@@ -113,9 +112,14 @@ def _draw(panels: list[Panel], systems: list[str], file: Path) -> bool:
         if mark in marks:
             handles.append(Line2D([], [], color="#222222", linewidth=1.4, linestyle=style))
             names.append(name)
-    legend = figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)), fontsize=10, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a name may hold dollars
+    for across in range(min(4, len(names)), 0, -1):  # as many names side by side as fit
+        legend = figure.legend(handles, names, loc="outside upper center", ncols=across, fontsize=10, frameon=False)
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a name may hold dollars
+        if legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
+    figure.set_figheight(2.5 * rows + 0.3 * -(-len(names) // across))
     figure.savefig(file)
     return True
 
