@@ -74,7 +74,7 @@ def set_section(folder: Path, title: str, text: str) -> None:
     card = file.read_text() if file.exists() else ""
     section = f"## {title}\n\n{text.strip()}\n"
     old = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", card, re.M | re.S)
-    write_text(file, card[: old.start()] + section + "\n" + card[old.end() :] if old else f"{card.rstrip()}\n\n{section}")
+    write_text(file, card[: old.start()] + section + "\n" + card[old.end() :] if old else f"{card.rstrip()}\n\n{section}".lstrip())
 
 
 def _table(head: tuple[str, ...], rows) -> str:

@@ -39,3 +39,12 @@ def test_a_comparison_is_of_the_results(comparison):
     assert table in text
     if comparison.parent.name == "ablation":
         assert table in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["story-ldm", "story-ldm-compositional", "story-ldm-long"])
+def test_readme_tells_how_good_the_shipped_model_is(name):
+    table = read_result(ROOT / "results" / f"{name}.json")["table"]
+    cells = [table["all"][rate] for rate in ("characters", "background", "garment", "action")]
+    cells += [table["pronoun"]["right character"], table["self"]["mark kept"], table["self"]["layout kept"]]
+    row = " | ".join(f"{100 * cell['value']:.1f}" for cell in cells)
+    assert f"| [{name}](results/{name}.md) | {row} |" in (ROOT / "README.md").read_text()
