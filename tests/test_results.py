@@ -48,3 +48,16 @@ def test_readme_tells_how_good_the_shipped_model_is(name):
     cells += [table["pronoun"]["right character"], table["self"]["mark kept"], table["self"]["layout kept"]]
     row = " | ".join(f"{100 * cell['value']:.1f}" for cell in cells)
     assert f"| [{name}](results/{name}.md) | {row} |" in (ROOT / "README.md").read_text()
+
+
+def test_readme_tells_where_the_shipped_model_fails():
+    def rates(name: str, positions: str, *columns: str) -> tuple[str, ...]:
+        found = read_result(ROOT / "results" / f"{name}.json")["by_position"][positions]
+        return tuple(f"{100 * found[column]['value']:.1f}" for column in columns)
+
+    readme = (ROOT / "README.md").read_text().replace("\n", " ")
+    (compositional,), (test,) = rates("story-ldm-compositional", "0", "background"), rates("story-ldm", "0", "background")
+    assert f"{compositional} % of their first frames are in the right place, where the test split has {test} %" in readme
+    early, late = (rates("story-ldm-long", positions, "characters", "mark kept", "background") for positions in ("5-14", "40-49"))
+    kept = f"({early[0]} and {early[1]} at positions 5 to 14, {late[0]} and {late[1]} at 40 to 49)"
+    assert f"{kept}, places do not ({early[2]} and {late[2]})" in readme

@@ -130,7 +130,8 @@ def main(s: Settings) -> None:
     if not product.exists():
         keep_if_best(accelerator, model, *validation_set, best, product)
     if accelerator.is_main_process:
-        report(product, {split: frames_and_labels(stories, s.workers) for split, stories in splits.items()}, step)
+        measured = {split: frames_and_labels(stories, s.workers) for split, stories in splits.items() if split != held_out}
+        report(product, {held_out: validation_set, **measured}, step)
         set_section(product, "Training", training_section(s, parameters, [], step * s.batch // 5, script="train_evaluator.py"))
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)
