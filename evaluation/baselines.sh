@@ -3,14 +3,14 @@
 # whole test split, and compared with Story-LDM. Goes on where it was stopped; results
 # that are there are kept.
 #
-#     bash evaluation/baselines.sh           # runs/baselines, generated/baselines, results/baselines; about four hours on two CPU cores
+#     bash evaluation/baselines.sh           # runs/baselines, generated/baselines, results/baselines; about five hours on two CPU cores
 #
 # The two whole models have the same training time on a CPU, validation included; reductions and ablations see as many stories as the whole model
 # that they belong to.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${RUNS:-runs/baselines}
-stories=${STORIES:-36000}
+stories=${STORIES:-32000}
 names=() drawn=()
 
 system() { # script, system, stories

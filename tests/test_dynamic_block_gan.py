@@ -36,16 +36,17 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def tiny_gan(attention: str = "both", width: int = D) -> DynamicBlockGAN:
+def tiny_gan(attention: str = "both", width: int = D, norm: str = "group") -> DynamicBlockGAN:
     """With blocks that count for something, and that choose both attentions."""
     torch.manual_seed(0)
-    gan = DynamicBlockGAN(**TINY_DYNAMIC_BLOCK["generator"], attention=attention, sentence_width=width).eval()
+    gan = DynamicBlockGAN(**TINY_DYNAMIC_BLOCK["generator"], attention=attention, sentence_width=width, norm=norm).eval()
     return strong(gan)
 
 
-def tiny_judge(attention: str = "both") -> DynamicBlockDiscriminator:
+def tiny_judge(attention: str = "both", norm: str = "group") -> DynamicBlockDiscriminator:
     torch.manual_seed(0)
-    return strong(DynamicBlockDiscriminator(**TINY_DYNAMIC_BLOCK["discriminator"], attention=attention, sentence_width=D).eval())
+    judge = DynamicBlockDiscriminator(**TINY_DYNAMIC_BLOCK["discriminator"], attention=attention, sentence_width=D, norm=norm).eval()
+    return judge if norm == "spectral" else strong(judge)
 
 
 def strong(network):
@@ -242,10 +243,11 @@ def test_discriminator(attention):
     assert all(judge(mixed, own)[0][m] != found[0][m] for m in range(T)) and torch.equal(judge(mixed, own)[0][2 * T :], found[0][2 * T :])
 
 
+@pytest.mark.parametrize("norms", [("group", "group"), ("batch", "batch"), ("batch", "spectral")])
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_every_parameter_gets_a_gradient(system):
+def test_every_parameter_gets_a_gradient(system, norms):
     """In each of the two backwards its own network's, whatever is switched off: DDP refuses parameters that have none."""
-    gan, judge = tiny_gan(SYSTEMS[system][0]).train(), tiny_judge(SYSTEMS[system][1]).train()
+    gan, judge = tiny_gan(SYSTEMS[system][0], norm=norms[0]).train(), tiny_judge(SYSTEMS[system][1], norms[1]).train()
     own, wrong = texts(), texts(seed=2)
     fake = gan(*own, gan.draw_noise(4, seeded(2)), noise_for(gan))
     real = torch.rand(fake.shape, generator=seeded()) * 2 - 1

@@ -1,12 +1,14 @@
-"""The GANs' sizes at other resolutions than the presets'."""
+"""The GANs' sizes at other resolutions than the presets', and how a preset is trained."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from story_ldm.gans.dynamic_block import DynamicBlockDiscriminator, DynamicBlockGAN
-from story_ldm.gans.presets import at_resolution, dynamic_block_toon_64, toon_64
+from story_ldm.gans.presets import PAPERS_TRAINING, TRAINING, at_resolution, dynamic_block_toon_64, fill_in, toon_64
 from story_ldm.gans.story_gan import ImageDiscriminator, StoryDiscriminator, StoryGAN
 
 
@@ -22,7 +24,7 @@ def test_presets_at_another_resolution(preset, side):
         "generator": DynamicBlockGAN,
         "discriminator": DynamicBlockDiscriminator,
     }
-    networks = {name: kinds[name](**settings) for name, settings in sized.items() if name != "resolution"}
+    networks = {name: kinds[name](**settings).eval() for name, settings in sized.items() if name != "resolution"}
     words = torch.zeros(1, 5, 3, 128), torch.ones(1, 5, 3, dtype=torch.bool)
     sentences, frames = words[0][:, :, 0], torch.zeros(1, 5, 3, side, side)
     if "generator" in networks:
@@ -44,3 +46,15 @@ def test_presets_at_another_resolution(preset, side):
 def test_no_preset_at_odd_resolutions(side):
     with pytest.raises(ValueError, match=f"resolution is {side}; a GAN draws powers of two from 16 on"):
         at_resolution(toon_64(), side)
+
+
+def test_what_the_command_does_not_say():
+    """Is the preset's, and else the papers'; what it says stays, and nothing is added."""
+    open_settings = dict.fromkeys(PAPERS_TRAINING)
+    toon, pororo = (SimpleNamespace(**open_settings | {"preset": name, "batch": 2}) for name in ("toon-64", "pororo"))
+    small = SimpleNamespace(preset="toon-64", learning_rate=None)
+    for settings in (toon, pororo, small):
+        fill_in(settings)
+    assert vars(toon) == PAPERS_TRAINING | TRAINING["toon-64"] | {"preset": "toon-64", "batch": 2}
+    assert vars(pororo) == PAPERS_TRAINING | {"preset": "pororo", "batch": 2}
+    assert vars(small) == {"preset": "toon-64", "learning_rate": TRAINING["toon-64"]["learning_rate"]}

@@ -169,7 +169,7 @@ def test_saved_and_opened(system, tokenizer, tmp_path):
 def test_another_text_encoder(tokenizer, tmp_path):
     """Any transformers model takes the place of the DAMSM encoder, and is kept in the pipeline's folder."""
     torch.manual_seed(0)
-    gan = StoryGAN(**TINY_GAN["story_gan"], sentence_width=8)
+    gan = StoryGAN(**TINY_GAN["story_gan"], sentence_width=8).eval()
     pipe = StoryGANPipeline(story_gan=gan, text_encoder=tiny_text_encoder(tokenizer), tokenizer=tokenizer)
     pipe.save_pretrained(tmp_path)
     opened = StoryGANPipeline.from_pretrained(tmp_path)

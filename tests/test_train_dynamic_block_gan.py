@@ -22,7 +22,7 @@ def command(output: Path, damsm: Path, *more) -> list:
     """The arguments of one run of 12 steps over 6 stories of the built-in world."""
     argv = ["train_dynamic_block_gan.py", "--output", output, "--preset", "tiny", "--text", damsm, "--limit", 6, "--batch", BATCH]
     argv += ["--stories", STEPS * BATCH, "--sample-every", 6, "--sample-stories", 1, "--store", "float32", "--validate-every", 5]
-    argv += ["--evaluator", ROOT / "checkpoints" / "toon-evaluator"]
+    argv += ["--evaluator", ROOT / "checkpoints" / "toon-evaluator", "--norm", "batch", "--discriminator-norm", "spectral"]
     return [*argv, "--log-every", 1, "--workers", 0, "--num-proc", 1, *more]
 
 

@@ -25,7 +25,7 @@ def command(output: Path, damsm: Path, *more) -> list:
     """The arguments of one run of 12 iterations over 6 stories of the built-in world."""
     argv = ["train_story_gan.py", "--output", output, "--preset", "tiny", "--text", damsm, "--limit", 6, "--batch", BATCH, "--image-batch", 6]
     argv += ["--stories", STEPS * BATCH, "--sample-every", 6, "--sample-stories", 1, "--store", "float32", "--validate-every", 5]
-    argv += ["--evaluator", ROOT / "checkpoints" / "toon-evaluator"]
+    argv += ["--evaluator", ROOT / "checkpoints" / "toon-evaluator", "--norm", "group", "--discriminator-norm", "spectral"]
     return [*argv, "--log-every", 1, "--workers", 0, "--num-proc", 1, *more]
 
 
@@ -86,8 +86,9 @@ def test_two_processes_are_one_with_the_whole_batch(trainer, damsm, finished, tm
 
 
 def test_two_processes_with_batch_norm(trainer, damsm, tmp_path):
+    norms = ["--norm", "batch", "--discriminator-norm", "batch"]
     for processes in (1, 2):
-        trainer(*command(tmp_path / str(processes), damsm, "--norm", "batch", "--validate-every", 0), processes=processes)
+        trainer(*command(tmp_path / str(processes), damsm, *norms, "--validate-every", 0), processes=processes)
     assert_same_training(weights(tmp_path / "1"), weights(tmp_path / "2"))
     assert any("running_mean" in name for name in weights(tmp_path / "1"))
 
@@ -134,7 +135,7 @@ def test_settings_are_looked_at_before_the_folder_is_claimed(more, message, trai
 
 def test_a_collapsed_discriminator_stops_the_training(trainer, damsm, tmp_path):
     """One that says the same of everything from its second step on; the last good checkpoint is there still, though newer ones were written since."""
-    more = ["--discriminator-learning-rate", 1, "--checkpoint-every", 1, "--keep", 1, "--patience", 4]
+    more = ["--discriminator-norm", "group", "--discriminator-learning-rate", 1, "--checkpoint-every", 1, "--keep", 1, "--patience", 4]
     trainer.start(*command(tmp_path / "run", damsm, "--stories", 200, "--sample-every", 0, "--validate-every", 0, *more))
     assert trainer.wait() != [0] and "tells nothing of" in trainer.log
     named = Path(trainer.log.split("the last good checkpoint is ")[1].split()[0])

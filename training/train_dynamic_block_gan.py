@@ -16,6 +16,7 @@ The paper has Adam with a rate of 2e-4 and no more of this: betas, EMA, batch an
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,7 +32,7 @@ from story_ldm.data.stories import decode_frames, held_out_split, one_length, te
 from story_ldm.files import write_text
 from story_ldm.gans.choices import choices_of, columns_of
 from story_ldm.gans.dynamic_block import SYSTEMS, DynamicBlockDiscriminator, DynamicBlockGAN, gumbel_noise
-from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS, DYNAMIC_BLOCK_PUBLISHED, at_resolution
+from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS, DYNAMIC_BLOCK_PUBLISHED, at_resolution, fill_in
 from story_ldm.gans.sentences import load_sentence_encoder, read_words, tokens_of
 from story_ldm.gans.training import (
     MAY_CHANGE,
@@ -73,12 +74,10 @@ class Settings(GANSettings):
     """The whole model or an ablation."""
     temperature: float = 1.0
     """τ of the Gumbel-softmax."""
-    stories: int = 60_000
+    stories: int = 48_000
     """How many stories to see in all."""
-    batch: int = 16
-    """Stories a step, over all processes."""
-    halvings: int = 0
-    """How often the rates are halved, in equal parts of the run."""
+    batch: int | None = None
+    """Stories a step, over all processes; by default the preset's."""
     choice_stories: int = 16
     """Validation stories on which the blocks' choices are counted at each log line."""
 
@@ -89,9 +88,10 @@ COLUMNS = ("frame_loss", "frame_accuracy", "frame_generator")  # of the card's c
 def main(s: Settings) -> None:
     if s.preset not in DYNAMIC_BLOCK_PRESETS:
         raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(DYNAMIC_BLOCK_PRESETS)}")
+    preset = at_resolution(DYNAMIC_BLOCK_PRESETS[s.preset](), s.resolution)
+    fill_in(s)
     if s.batch < 2:
         raise SystemExit(f"batch is {s.batch}; it must be at least 2, or there is no wrong pair")
-    preset = at_resolution(DYNAMIC_BLOCK_PRESETS[s.preset](), s.resolution)
     text_encoder, tokenizer = load_sentence_encoder(s.text)
     evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval() if s.validate_every else None
     accelerator = start_run(s, "dynamic-block-gan", (*MAY_CHANGE, "choice_stories"))
@@ -106,8 +106,9 @@ def main(s: Settings) -> None:
     validation, judged = (read_stories(few, text_encoder, tokenizer, s.workers) for few in (held_out, judged))
 
     width = read_texts(text_encoder, ids[:1], mask[:1])[0].shape[-1]
-    attention, common = SYSTEMS[s.system], {"sentence_width": width, "temperature": s.temperature}
+    attention, common = SYSTEMS[s.system], {"sentence_width": width, "temperature": s.temperature, "norm": s.norm}
     gan = DynamicBlockGAN(**{**preset["generator"], **common, "attention": attention[0]}).to(memory_format=torch.channels_last)
+    common["norm"] = s.discriminator_norm
     judge = DynamicBlockDiscriminator(**{**preset["discriminator"], **common, "attention": attention[1]}).to(memory_format=torch.channels_last)
     networks = {"generator": gan, "discriminator": judge}
     parameters = parameter_counts(**networks)
@@ -130,8 +131,15 @@ def main(s: Settings) -> None:
     total, frames = s.stories // s.batch, ids.shape[1]
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=frames)
 
+    def parts() -> Iterator[tuple[Tensor, ...]]:
+        """Batches of what the generator draws, on which a copy's batch norms get their statistics."""
+        few = StepBatches(len(data), s.batch, s.seed, 0, accelerator.process_index, accelerator.num_processes)
+        for n, own in zip(range(10), few):
+            story_noise = gan.draw_noise(s.batch, step_generator(s.seed, n, stream=2))
+            yield *read_texts(text_encoder, ids[own], mask[own]), local_rows(accelerator, story_noise)
+
     def pipeline_of(weights: list[Tensor]) -> DynamicBlockGANPipeline:
-        copy = averaged_copy(accelerator, generator, weights)
+        copy = averaged_copy(accelerator, generator, weights, parts())
         return DynamicBlockGANPipeline(dynamic_block_gan=copy, text_encoder=text_encoder, tokenizer=tokenizer)
 
     def look() -> None:
@@ -159,8 +167,8 @@ def main(s: Settings) -> None:
         means = watch.tick(step, step * s.batch, s.batch, s.learning_rate * factor, **{f"frame_{name}": x for name, x in found.items()})
         if means:
             facts["curve"].append([step * s.batch, *(round(means[name], 4) for name in COLUMNS)])
-            if selectors and accelerator.is_main_process:
-                averaged = averaged_copy(accelerator, generator, ema.shadow_params)
+            averaged = averaged_copy(accelerator, generator, ema.shadow_params, parts()) if selectors else None
+            if averaged and accelerator.is_main_process:
                 made = count_choices(s, averaged, judge, text_encoder, validation)
                 facts["choices"].append([step * s.batch, *(round(value, 4) for name in selectors for value in made[name])])
                 write_table(s.output / "choices.json", columns_of(selectors), facts["choices"])
@@ -218,9 +226,11 @@ def count_choices(s: Settings, gan: DynamicBlockGAN, judge: DynamicBlockDiscrimi
     frames."""
     pictures, ids, mask = (x[: s.choice_stories] for x in validation)
     sentences, words, mask = read_texts(text_encoder, ids, mask)
+    judge.eval()  # or spectral norms would iterate once more
     entries = gan.entries(sentences, gan.draw_noise(len(ids), step_generator(s.seed, 0, stream=1)).to(gan.device))
     _, drawing = gan.draw(entries.flatten(0, 1), words.flatten(0, 1), mask.flatten(0, 1))
     _, judging = judge.read(judge.encode(to_float(pictures.to(judge.device))), (sentences, words, mask, None))
+    judge.train()
     return {"generator": choices_of(drawing), "discriminator": choices_of(judging)}
 
 
@@ -228,7 +238,7 @@ def count_choices(s: Settings, gan: DynamicBlockGAN, judge: DynamicBlockDiscrimi
 def judge_pairs(judge: DynamicBlockDiscriminator, text_encoder, judged: tuple) -> dict[str, float]:
     """How well the discriminator, with hard choices, tells real frames with their own sentences from those with a neighbouring story's."""
     pictures, ids, mask = judged
-    others, logits = torch.arange(len(ids)).roll(1), []
+    judge, others, logits = judge.eval(), torch.arange(len(ids)).roll(1), []
     for part in torch.arange(len(ids)).split(50):
         real = to_float(pictures[part].to(judge.device))
         own, wrong = ((*read_texts(text_encoder, ids[n], mask[n]), None) for n in (part, others[part]))

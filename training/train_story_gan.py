@@ -34,7 +34,7 @@ from pipelines.story_gan import StoryGANPipeline
 from story_ldm.data import load_stories
 from story_ldm.data.stories import decode_frames, held_out_split, one_length, tested_split, to_float
 from story_ldm.files import write_text
-from story_ldm.gans.presets import PRESETS, PUBLISHED, at_resolution
+from story_ldm.gans.presets import PRESETS, PUBLISHED, at_resolution, fill_in
 from story_ldm.gans.sentences import load_sentence_encoder, sentence_vectors
 from story_ldm.gans.story_gan import ImageDiscriminator, StoryDiscriminator, StoryGAN, kl_divergence
 from story_ldm.gans.training import (
@@ -75,19 +75,15 @@ class Settings(GANSettings):
     preset: str = "toon-64"
     system: Literal["story-gan", "svfn", "svc", "image-gan"] = "story-gan"
     """The whole model or a reduction of it; image-gan makes no story steps."""
-    norm: Literal["group", "batch"] = "group"
-    """batch is the papers'; see story_ldm/gans/norms.py."""
-    stories: int = 80_000
+    stories: int = 60_000
     """How many stories to see in all: those of the story steps (image-gan makes as many iterations as the others do)."""
-    batch: int = 16
-    """Stories of a story step, over all processes."""
-    image_batch: int = 48
-    """Frames of an image step, each of another story, over all processes."""
+    batch: int | None = None
+    """Stories of a story step, over all processes; by default the preset's."""
+    image_batch: int | None = None
+    """Frames of an image step, each of another story, over all processes; by default the preset's."""
     k_image: int = 1
     k_story: int = 1
     """Image steps and story steps an iteration, the algorithm's k_I and k_S."""
-    halvings: int = 2
-    """How often the rates are halved, in equal parts of the run; the public code does it 5 times in 120 epochs."""
     alpha: float = 1.0
     beta: float = 1.0
     """Weights of the image and of the story discriminator in the generator's loss."""
@@ -99,9 +95,10 @@ class Settings(GANSettings):
 def main(s: Settings) -> None:
     if s.preset not in PRESETS:
         raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(PRESETS)}")
+    preset = at_resolution(PRESETS[s.preset](), s.resolution)
+    fill_in(s)
     if min(s.batch, s.image_batch) < 2:
         raise SystemExit(f"batch is {s.batch} and image_batch {s.image_batch}; both must be at least 2, or there is no wrong pair")
-    preset = at_resolution(PRESETS[s.preset](), s.resolution)
     text_encoder, tokenizer = load_sentence_encoder(s.text)
     evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval() if s.validate_every else None
     accelerator = start_run(s, "story-gan", MAY_CHANGE)
@@ -220,6 +217,7 @@ def build(s: Settings, preset: dict, sentences: Tensor) -> tuple[StoryGAN, dict[
     _, length, width = sentences.shape
     common = {"sentence_width": width, "norm": s.norm}
     generator = StoryGAN(**{**preset["story_gan"], **common, "system": s.system})
+    common["norm"] = s.discriminator_norm
     judges = {"image": ImageDiscriminator(**{**preset["image_discriminator"], **common, "width": generator.config.width})}
     if s.system != "image-gan":
         judges["story"] = StoryDiscriminator(**{**preset["story_discriminator"], **common, "story_length": length})

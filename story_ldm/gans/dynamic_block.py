@@ -26,7 +26,7 @@ The code of the paper was never published, and its text leaves much open. What w
   which is where sentences enter there. It also joins the mean over the story of these features, or else frames that do not belong together would
   each pass; no second GAN is needed for that. It judges each frame.
 - Table 2: "w/o both Attn" has no block at all, as Sec. 4.6 says of it. The objective is StoryGAN's with wrong pairs ("the training procedure of
-  GANs"), without its KL term. Norm: group, for the reasons in norms.py.
+  GANs"), without its KL term. Norms, of which it says nothing: see norms.py.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
-from story_ldm.gans.norms import norm_layer
+from story_ldm.gans.norms import norm_layer, normalise_weights
 from story_ldm.gans.story_gan import Discriminator, start_convolutions
 
 ATTENTIONS = ("both", "sa", "wsa", "none")
@@ -146,10 +146,11 @@ class DynamicBlockGAN(ModelMixin, ConfigMixin):
         attention_sizes: tuple[int, ...] = (4, 8, 16),
         attention_width: int = 64,
         temperature: float = 1.0,
+        norm: str = "batch",
         norm_num_groups: int = 8,
     ):
         super().__init__()
-        make_norm, first = norm_layer("group", norm_num_groups), block_out_channels[0]
+        make_norm, first = norm_layer(norm, norm_num_groups), block_out_channels[0]
         self.context = nn.GRU(sentence_width, context_width, batch_first=True)
         entry = nn.Linear(sentence_width + context_width + noise_width, 16 * first, bias=False)
         levels = {"4": nn.Sequential(entry, nn.Unflatten(1, (first, 4, 4)), make_norm(first), nn.ReLU())}
@@ -203,10 +204,11 @@ class DynamicBlockDiscriminator(Discriminator):
         attention_sizes: tuple[int, ...] = (4, 8, 16),
         attention_width: int = 64,
         temperature: float = 1.0,
+        norm: str = "batch",
         norm_num_groups: int = 8,
     ):
         super().__init__()
-        make_norm, last = norm_layer("group", norm_num_groups), block_out_channels[-1]
+        make_norm, last = norm_layer(norm, norm_num_groups), block_out_channels[-1]
         channels = {str(4 * 2**n): out for n, out in enumerate(reversed(block_out_channels))}
         self.blocks = dynamic_blocks(channels, attention, attention_sizes, sentence_width, attention_width, temperature)
         stem, levels, before = [], {}, 3
@@ -223,6 +225,8 @@ class DynamicBlockDiscriminator(Discriminator):
         self.join = nn.Sequential(join, make_norm(last), nn.LeakyReLU(0.2))
         self.logit = nn.Conv2d(last, 1, 4)
         start_convolutions(self)
+        if norm == "spectral":
+            normalise_weights(self)
 
     def encode(self, frames: Tensor) -> Tensor:
         """What does not depend on the condition, of each frame of each story: (B, M, C, H, W)."""

@@ -1,23 +1,27 @@
 """Normalisation of the GANs: `norm_layer("group", 8)` or `norm_layer("batch", 8)` makes the layer for so many channels, of vectors and of maps.
+Discriminators can have "spectral" instead: no such layers, but weights divided by their largest singular value (`normalise_weights`).
 
-"group", the default here: a story is read and drawn the same whatever else is in its batch, in whichever process, in training and after it, and
-under averaged weights. "batch" is what the papers have. Its statistics are those of the whole batch over all processes (`BatchNorm`), and averaged
-weights get statistics of their own (`settle_statistics`), so that what must hold for all systems holds for it, too.
+"batch" is what the StoryGAN paper has. Its statistics are those of the whole batch over all processes (`BatchNorm`), and averaged weights get
+statistics of their own (`settle_statistics`), so that what must hold for all systems holds for it, too. With "group" it does so by itself: a story is
+read and drawn the same whatever else is in its batch, in training and after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
 
 
 def norm_layer(kind: str, groups: int) -> Callable[[int], nn.Module]:
     """The maker of normalisation layers; it takes the number of channels."""
-    assert kind in ("group", "batch"), f"norm is {kind!r}; it must be group or batch"
-    return BatchNorm if kind == "batch" else lambda channels: nn.GroupNorm(groups, channels)
+    assert kind in ("group", "batch", "spectral"), f"norm is {kind!r}; it must be group, batch or, in a discriminator, spectral"
+    return {"group": lambda channels: nn.GroupNorm(groups, channels), "batch": BatchNorm, "spectral": lambda channels: nn.Identity()}[kind]
 
 
 class AllReduce(torch.autograd.Function):
@@ -82,3 +86,21 @@ def settle_statistics(model: nn.Module, inputs: Iterable[tuple]) -> None:
     model.eval()
     for layer in layers:
         layer.momentum = momentum
+
+
+def normalise_weights(model: nn.Module) -> None:
+    """Spectral normalisation (Miyato et al. 2018) of every linear layer and convolution; one power iteration a forward in training."""
+    for layer in list(model.modules()):
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            spectral_norm(layer)
+
+
+@contextmanager
+def normalised_once(model: nn.Module) -> Iterator[None]:
+    """Within it each normalised weight is computed once, and not in half precision: fp16's autocast makes two types of one product in it."""
+    with parametrize.cached():
+        with torch.autocast(next(model.parameters()).device.type, enabled=False):
+            for layer in model.modules():
+                if parametrize.is_parametrized(layer):
+                    layer.weight  # noqa: B018
+        yield

@@ -3,7 +3,8 @@ dynamic-block GAN's.
 
 python -m story_ldm.gans.presets            # parameter counts of every preset, beside those that are published
 
-`sentence_width` is that of the text encoder where a network is built, and the story discriminator's `story_length` that of the data.
+`sentence_width` is that of the text encoder where a network is built, and the story discriminator's `story_length` that of the data. `TRAINING`
+says how a preset is trained, for both GANs, where that is not the papers' way; what the command says goes before both.
 """
 
 from __future__ import annotations
@@ -64,6 +65,11 @@ def dynamic_block_pororo() -> dict:
 
 PRESETS = {"toon-64": toon_64, "paper-64": paper_64, "pororo": pororo}
 DYNAMIC_BLOCK_PRESETS = {"toon-64": dynamic_block_toon_64, "pororo": dynamic_block_pororo}
+PAPERS_TRAINING = {"learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "norm": "batch", "discriminator_norm": "batch"}
+PAPERS_TRAINING |= {"batch": 16, "image_batch": 48}
+TRAINING = {  # few steps: small batches, and a generator that learns faster, beside discriminators that spectral normalisation holds back
+    "toon-64": {"learning_rate": 1e-3, "discriminator_learning_rate": 4e-4, "discriminator_norm": "spectral", "batch": 8, "image_batch": 16}
+}
 PUBLISHED = {"pororo": (47.0, 47.2)}  # millions in the generator and in the discriminators together
 DYNAMIC_BLOCK_PUBLISHED = {"pororo": (25.1, 23.5)}  # in the generator and in the discriminator
 
@@ -89,6 +95,13 @@ def at_resolution(preset: dict, resolution: int | None) -> dict:
         return network | changed
 
     return {name: sized(part) for name, part in preset.items() if name != "resolution"} | {"resolution": resolution}
+
+
+def fill_in(settings) -> None:
+    """Gives a script's settings that are None the values of the preset's training, or else the papers'."""
+    for name, value in (PAPERS_TRAINING | TRAINING.get(settings.preset, {})).items():
+        if getattr(settings, name, 0) is None:
+            setattr(settings, name, value)
 
 
 def parameter_counts(preset: str) -> dict[str, int]:

@@ -25,7 +25,7 @@ Sizes are those of the layer tables. Where the sources leave something open or d
 - E_img: [32, 1, 1] and 32 × 4 × T cannot both be; with stride 2 the layer gives [32, 2, 2]. E_txt reads the whole story (the table), not one
   sentence (the text), or else D_S would be a sum over frames that each know of nothing but themselves. Hence D_S has one story length.
 - Sigmoids are left to the losses, which take logits.
-- norm: "group" instead of BN by default (norms.py says why); "batch" is the table's.
+- norm: "batch" is the table's; "group" and, for discriminators, "spectral" can take its place (norms.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
-from story_ldm.gans.norms import norm_layer
+from story_ldm.gans.norms import norm_layer, normalise_weights, normalised_once
 
 SYSTEMS = ("story-gan", "svfn", "svc", "image-gan")
 CELLS = 16  # 4 × 4: where the generator starts, and the number of filters
@@ -114,7 +114,7 @@ class StoryGAN(ModelMixin, ConfigMixin):
         filter_length: int = 64,
         gist_channels: int = 8,
         block_out_channels: tuple[int, ...] = (512, 256, 128, 64),
-        norm: str = "group",
+        norm: str = "batch",
         norm_num_groups: int = 8,
     ):
         super().__init__()
@@ -200,12 +200,13 @@ class Discriminator(ModelMixin, ConfigMixin):
     def forward(self, frames: Tensor, condition: Tensor, wrong: Tensor | None = None, fake: Tensor | None = None) -> tuple[Tensor, ...]:
         """Logits (B,) of frames under their condition; then, where given, of the same frames under a wrong one, and of fake frames under the right
         one. One call for all three, because DDP wants one forward for a backward."""
-        features = self.encode(frames)
-        logits = [self.judge(features, condition)]
-        if wrong is not None:
-            logits.append(self.judge(features, wrong))
-        if fake is not None:
-            logits.append(self.judge(self.encode(fake), condition))
+        with normalised_once(self):
+            features = self.encode(frames)
+            logits = [self.judge(features, condition)]
+            if wrong is not None:
+                logits.append(self.judge(features, wrong))
+            if fake is not None:
+                logits.append(self.judge(self.encode(fake), condition))
         return tuple(logits)
 
 
@@ -218,7 +219,7 @@ class ImageDiscriminator(Discriminator):
         sentence_width: int = 128,
         width: int = 128,
         block_out_channels: tuple[int, ...] = (64, 128, 256, 512),
-        norm: str = "group",
+        norm: str = "batch",
         norm_num_groups: int = 8,
     ):
         super().__init__()
@@ -228,6 +229,8 @@ class ImageDiscriminator(Discriminator):
         self.join = nn.Sequential(join, make_norm(channels), nn.LeakyReLU(0.2))
         self.logit = nn.Conv2d(channels, 1, 4)
         start_convolutions(self)
+        if norm == "spectral":
+            normalise_weights(self)
 
     def encode(self, frames: Tensor) -> Tensor:
         return self.frame_encoder(frames.to(self.dtype))  # (B, C, 4, 4)
@@ -247,7 +250,7 @@ class StoryDiscriminator(Discriminator):
         story_length: int = 5,
         block_out_channels: tuple[int, ...] = (64, 128, 256, 512),
         features: int = 32,
-        norm: str = "group",
+        norm: str = "batch",
         norm_num_groups: int = 8,
     ):
         super().__init__()
@@ -257,6 +260,8 @@ class StoryDiscriminator(Discriminator):
         self.text = nn.Sequential(nn.Linear(sentence_width * story_length, total, bias=False), make_norm(total))
         self.logit = nn.Linear(total, 1)
         start_convolutions(self)
+        if norm == "spectral":
+            normalise_weights(self)
 
     def encode(self, frames: Tensor) -> Tensor:
         x = self.frame_encoder(frames.flatten(0, 1).to(self.dtype))  # (B * T, 32, 2, 2)

@@ -36,8 +36,16 @@ class GANSettings(StorySettings):
     text_form: str = "referential"
     text: Path = Path("checkpoints/toon-damsm")
     """Folder of the frozen encoder of sentences and words: train_damsm.py's, or that of an encoder model of transformers."""
-    learning_rate: float = 2e-4
-    discriminator_learning_rate: float = 2e-4
+    learning_rate: float | None = None
+    """Adam's, for the generator. This and the next three are by default the preset's (story_ldm/gans/presets.py): the papers' 2e-4 for both sides and
+    batch norms, and for toon-64, which sees few steps, what suits these."""
+    discriminator_learning_rate: float | None = None
+    norm: Literal["group", "batch"] | None = None
+    """Of the generator; see story_ldm/gans/norms.py."""
+    discriminator_norm: Literal["group", "batch", "spectral"] | None = None
+    halvings: int = 2
+    """How often the rates are halved, in equal parts of the run. StoryGAN's public code does it 5 times in 120 epochs; the dynamic-block GAN's paper
+    tells of none."""
     ema_decay: float = 0.999
     patience: int = 500
     """Stop when a discriminator has told nothing of wrong pairs or of fake ones, or has been sure of everything, for so many steps; 0 is never."""
