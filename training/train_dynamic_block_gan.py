@@ -74,7 +74,7 @@ class Settings(GANSettings):
     """The whole model or an ablation."""
     temperature: float = 1.0
     """τ of the Gumbel-softmax."""
-    stories: int = 48_000
+    stories: int = 42_000
     """How many stories to see in all."""
     batch: int | None = None
     """Stories a step, over all processes; by default the preset's."""
