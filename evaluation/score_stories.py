@@ -140,9 +140,14 @@ def score(s: Settings) -> dict:
     readings, pronouns = as_arrays(_read(evaluator, frames)), PRONOUNS if built_in else ("",) * len(names)
     found = measures(labels, readings, pronouns) if labelled else {}
     table = story_rates(labels, readings, pronouns, s.resamples, s.seed) if labelled else {}
-    weights = bootstrap_weights(int(story.max()) + 1, s.resamples, s.seed)
-    table["match"] = _matching(s, truth, frames, full, labels["story"], weights, device)
-    table["pixels"] = _pixels(s, truth, frames, labels["story"], weights)
+    weights, every = bootstrap_weights(int(story.max()) + 1, s.resamples, s.seed), np.ones(len(frames), bool)
+    (match, true), pixels = _matching(s, truth, frames, full, device), _pixels(s, truth, frames)
+    likeness = {}
+    for row, columns in {"match": match, "pixels": pixels}.items():
+        table[row] = {name: share(values, every, labels["story"], weights) for name, values in columns.items()}
+        likeness |= {(row, name): (values, every) for name, values in columns.items()}
+    for name, value in true.items():
+        table["match"][name]["truth"] = value
     ceiling = _ceiling(s, labels, reference, evaluator) if s.ceiling and built_in and labelled else None
     return {
         "protocol": PROTOCOL,
@@ -155,7 +160,7 @@ def score(s: Settings) -> dict:
         "ceiling": ceiling,
         "evaluator": {"name": s.evaluator.name, "accuracy": accuracy},
         "story_ids": reference["story_id"][:],
-        "per_story": per_story(found, labels["story"]),
+        "per_story": per_story(found | likeness, labels["story"]),
         "settings": asdict(replace(s, evaluator=s.evaluator.name, matcher=s.matcher.name)),
         "versions": {"torch": torch.__version__, "torchmetrics": torchmetrics.__version__, "datasets": datasets.__version__},
     }
@@ -192,10 +197,8 @@ def _distances(s: Settings, evaluator: FrameEvaluator, truth: Tensor, frames: Te
     return found
 
 
-def _matching(
-    s: Settings, truth: Tensor, frames: Tensor, full: list[list[str]], story: np.ndarray, weights: np.ndarray, device: str
-) -> dict[str, dict]:
-    """Cosine × 100 and R-precision of each frame and its sentence in the full text; beside each the value of the true frame."""
+def _matching(s: Settings, truth: Tensor, frames: Tensor, full: list[list[str]], device: str) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Cosine × 100 and R-precision of each frame and its sentence in the full text (F,); the means of the true frames."""
     text_encoder, image_encoder, tokenizer = load_damsm(s.matcher)
     text_encoder.to(device), image_encoder.to(device)
     texts = [text for row in full for text in row]
@@ -210,13 +213,12 @@ def _matching(
         columns["cosine"].append(100 * sentence_frame_cosines(sentences, images).numpy())
         if "r-precision" in columns:
             columns["r-precision"].append(r_precision(sentences, images, texts, seed=s.seed).numpy())
-    every = np.ones(len(texts), bool)
-    return {name: share(drawn, every, story, weights) | {"truth": float(real.mean())} for name, (drawn, real) in columns.items()}
+    return {name: drawn for name, (drawn, _) in columns.items()}, {name: float(real.mean()) for name, (_, real) in columns.items()}
 
 
 @torch.no_grad()
-def _pixels(s: Settings, truth: Tensor, frames: Tensor, story: np.ndarray, weights: np.ndarray) -> dict[str, dict]:
-    """Likeness of each frame and the true one, pixels in [0, 1]."""
+def _pixels(s: Settings, truth: Tensor, frames: Tensor) -> dict[str, np.ndarray]:
+    """Likeness of each frame and the true one (F,), pixels in [0, 1]."""
     pairs = list(zip(frames.split(250), truth.split(250)))
     # single precision is off by up to 1e-4, below the three digits shown; CPUs have no fast convolution in double
     ssim = [structural_similarity_index_measure(a / 255, b / 255, data_range=1.0, reduction="none") for a, b in pairs]
@@ -226,8 +228,7 @@ def _pixels(s: Settings, truth: Tensor, frames: Tensor, story: np.ndarray, weigh
 
         lpips = LearnedPerceptualImagePatchSimilarity("alex", reduction="none", normalize=True)
         columns["lpips"] = torch.cat([lpips(a / 255, b / 255).reshape(-1) for a, b in pairs]).numpy()
-    every = np.ones(len(story), bool)
-    return {name: share(values, every, story, weights) for name, values in columns.items()}
+    return columns
 
 
 def _ceiling(s: Settings, labels: dict, reference: Dataset, evaluator: FrameEvaluator) -> Table:

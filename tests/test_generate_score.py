@@ -130,6 +130,8 @@ def test_the_truth_scored_against_itself(scorer, settings):
     assert result["table"]["pixels"]["ssim"]["value"] == pytest.approx(1, abs=2e-4)
     assert result["table"]["match"]["cosine"]["value"] == pytest.approx(result["table"]["match"]["cosine"]["truth"], rel=1e-4)
     assert len(result["story_ids"]) == len(result["per_story"]["all/characters"]["of"]) == STORIES
+    cosine = result["per_story"]["match/cosine"]
+    assert sum(cosine["right"]) / sum(cosine["of"]) == pytest.approx(result["table"]["match"]["cosine"]["value"], abs=1e-3)
     assert list(result["by_position"]) == ["0", "1", "2", "3", "4"]
     assert "| referential | characters |" in (settings.results / "truth.md").read_text()
 

@@ -216,6 +216,9 @@ def test_a_better_system_is_found_better(tmp_path):
     grid = next(block for block in paired_tables({"referential/characters": list(tests.values())}) if isinstance(block, Grid))
     assert grid.rows[0].name == "good − bad" and grid.rows[0].cells[0].strong and grid.rows[0].cells[0].text.startswith("+4")
     assert "Holm 0.003" in grid.rows[0].cells[0].small and not grid.rows[2].cells[0].strong
+    test = {"first": "a", "second": "b", "difference": 0.0126, "low": -0.5, "high": 1.25, "p": 0.2, "holm": 0.2}
+    grid = next(block for block in paired_tables({"pixels/ssim": [test], "match/cosine": [test]}) if isinstance(block, Grid))
+    assert [cell.text for cell in grid.rows[0].cells] == ["+0.013", "+0.01"], "as they are, with their own digits"
 
 
 def test_paired_tests_refuse_other_stories_and_unknown_systems(tmp_path):

@@ -16,8 +16,8 @@ from numpy import ndarray
 
 from .bootstrap import bootstrap_weights
 
-COLUMNS = ("referential/characters", "later/garment", "self/mark kept", "self/layout kept", "all/characters")
-Counts = dict[str, list[int]]  # "right" and "of", one number a story
+COLUMNS = ("referential/characters", "later/garment", "self/mark kept", "self/layout kept", "all/characters", "match/cosine", "pixels/ssim")
+Counts = dict[str, list[float]]  # "right" and "of", one number a story
 
 
 def paired_tests(

@@ -172,7 +172,7 @@ def columns_of(results: list[Result], row: str, group: str) -> list[Column]:
     for name in dict.fromkeys(name for result in results for name in result["table"].get(row, {})):
         cells = [result["table"].get(row, {}).get(name) for result in results]
         ceiling = first_number(result["ceiling"].get(row, {}).get(name) for result in results)
-        style = (1, NO_SHARES[name]) if name in NO_SHARES else (100, 1)
+        style = _style(name)
         truth = first_number(cells, "truth")
         beside = {"memoryless ceiling": ceiling, "the true frames": truth}
         beside = {what: {"value": value} for what, value in beside.items() if value is not None}
@@ -181,6 +181,11 @@ def columns_of(results: list[Result], row: str, group: str) -> list[Column]:
         if any(value is not None for value in chance):
             columns.append(Column(group, f"{name.removesuffix(' kept')} by chance", [{"value": value} for value in chance], {}, *style, ""))
     return [column for column in columns if any(number(cell) is not None for cell in column.cells)]
+
+
+def _style(name: str) -> tuple[float, int]:
+    """Scale and digits of a column."""
+    return (1, NO_SHARES[name]) if name in NO_SHARES else (100, 1)
 
 
 def grid(results: list[Result], columns: list[Column]) -> Grid:
@@ -298,18 +303,19 @@ def paired_tables(tests: dict[str, list[dict]]) -> list[Block]:
     blocks = [Heading("Paired tests")]
     if not tests:
         return [*blocks, Note("No two systems have counts of each story for the columns asked for.")]
-    note = "Differences of two systems on the same stories, in percentage points (first minus second), 95 % interval, two-sided p of the paired"
-    note += " bootstrap over stories, and p after Holm's correction over the pairs of a column; bold: below 0.05 after it."
+    note = "Differences of two systems on the same stories (first minus second), of shares in percentage points, of cosine (× 100), ssim and lpips as"
+    note += " they are, 95 % interval, two-sided p of the paired bootstrap over stories, and p after Holm's correction over the pairs of a column;"
+    note += " bold: below 0.05 after it."
     pairs = dict.fromkeys((test["first"], test["second"]) for column in tests.values() for test in column)
     by_pair = {column: {(test["first"], test["second"]): test for test in of} for column, of in tests.items()}
-    rows = [Row(f"{a} − {b}", [_test_cell(by_pair[column].get((a, b))) for column in tests]) for a, b in pairs]
+    rows = [Row(f"{a} − {b}", [_test_cell(by_pair[column].get((a, b)), *_style(column.partition("/")[2])) for column in tests]) for a, b in pairs]
     return [*blocks, Note(note), Grid([("", column) for column in tests], rows, first="pair")]
 
 
-def _test_cell(test: dict | None) -> Cell:
+def _test_cell(test: dict | None, scale: float, digits: int) -> Cell:
     if test is None or test["p"] is None:
         return Cell()
-    difference, low, high = (f"{round(100 * test[key], 1) + 0.0:+.1f}" for key in ("difference", "low", "high"))
+    difference, low, high = (f"{round(scale * test[key], digits) + 0.0:+.{digits}f}" for key in ("difference", "low", "high"))
     return Cell(difference, f"{low} to {high}\np {_p(test['p'])}\nHolm {_p(test['holm'])}", strong=test["holm"] < 0.05)
 
 

@@ -96,11 +96,14 @@ def f1_columns(labels: Arrays, readings: Arrays, chosen: ndarray, weights: ndarr
     return scores
 
 
-def per_story(found: Measures, story: ndarray) -> dict[str, dict[str, list[int]]]:
-    """What paired tests need: for each rate how much of each story is right, and of how much."""
+def per_story(found: Measures, story: ndarray) -> dict[str, dict[str, list[float]]]:
+    """What paired tests need: for each rate how much of each story is right, and of how much; sums of what is measured, with four digits."""
     count = story.max() + 1
     return {
-        f"{row}/{column}": {"right": story_sums(right, story, count).astype(int).tolist(), "of": story_sums(of, story, count).astype(int).tolist()}
+        f"{row}/{column}": {
+            "right": story_sums(right, story, count).round(4).astype(int if right.dtype == bool else float).tolist(),
+            "of": story_sums(of, story, count).astype(int).tolist(),
+        }
         for (row, column), (right, of) in found.items()
     }
 
