@@ -50,6 +50,16 @@ def test_readme_tells_how_good_the_shipped_model_is(name):
     assert f"| [{name}](results/{name}.md) | {row} |" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("name", ["story-ldm", *(f"baselines/{name}" for name in ("story-gan", "svfn", "svc", "image-gan", "dynamic-block"))])
+def test_readme_tells_how_good_the_baselines_are(name):
+    result = read_result(ROOT / "results" / f"{name}.json")
+    table, (fid, fsd) = result["table"], (result["distances"][f"{kind}_evaluator"]["value"] for kind in ("fid", "fsd"))
+    shares = [table[row][rate]["value"] for row, rate in (("named", "background"), ("referential", "background"), ("all", "characters"))]
+    cells = [f"{fid:.1f}", f"{fsd:.1f}", f"{table['pixels']['ssim']['value']:.3f}", f"{table['match']['cosine']['value']:.1f}"]
+    row = " | ".join([*cells, *(f"{100 * share:.1f}" for share in shares)])
+    assert f"| [{result['system']}](results/{name}.md) | {row} |" in (ROOT / "README.md").read_text()
+
+
 def test_readme_tells_where_the_shipped_model_fails():
     def rates(name: str, positions: str, *columns: str) -> tuple[str, ...]:
         found = read_result(ROOT / "results" / f"{name}.json")["by_position"][positions]
