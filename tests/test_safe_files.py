@@ -180,6 +180,13 @@ def test_an_archive_that_took_another_s_place(tmp_path):
         assert (folder / "a.txt").read_bytes() == text and extracted(tmp_path / "a.zip", tmp_path / "work") == folder
 
 
+def test_a_python_without_filters_unpacks_what_was_checked(tmp_path, monkeypatch):
+    """Debian 12 has 3.11.2."""
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    folder = extracted(tarred(tmp_path / "a.tar.gz", {"copy/a.txt": b"1", "copy/b/c.txt": b"2"}), tmp_path / "work")
+    assert files_of(folder) == {"a.txt": b"1", "b/c.txt": b"2"}
+
+
 def packed_as(kind: str, file: Path) -> bytes:
     members = {f"copy/{n}.txt": bytes(np.random.default_rng(n).integers(0, 99, 3_000, np.uint8)) for n in range(3)}
     with zipfile.ZipFile(file, "w", getattr(zipfile, f"ZIP_{kind}")) if kind.isupper() else tarfile.open(file, f"w:{kind}") as packed:

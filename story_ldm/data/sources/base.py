@@ -219,7 +219,7 @@ def marked(vector, count: int, where: str) -> list[int]:
         values = np.asarray(vector).astype(float).reshape(-1)
     except (TypeError, ValueError, OverflowError):
         raise StoryDataError(f"{where} is {_short(vector)}; it must be {count} zeros and ones") from None
-    if len(values) != count or not np.isin(values, (0, 1)).all():
+    if len(values) != count or not ((values == 0) | (values == 1)).all():
         raise StoryDataError(f"{where} has {len(values)} values ({_short(values.tolist())}); it must be {count} zeros and ones")
     return np.flatnonzero(values).tolist()
 

@@ -243,7 +243,9 @@ def _extract(archive: Path, beside: Path, folder: Path) -> None:
         with opened as packed:
             _check_members(archive, packed, beside)
             partial.mkdir()
-            packed.extractall(partial, **({} if isinstance(packed, zipfile.ZipFile) else {"filter": "data"}))
+            if isinstance(packed, tarfile.TarFile):  # before Python 3.10.12 and 3.11.4 there is no filter, and only the check above
+                packed.extraction_filter = getattr(tarfile, "data_filter", None)
+            packed.extractall(partial)
         os.replace(partial, folder)
     except (StoryDataError, MemoryError):
         raise
