@@ -172,7 +172,7 @@ def test_ten_thousand_strips(tmp_path):
     while process.poll() is None:
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # a worker that has just ended
             memory = max(memory, sum(one.memory_full_info().pss for one in [process, *process.children(recursive=True)]) / 1e9)
-        time.sleep(0.1)
+        time.sleep(0.5)  # reading a process's maps takes time of its own
     speed = 9_996 / (time.monotonic() - started)
     print(f"{speed:.0f} stories/s, {memory:.2f} GB at most in all processes together")
     assert process.returncode == 0 and speed >= 300 and 0.05 < memory < 1
