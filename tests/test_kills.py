@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -33,20 +34,31 @@ def test_twenty_kills(kind, trainer, finished, damsm, tmp_path):  # noqa: F811
             return {"damsm": test_damsm, "evaluator": test_train_evaluator}[kind].command(run, *more)
         return {"story-gan": test_train_story_gan, "dynamic-block-gan": test_train_dynamic_block_gan}[kind].command(run, damsm, *more)
 
+    def same(run: Path) -> None:
+        found = weights(run)
+        assert list(expected) == list(found) and len(found) > 10
+        assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+        assert not list(run.rglob("*.partial")), "what a killed run left half-written is gone"
+
     started = time.monotonic()
     trainer(*command(tmp_path / "whole"))
     usual, moments = time.monotonic() - started, random.Random(kind)
-    killed = 0
-    for _ in range(KILLS):
-        (process,) = trainer.start(*command(tmp_path / "killed"))
+    expected = weights(tmp_path / "whole")
+    killed = resumed = runs = 0
+    while killed < KILLS:  # a run that got to its end between two kills is compared, and the next one begins
+        run = tmp_path / f"run-{runs}"
+        (process,) = trainer.start(*command(run))
         time.sleep(moments.uniform(0, usual))
-        os.killpg(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
         (code,) = trainer.wait()
         assert code in (0, -signal.SIGKILL), trainer.log[-3000:]
         killed += code != 0
-    log = trainer(*command(tmp_path / "killed"))
-    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "killed")
-    assert killed > KILLS // 2 and "going on from" in log
-    assert list(expected) == list(found) and len(found) > 10
-    assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
-    assert not list((tmp_path / "killed").rglob("*.partial")), "what a killed run left half-written is gone"
+        resumed += "going on from" in trainer.log
+        if code == 0:
+            same(run)
+            runs += 1
+    trainer(*command(tmp_path / f"run-{runs}"))
+    same(tmp_path / f"run-{runs}")
+    assert resumed > KILLS // 4, "most kills fell before the first checkpoint"
+    print(f"{kind}: {killed} kills, {resumed} resumptions, {runs + 1} runs of the same weights")
