@@ -103,11 +103,12 @@ class StoryDenoiser(nn.Module):
         shown_states = torch.where(has_text[:, None, None, None], states, empty.to(states.dtype))
         shown_pooled = torch.where(has_text[:, None, None], pooled, end.to(pooled.dtype))
         draws = len(batch.noisy) // len(batch.latents)
-        memory = None
-        if self.unet.config.memory != "none":
-            memory = self.unet.write(batch.memory_latents, states, pooled, timestep=batch.memory_levels)
+        memory, positions = None, list(range(batch.latents.shape[1]))
+        if self.unet.config.memory != "none" and len(positions) > 1:
+            earlier = [x[:, :-1] for x in (batch.memory_latents, states, pooled)]  # no frame reads the last
+            memory = self.unet.write(*earlier, timestep=batch.memory_levels[:, :-1])
             memory.enabled = batch.use_memory & has_text
             memory = memory.rows(torch.arange(len(states), device=states.device).repeat(draws))
         shown_states, shown_pooled = shown_states.repeat(draws, 1, 1, 1), shown_pooled.repeat(draws, 1, 1)
-        noise = self.unet(batch.noisy, batch.levels, shown_states, shown_pooled, memory=memory).sample
+        noise = self.unet(batch.noisy, batch.levels, shown_states, shown_pooled, memory, positions).sample
         return noise, logits
