@@ -64,8 +64,10 @@ def build(s, preset: dict, sd: StableDiffusionPipeline | None = None) -> tuple[S
     if s.language_memory:
         language = LanguageMemory.from_pretrained(trained[0]) if trained else LanguageMemory(**language_settings)
     memory = {"memory": s.memory, "memory_heads": preset["unet"]["memory_heads"]}
+    if s.memory_blocks is not None:
+        memory["memory_blocks"] = list(s.memory_blocks)
     if sd is not None:
-        unet = StoryUNet2DConditionModel.from_unet(sd.unet, **memory, memory_blocks=preset["unet"].get("memory_blocks"))
+        unet = StoryUNet2DConditionModel.from_unet(sd.unet, **{"memory_blocks": preset["unet"].get("memory_blocks"), **memory})
         unet.register_to_config(sample_size=s.resolution // downscale_factor(vae))
     elif start is None:
         unet = StoryUNet2DConditionModel(**{**preset["unet"], **memory})
@@ -73,6 +75,8 @@ def build(s, preset: dict, sd: StableDiffusionPipeline | None = None) -> tuple[S
         unet = StoryUNet2DConditionModel.from_pretrained(start / "unet")
         if unet.config.memory != s.memory:
             unet = StoryUNet2DConditionModel.from_unet(unet, **memory)
+        elif s.memory_blocks is not None and set(s.memory_blocks) != set(unet.memory_sources):
+            raise ValueError(f"memory_blocks is {', '.join(s.memory_blocks)}; the memory of {start} is in {', '.join(unet.memory_sources)}")
         if s.resolution is not None:
             unet.register_to_config(sample_size=s.resolution // downscale_factor(vae))
     if s.gradient_checkpointing:

@@ -51,10 +51,12 @@ def memory_sites(config: Any) -> dict[str, tuple[int, int, int | None]]:
 
 def new_memory_layers(config: Any) -> tuple[dict[str, int | None], nn.ModuleDict]:
     """The source of each memory layer of a UNet with these settings, and the layers, new."""
-    assert config.memory in ("spatial", "sentence", "none"), f"unknown form of memory: {config.memory}"
+    if config.memory not in ("spatial", "sentence", "none"):
+        raise ValueError(f"memory is {config.memory!r}; it must be spatial, sentence or none")
     sites = memory_sites(config)
     chosen = [] if config.memory == "none" else list(sites) if config.memory_blocks is None else config.memory_blocks
-    assert set(chosen) <= set(sites), f"no such blocks: {sorted(set(chosen) - set(sites))}; there are {', '.join(sites)}"
+    if not set(chosen) <= set(sites):
+        raise ValueError(f"memory_blocks is {', '.join(chosen)}; this UNet has the blocks {', '.join(sites)}")
     width = config.memory_sentence_dim
     if width is None:
         width = config.cross_attention_dim if isinstance(config.cross_attention_dim, int) else config.cross_attention_dim[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -253,6 +254,23 @@ def test_two_processes_are_one_with_the_whole_batch(trainer, folders, tmp_path):
         trainer(*command(run, folders["epsilon"], tmp_path, "memory+lora", 4), "--sample-every", 0, processes=processes)
         runs.append({f"{file.name}/{name}": value for file in run.glob("adapter/*.safetensors") for name, value in load_file(file).items()})
     assert_same_training(*runs, limit=2e-5)
+
+
+def test_a_small_adapter(trainer, folders, tmp_path):
+    """Memory in chosen blocks alone; others than a finished memory has are refused."""
+    sd = folders["epsilon"]
+    small = ["--memory-blocks", "down.0", "up.1", "--no-language-memory", "--sample-every", 0]
+    trainer(*command(tmp_path / "run", sd, tmp_path, "memory", 3), *small)
+    weights = load_file(tmp_path / "run" / "adapter" / ADAPTER)
+    assert {name.split(".")[1] for name in weights} == {"down_0", "up_1"} and all(name.startswith("memory_layers") for name in weights)
+    assert not np.array_equal(draw(open_story(sd, tmp_path / "run" / "adapter"))[1:], draw_plain(open_plain(sd))[1:])
+    trainer(*command(tmp_path / "whole", sd, tmp_path, "all", 1), *small)
+    for more, message in (
+        (["--memory-blocks", "mid"], "memory_blocks is mid; the memory of .* is in down.0, up.1"),
+        (["--memory", "sentence", "--memory-blocks", "down.9"], "memory_blocks is down.9; this UNet has the blocks down.0, down.1, mid"),
+    ):
+        trainer.start(*command(tmp_path / "other", tmp_path / "whole" / "pipeline", tmp_path, "all", 1), *more)
+        assert trainer.wait() == [1] and re.search(message, trainer.log), trainer.log[-2000:]
 
 
 @pytest.mark.parametrize("what", ["memory+lora", "all"])

@@ -261,7 +261,7 @@ def test_misuse_is_refused():
     inputs = make_inputs()
     with pytest.raises(ValueError, match="no memory layers"):
         make_unet(memory="none").write(inputs["clean"], inputs["states"], inputs["sentences"])
-    with pytest.raises(AssertionError, match="no such blocks"):
+    with pytest.raises(ValueError, match=r"memory_blocks is .*; this UNet has the blocks down\.0, "):
         make_unet(memory_blocks=["down.7"])
     unet = make_unet()
     memory = unet.write(inputs["clean"][:, :2], inputs["states"][:, :2], inputs["sentences"][:, :2])

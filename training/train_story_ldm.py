@@ -84,6 +84,8 @@ class Settings(StorySettings):
     """Keep frozen weights in the half precision of autocast (fp16 or bf16)."""
     memory: str = "spatial"
     """spatial, sentence (the paper's) or none."""
+    memory_blocks: tuple[str, ...] | None = None
+    """Which of the UNet's blocks have a memory layer, of down.0, down.1 … mid, up.0 …; by default those of the preset."""
     language_memory: bool = True
     stories: int = 120_000
     """How many stories to see in all."""
