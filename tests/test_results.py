@@ -50,7 +50,10 @@ def test_readme_tells_how_good_the_shipped_model_is(name):
     assert f"| [{name}](results/{name}.md) | {row} |" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["story-ldm", *(f"baselines/{name}" for name in ("story-gan", "svfn", "svc", "image-gan", "dynamic-block"))])
+BASELINES = ("story-gan", "svfn", "svc", "image-gan", "dynamic-block", "no-attention", "sa-only", "wsa-only", "no-block-in-g", "no-block-in-d")
+
+
+@pytest.mark.parametrize("name", ["story-ldm", *(f"baselines/{name}" for name in BASELINES)])
 def test_readme_tells_how_good_the_baselines_are(name):
     result = read_result(ROOT / "results" / f"{name}.json")
     table, (fid, fsd) = result["table"], (result["distances"][f"{kind}_evaluator"]["value"] for kind in ("fid", "fsd"))
