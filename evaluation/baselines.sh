@@ -2,7 +2,7 @@
 # The baselines: StoryGAN with its reductions and the dynamic-block GAN with its ablations, trained on the built-in world, drawn and scored on the
 # whole test split, and compared with Story-LDM. Goes on where it was stopped; results that are there are kept.
 #
-#     bash evaluation/baselines.sh           # runs/baselines, generated/baselines, results/baselines; about five hours on two CPU cores
+#     bash evaluation/baselines.sh           # runs/baselines, generated/baselines, results/baselines; about four hours on two CPU cores
 #
 # The two whole models have the same training time on a CPU, validation included; reductions and ablations see as many stories as the whole model
 # that they belong to.

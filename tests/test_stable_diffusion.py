@@ -11,13 +11,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import STORY, WIDTH, as_trained, assert_same_training, script, sentences_of, tiny_text_encoder, tiny_unet, tiny_vae
+from conftest import ROOT, STORY, WIDTH, as_trained, assert_same_training, script, sentences_of, tiny_text_encoder, tiny_unet, tiny_vae
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from pipelines import StoryLDMPipeline
 from story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
+from story_ldm.presets import PRESETS
 from story_ldm.text import LanguageMemory, tokenize_stories, train_tokenizer
 from story_ldm.unet import StoryUNet2DConditionModel
 
@@ -273,6 +274,22 @@ def test_a_small_adapter(trainer, folders, tmp_path):
         assert trainer.wait() == [1] and re.search(message, trainer.log), trainer.log[-2000:]
 
 
+def test_readme_tells_how_large_adapters_are():
+    """In fp16, of Stable Diffusion 1.5's shape."""
+
+    def megabytes(model: torch.nn.Module) -> float:
+        return 2 * sum(p.numel() for p in model.parameters()) / 1e6
+
+    preset = PRESETS["sd15"]()
+    with torch.device("meta"):
+        language = megabytes(LanguageMemory(**preset["language_memory"]))
+        six = megabytes(StoryUNet2DConditionModel(**preset["unet"]).memory_layers)
+        two = megabytes(StoryUNet2DConditionModel(**preset["unet"] | {"memory_blocks": ["down.0", "down.1"]}).memory_layers)
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"has {six + language:.0f} MB in fp16, of which the language memory is {language:.0f}; with" in readme
+    assert f"`--memory-blocks down.0 down.1 --no-language-memory` it has {two:.0f}." in readme
+
+
 @pytest.mark.parametrize("what", ["memory+lora", "all"])
 def test_what_training_leaves(what, trainer, folders, tmp_path):
     """LoRA and adapter together, drawn with on the way; and a whole pipeline that keeps its Stable Diffusion's noise schedule."""
@@ -343,6 +360,9 @@ def test_other_refusals(folders, tmp_path):
         open_story(sd).save_memory_adapter(tmp_path / "empty")
     with pytest.raises(ValueError, match="train is 'memory' with init_from None"):
         train.main(train.Settings(output=tmp_path / "run", train="memory"))
+    for blocks, memory in (((), "spatial"), (("mid",), "none")):
+        with pytest.raises(ValueError, match=rf"memory_blocks is .* with memory '{memory}'; it wants one block or more, and memory"):
+            train.main(train.Settings(output=tmp_path / "run", memory=memory, memory_blocks=blocks))
     sample = changed(tmp_path / "sample", sd, "scheduler/scheduler_config.json", prediction_type="sample")
     with pytest.raises(ValueError, match=r"prediction_type of the scheduler .* is 'sample'; it must be epsilon or v_prediction"):
         train.stable_diffusion(train.Settings(init_from=sample))

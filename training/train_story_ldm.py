@@ -8,10 +8,10 @@
     accelerate launch training/train_story_ldm.py --init-from STABLE_DIFFUSION --preset sd15 --train memory --half-frozen --learning-rate 1e-4 \\
         --gradient-checkpointing --batch 8 --device-batch 1 --output runs/adapter                               # memory for a Stable Diffusion
 
-All M frames of a story run in one forward under teacher forcing: the clean latents are written into memory once, and every noisy frame reads the
-frames before it. Run the same command again and it goes on where it stopped. The product is `<output>/pipeline`, which
-`StoryLDMPipeline.from_pretrained` opens. Where most weights are frozen (`--train memory`, `--train memory+lora`) it is `<output>/adapter`: a memory
-adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapter`, and a LoRA for `pipe.load_lora_weights`.
+All M frames of a story run in one forward under teacher forcing: the clean latents (but the last, which none reads) are written into memory once,
+and every noisy frame reads the frames before it. Run the same command again and it goes on where it stopped. The product is `<output>/pipeline`,
+which `StoryLDMPipeline.from_pretrained` opens. Where most weights are frozen (`--train memory`, `--train memory+lora`) it is `<output>/adapter`: a
+memory adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapter`, and a LoRA for `pipe.load_lora_weights`.
 """
 
 from __future__ import annotations
@@ -146,6 +146,8 @@ MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_la
 def main(s: Settings) -> None:
     if s.train != "all" and (s.init_from is None or s.memory == "none"):
         raise ValueError(f"train is {s.train!r} with init_from {s.init_from} and memory {s.memory!r}; it wants a model to start from, and memory")
+    if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
+        raise ValueError(f"memory_blocks is {s.memory_blocks} with memory {s.memory!r}; it wants one block or more, and memory")
     precision = default_precision() if s.precision == "auto" else s.precision
     half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
     if s.half_frozen and (half is None or s.train == "all"):
