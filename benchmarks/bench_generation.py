@@ -19,12 +19,12 @@ from pathlib import Path
 
 import torch
 import tyro
+from story_ldm.pipelines import StoryLDMPipeline
 from tqdm.auto import tqdm
 
-from pipelines import StoryLDMPipeline
 from story_ldm.cli import SHIPPED_MODEL
 from story_ldm.data.toonstories import make_story
-from story_ldm.memory_attention import StoryMemory
+from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 
 
 @dataclass

@@ -27,14 +27,15 @@ from accelerate.state import AcceleratorState
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 
-from story_ldm.diffusion import StoryBatch, StoryDenoiser
-from story_ldm.muon import muon_groups, new_optimizer
-from story_ldm.presets import PRESETS
-from story_ldm.story_model import freeze
-from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, train_tokenizer
-from story_ldm.train_utils import default_precision
-from story_ldm.unet import StoryUNet2DConditionModel
-from story_ldm.watch import forward_flops, peak_flops
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.sentences import encode_stories, new_text_encoder, train_tokenizer
+from story_ldm.systems.story_ldm.building import freeze
+from story_ldm.systems.story_ldm.diffusion import StoryBatch, StoryDenoiser
+from story_ldm.systems.story_ldm.presets import PRESETS
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.training.optimizers import muon_groups, new_optimizer
+from story_ldm.training.run import default_precision
+from story_ldm.training.watch import forward_flops, peak_flops
 
 
 @dataclass

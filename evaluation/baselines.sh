@@ -38,4 +38,4 @@ python evaluation/compare_systems.py results/story-ldm.json "${names[@]}" --base
     --title "Story-LDM and the baselines" --notes "StoryGAN and its reductions saw $stories stories, the dynamic-block GAN and its ablations 0.7 times as many; \
 made by evaluation/baselines.sh."
 if [ -e "$runs/dynamic-block/choices.json" ]; then cp "$runs/dynamic-block/choices.json" results/baselines/; fi
-python -m story_ldm.gans.choices results/baselines/choices.json --out results/baselines/choices.png
+python -m story_ldm.systems.dynamic_block_gan.choices results/baselines/choices.json --out results/baselines/choices.png

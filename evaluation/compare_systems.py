@@ -19,12 +19,12 @@ import tyro
 from datasets import Dataset
 from tyro.conf import Positional
 
-from story_ldm.data import load_stories
+from story_ldm.data.stories import load_stories
 from story_ldm.files import write_text
 from story_ldm.metrics.paired_tests import COLUMNS, paired_tests
-from story_ldm.metrics.report_blocks import Block, Heading, Note, Picture, to_html, to_markdown
-from story_ldm.metrics.report_pictures import position_bars, rate_bars, stacked, story_gallery
-from story_ldm.metrics.reports import Result, headline, paired_tables, published, read_results, summary, tables, warnings
+from story_ldm.reports.pages import Block, Heading, Note, Picture, to_html, to_markdown
+from story_ldm.reports.pictures import position_bars, rate_bars, stacked, story_gallery
+from story_ldm.reports.tables import Result, headline, paired_tables, published, read_results, summary, tables, warnings
 
 
 @dataclass

@@ -25,8 +25,8 @@ from accelerate.utils import gather_object
 from datasets import Dataset, Features, Image, List, Value
 from tqdm.auto import tqdm
 
-import pipelines
-from story_ldm.data import load_stories
+from story_ldm import pipelines
+from story_ldm.data.stories import load_stories
 from story_ldm.files import file_digest, write_text
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"

@@ -32,19 +32,20 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm.auto import tqdm
 
-from story_ldm.data import load_stories
+from story_ldm.data.stories import load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
+from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
+from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
 from story_ldm.files import write_text
-from story_ldm.gans.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.ceiling import memoryless_ceiling, what_is_told
-from story_ldm.metrics.evaluators import FrameEvaluator, frame_labels, label_names, reading_accuracy
+from story_ldm.metrics.cells import number, shown
 from story_ldm.metrics.frechet import distance, frame_features, open_network, story_features, video_features
 from story_ldm.metrics.generated import folder_frames, generated_frames
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
-from story_ldm.metrics.reports import number, shown
-from story_ldm.metrics.story_rates import PRONOUNS, Table, as_arrays, measures, per_story, rates_by_position, rates_markdown, story_rates
-from story_ldm.model_card import set_section
+from story_ldm.metrics.story_rates import PRONOUNS, Table, as_arrays, measures, per_story, rates_by_position, story_rates
+from story_ldm.reports.cards import set_section
+from story_ldm.reports.rates import rates_markdown
 
 PROTOCOL = "story-protocol-1"
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"

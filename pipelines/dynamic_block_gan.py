@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from story_ldm.gans.dynamic_block import DynamicBlockGAN
-from story_ldm.gans.sentences import by_story, read_words, tokens_of
+from story_ldm.encoders.sentence_vectors import by_story, read_words, tokens_of
+from story_ldm.systems.dynamic_block_gan.networks import DynamicBlockGAN
 
 from .gan import FRAMES_AT_ONCE, GANPipeline, normal
 from .output import StoryPipelineOutput

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from story_ldm.gans.sentences import story_vectors
-from story_ldm.gans.story_gan import StoryGAN
+from story_ldm.encoders.sentence_vectors import story_vectors
+from story_ldm.systems.story_gan.networks import StoryGAN
 
 from .gan import FRAMES_AT_ONCE, GANPipeline, normal
 from .output import StoryPipelineOutput

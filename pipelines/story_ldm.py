@@ -27,11 +27,12 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.stories import frames_tensor
-from story_ldm.latents import decode_latents, downscale_factor, encode_frames
-from story_ldm.memory_adapter import check_stable_diffusion, load_memory_adapter, open_stable_diffusion, save_memory_adapter
-from story_ldm.memory_attention import StoryMemory
-from story_ldm.text import LanguageMemory, encode_stories, tokenize_stories
-from story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames
+from story_ldm.encoders.sentences import encode_stories, tokenize_stories
+from story_ldm.systems.story_ldm.memory_adapter import check_stable_diffusion, load_memory_adapter, open_stable_diffusion, save_memory_adapter
+from story_ldm.systems.story_ldm.memory_attention import StoryMemory
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 from .base import StoryPipeline
 from .checks import check_generator, check_output_type, check_sentences

@@ -10,13 +10,13 @@ os.environ.setdefault("MKL_CBWR", "AUTO")  # else MKL's last bit depends on wher
 __version__ = "0.1.0"
 
 _LAZY = {
-    "StoryLDMPipeline": "pipelines.story_ldm",
-    "StoryGANPipeline": "pipelines.story_gan",
-    "DynamicBlockGANPipeline": "pipelines.dynamic_block_gan",
-    "StoryUNet2DConditionModel": "story_ldm.unet",
-    "MemoryAttention": "story_ldm.memory_attention",
-    "StoryMemory": "story_ldm.memory_attention",
-    "LanguageMemory": "story_ldm.text",
+    "StoryLDMPipeline": "story_ldm.pipelines.story_ldm",
+    "StoryGANPipeline": "story_ldm.pipelines.story_gan",
+    "DynamicBlockGANPipeline": "story_ldm.pipelines.dynamic_block_gan",
+    "StoryUNet2DConditionModel": "story_ldm.systems.story_ldm.unet",
+    "MemoryAttention": "story_ldm.systems.story_ldm.memory_attention",
+    "StoryMemory": "story_ldm.systems.story_ldm.memory_attention",
+    "LanguageMemory": "story_ldm.encoders.sentences",
     "load_stories": "story_ldm.data",
 }
 __all__ = list(_LAZY)

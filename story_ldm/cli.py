@@ -51,9 +51,9 @@ def generate(
         raise SystemExit(f"--output is {output}; it must end in .png, .jpg or .webp")
     import torch
 
-    from pipelines import StoryLDMPipeline
     from story_ldm.data.toonstories import make_story
-    from story_ldm.strips import story_strip
+    from story_ldm.pipelines import StoryLDMPipeline
+    from story_ldm.reports.strips import story_strip
 
     if not sentences:
         sentences = tuple(make_story(split="test", index=seed).sentences["referential"])
@@ -134,7 +134,8 @@ def convert(
         skip_broken: Leave broken stories out, count and list them, instead of stopping at the first.
         num_proc: Processes.
     """
-    from story_ldm.data.sources.convert import Conversion, StoryDataError, convert
+    from story_ldm.data.faults import StoryDataError
+    from story_ldm.data.sources.convert import Conversion, convert
 
     try:
         c = Conversion(source, frame, seed, text, size, fit, limit, drop_overlaps)
@@ -154,7 +155,8 @@ def check(folder: tyro.conf.Positional[Path], /, source: Sources | None = None, 
         source: Which dataset the copy is of.
         partial: Fewer stories than published are as good.
     """
-    from story_ldm.data.sources.check import StoryDataError, check
+    from story_ldm.data.faults import StoryDataError
+    from story_ldm.data.sources.check import check
 
     try:
         whole, report = check(folder, source, partial)
@@ -193,9 +195,8 @@ def preview(
         text: Which form of the sentences.
         fit: How pictures that are not square get that size: on black, or cut to their middle.
     """
-    from story_ldm.data import load_stories
-    from story_ldm.data.stories import held_out_split
-    from story_ldm.strips import story_sheet
+    from story_ldm.data.stories import held_out_split, load_stories
+    from story_ldm.reports.strips import story_sheet
 
     try:
         rows = load_stories(dataset, split or held_out_split(dataset), size, text, limit=stories, fit=fit)

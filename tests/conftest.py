@@ -24,14 +24,15 @@ from accelerate.hooks import ModelHook, add_hook_to_module
 from diffusers import AutoencoderKL, DDIMScheduler
 from published_copies import copies, own_cache  # noqa: F401 (fixtures)
 from safetensors.torch import load_file
+from story_ldm.pipelines import StoryLDMPipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipelines import StoryLDMPipeline
 from story_ldm.data.toonstories import story_row
-from story_ldm.gans.damsm import DAMSMImageEncoder, DAMSMTextEncoder
-from story_ldm.text import LanguageMemory, new_text_encoder, train_tokenizer
-from story_ldm.train_utils import save_component
-from story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.sentences import new_text_encoder, train_tokenizer
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.training.checkpoints import save_component
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 8  # of the sentence states
@@ -203,10 +204,10 @@ TINY_DYNAMIC_BLOCK = {
 SERVER = """
 import json, os, runpy, sys, traceback
 import accelerate, diffusers.training_utils, tqdm.auto, tyro
-import pipelines.dynamic_block_gan, pipelines.story_gan, pipelines.story_ldm, story_ldm.data, story_ldm.metrics.frechet
-from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS
-from story_ldm.gans.presets import PRESETS as GAN_PRESETS
-from story_ldm.presets import PRESETS
+import story_ldm.pipelines, story_ldm.data, story_ldm.metrics.frechet
+from story_ldm.systems.dynamic_block_gan.presets import PRESETS as DYNAMIC_BLOCK_PRESETS
+from story_ldm.systems.story_gan.presets import PRESETS as GAN_PRESETS
+from story_ldm.systems.story_ldm.presets import PRESETS
 
 
 def tiny():

@@ -17,11 +17,11 @@ from PIL import Image
 from story_ldm import cli, load_stories
 from story_ldm.data.stories import frames_tensor
 from story_ldm.data.toonstories import make_story
-from story_ldm.gans.damsm import embed_frames, embed_sentences, load_damsm
-from story_ldm.metrics.evaluators import FrameEvaluator, frame_labels, reading_accuracy
+from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
+from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, reading_accuracy
 from story_ldm.metrics.matching import r_precision
-from story_ldm.model_card import set_section
-from story_ldm.presets import PRESETS, parameter_table
+from story_ldm.reports.cards import set_section
+from story_ldm.systems.story_ldm.presets import PRESETS, parameter_table
 
 ROOT = Path(__file__).parents[1]
 

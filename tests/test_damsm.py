@@ -12,7 +12,7 @@ import torch
 from conftest import sentences_of
 from safetensors.torch import load_file
 
-from story_ldm.gans.damsm import (
+from story_ldm.encoders.damsm import (
     DAMSMImageEncoder,
     DAMSMTextEncoder,
     damsm_loss,
@@ -23,7 +23,7 @@ from story_ldm.gans.damsm import (
     word_scores,
 )
 from story_ldm.metrics.matching import _others, r_precision, sentence_frame_cosines
-from story_ldm.train_utils import save_component
+from story_ldm.training.checkpoints import save_component
 
 TINY = {"width": 16, "block_out_channels": (8, 8, 16), "layers_per_block": (0, 1, 1), "norm_num_groups": 4}
 STEPS, BATCH = 12, 4

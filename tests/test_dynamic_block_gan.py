@@ -8,11 +8,12 @@ import math
 import pytest
 import torch
 from conftest import STORY, TINY_DYNAMIC_BLOCK, calls_seen_by_hooks, sentences_of, tiny_text_encoder
+from story_ldm.pipelines import DynamicBlockGANPipeline
 
-from pipelines import DynamicBlockGANPipeline
-from story_ldm.gans.choices import choices_of, columns_of, plot
-from story_ldm.gans.damsm import DAMSMTextEncoder
-from story_ldm.gans.dynamic_block import (
+from story_ldm.encoders.damsm import DAMSMTextEncoder
+from story_ldm.encoders.sentence_vectors import read_words, tokens_of
+from story_ldm.systems.dynamic_block_gan.choices import choices_of, columns_of, plot
+from story_ldm.systems.dynamic_block_gan.networks import (
     ATTENTIONS,
     SYSTEMS,
     DynamicBlock,
@@ -23,10 +24,9 @@ from story_ldm.gans.dynamic_block import (
     correlation,
     gumbel_noise,
 )
-from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS, DYNAMIC_BLOCK_PUBLISHED, dynamic_block_counts, dynamic_block_table
-from story_ldm.gans.sentences import read_words, tokens_of
-from story_ldm.gans.story_gan import discriminator_loss, generator_loss
-from story_ldm.train_utils import save_component
+from story_ldm.systems.dynamic_block_gan.presets import PRESETS, PUBLISHED, parameter_counts, parameter_table
+from story_ldm.systems.gans import discriminator_loss, generator_loss
+from story_ldm.training.checkpoints import save_component
 
 D, T, L = 6, 3, 7
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
@@ -280,11 +280,11 @@ def test_what_the_ablations_have():
 
 
 def test_sizes():
-    counts = dynamic_block_counts("pororo")
-    for found, published in zip(counts.values(), DYNAMIC_BLOCK_PUBLISHED["pororo"], strict=True):
+    counts = parameter_counts("pororo")
+    for found, published in zip(counts.values(), PUBLISHED["pororo"], strict=True):
         assert abs(found / 1e6 / published - 1) < 0.03
-    assert dynamic_block_table().count("\n") == 1 + len(DYNAMIC_BLOCK_PRESETS) and "| 25.1 M | 23.5 M |" in dynamic_block_table()
-    for preset in DYNAMIC_BLOCK_PRESETS.values():
+    assert parameter_table().count("\n") == 1 + len(PRESETS) and "| 25.1 M | 23.5 M |" in parameter_table()
+    for preset in PRESETS.values():
         for network in ("generator", "discriminator"):
             assert preset()["resolution"] == 4 * 2 ** len(preset()[network]["block_out_channels"])
 

@@ -11,10 +11,11 @@ from conftest import ROOT
 
 from story_ldm import load_stories
 from story_ldm.data.toonstories import MENTIONS, PLACES, story_row
+from story_ldm.encoders.evaluator import UNKNOWN, FrameEvaluator, evaluator_loss, frame_labels, reading_accuracy
 from story_ldm.metrics.ceiling import memoryless_ceiling, what_is_told
-from story_ldm.metrics.evaluators import UNKNOWN, FrameEvaluator, evaluator_loss, frame_labels, reading_accuracy
 from story_ldm.metrics.quick import quick_rates
-from story_ldm.metrics.story_rates import as_arrays, rates_markdown, story_rates
+from story_ldm.metrics.story_rates import as_arrays, story_rates
+from story_ldm.reports.rates import rates_markdown
 
 TINY = {"block_out_channels": (8, 8, 16), "layers_per_block": (0, 1, 1), "attention_heads": 2, "head_width": 16, "scenery_channels": 2}
 PRONOUN, NAME = MENTIONS.index("pronoun"), MENTIONS.index("name")

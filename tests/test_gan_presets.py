@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from story_ldm.gans.dynamic_block import DynamicBlockDiscriminator, DynamicBlockGAN
-from story_ldm.gans.presets import PAPERS_TRAINING, TRAINING, at_resolution, dynamic_block_toon_64, fill_in, toon_64
-from story_ldm.gans.story_gan import ImageDiscriminator, StoryDiscriminator, StoryGAN
+from story_ldm.systems.dynamic_block_gan.networks import DynamicBlockDiscriminator, DynamicBlockGAN
+from story_ldm.systems.dynamic_block_gan.presets import toon_64 as dynamic_block_toon_64
+from story_ldm.systems.gan_presets import PAPERS_TRAINING, TRAINING, at_resolution, fill_in
+from story_ldm.systems.story_gan.networks import ImageDiscriminator, StoryDiscriminator, StoryGAN
+from story_ldm.systems.story_gan.presets import toon_64
 
 
 @pytest.mark.parametrize("side", [16, 32, 128])

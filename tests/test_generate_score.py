@@ -237,7 +237,7 @@ def test_bad_folders_are_named(scorer, settings, reference, tmp_path):
 def test_an_evaluator_of_another_world_or_a_bad_one_is_refused(scorer, settings, tmp_path):
     from test_evaluators import TINY
 
-    from story_ldm.metrics.evaluators import FrameEvaluator
+    from story_ldm.encoders.evaluator import FrameEvaluator
 
     FrameEvaluator(**TINY, characters=("Ann", "Bob")).save_pretrained(tmp_path / "other")
     FrameEvaluator(**TINY).save_pretrained(tmp_path / "bad")

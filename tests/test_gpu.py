@@ -14,8 +14,7 @@ import pytest
 import torch
 from conftest import ROOT, STORY
 from safetensors.torch import load_file
-
-from pipelines import StoryLDMPipeline
+from story_ldm.pipelines import StoryLDMPipeline
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
 SHIPPED = ROOT / "checkpoints" / "toon-story-ldm"

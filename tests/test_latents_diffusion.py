@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from story_ldm.data.stories import frames_tensor
-from story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
-from story_ldm.latents import decode_latents, downscale_factor, encode_frames, frames_to_raw, raw_to_frames, shuffle_factor
-from story_ldm.strips import story_sheet, story_strip
-from story_ldm.text import tokenize_stories
+from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames, frames_to_raw, raw_to_frames, shuffle_factor
+from story_ldm.encoders.sentences import tokenize_stories
+from story_ldm.reports.strips import story_sheet, story_strip
+from story_ldm.systems.story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
 
 
 @pytest.mark.parametrize("r", [1, 2, 4])

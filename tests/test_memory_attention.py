@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from story_ldm.memory_attention import MemoryAttention, StoryMemory, grid_positions, zero_init
+from story_ldm.nn.layers import zero_init
+from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, StoryMemory, grid_positions
 
 FORMS = ("sentence", "spatial")
 

@@ -9,7 +9,7 @@ import torch
 from conftest import tiny_unet
 from torch import nn
 
-from story_ldm.muon import Muon, muon_groups, orthogonalized
+from story_ldm.training.optimizers import Muon, muon_groups, orthogonalized
 
 
 def gradients(parameters: list[nn.Parameter], step: int) -> None:

@@ -24,9 +24,9 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from story_ldm.pipelines import StoryLDMPipeline
 
-from pipelines import StoryLDMPipeline
-from story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 FORMS = ("sentence", "spatial")
 CLOSE = {"atol": 2e-5, "rtol": 1e-4}
@@ -143,7 +143,7 @@ def test_first_frame_is_stable_diffusions(scheduler, form, tokenizer):
 
 LOAD = """
 import json, sys, torch
-from pipelines import StoryLDMPipeline
+from story_ldm.pipelines import StoryLDMPipeline
 for folder in sys.argv[1:]:
     pipe = StoryLDMPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
@@ -208,7 +208,7 @@ def test_going_on_from_drawn_frames(form, tokenizer):
 
 def test_given_frames_are_written_as_they_are_encoded(tokenizer):
     from story_ldm.data.stories import frames_tensor
-    from story_ldm.latents import encode_frames
+    from story_ldm.encoders.latents import encode_frames
 
     pipe = tiny_pipeline(tokenizer)
     frames, latents = pictures(2), noise_for(pipe, 1, len(STORY))

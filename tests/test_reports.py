@@ -22,11 +22,12 @@ from PIL import Image as Pictures
 from scipy.stats import norm
 
 from story_ldm.metrics.bootstrap import bootstrap_weights
+from story_ldm.metrics.cells import shown
 from story_ldm.metrics.paired_tests import holm, paired_difference, paired_tests
-from story_ldm.metrics.report_blocks import Cell, Grid, Heading, Note, Picture, Row, to_html, to_markdown
-from story_ldm.metrics.report_pictures import memory_map, position_bars, rate_bars, story_gallery
-from story_ldm.metrics.reports import best, headline, paired_tables, published, read_results, shown, summary, tables, warnings
-from story_ldm.strips import story_strip
+from story_ldm.reports.pages import Cell, Grid, Heading, Note, Picture, Row, to_html, to_markdown
+from story_ldm.reports.pictures import memory_map, position_bars, rate_bars, story_gallery
+from story_ldm.reports.strips import story_strip
+from story_ldm.reports.tables import best, headline, paired_tables, published, read_results, summary, tables, warnings
 
 STORIES = 40
 SHARES = ("characters", "characters F1 micro", "background", "garment", "action")

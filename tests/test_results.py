@@ -8,8 +8,8 @@ import re
 import pytest
 from conftest import ROOT, script
 
-from story_ldm.metrics.report_blocks import to_markdown
-from story_ldm.metrics.reports import headline, read_result, read_results
+from story_ldm.reports.pages import to_markdown
+from story_ldm.reports.tables import headline, read_result, read_results
 
 RESULTS = [file for file in sorted((ROOT / "results").rglob("*.json")) if file.name != "choices.json"]
 

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published_copies import QUICK, rows
 
+from story_ldm.data.archives import extracted
+from story_ldm.data.safe_pickles import loads, npy_loads, read_npy
 from story_ldm.data.sources import StoryDataError
 from story_ldm.data.sources.check import check
 from story_ldm.data.sources.convert import Conversion, convert
-from story_ldm.data.sources.safe_files import extracted, loads, npy_loads, read_npy
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

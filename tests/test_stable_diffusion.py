@@ -15,12 +15,13 @@ from conftest import ROOT, STORY, WIDTH, as_trained, assert_same_training, scrip
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
+from story_ldm.pipelines import StoryLDMPipeline
 
-from pipelines import StoryLDMPipeline
-from story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
-from story_ldm.presets import PRESETS
-from story_ldm.text import LanguageMemory, tokenize_stories, train_tokenizer
-from story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.sentences import tokenize_stories, train_tokenizer
+from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
+from story_ldm.systems.story_ldm.presets import PRESETS
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 train = script("training/train_story_ldm.py")
 SCHEDULE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1, "set_alpha_to_one": False}
@@ -320,7 +321,7 @@ def changed(folder: Path, sd: Path, file: str, **fields) -> Path:
 
 
 BAD_FOLDERS = [
-    ("model_index.json", {"unet": ["story_ldm.unet", "StoryUNet2DConditionModel"]}, "its unet is StoryUNet2D.*it is UNet2D"),
+    ("model_index.json", {"unet": ["story_ldm.systems.story_ldm.unet", "StoryUNet2DConditionModel"]}, "its unet is StoryUNet2D.*it is UNet2D"),
     ("model_index.json", {"text_encoder": ["transformers", "T5EncoderModel"]}, "its text_encoder is T5EncoderModel.*it is CLIPTextModel"),
     ("model_index.json", {"text_encoder_2": ["transformers", "CLIPTextModelWithProjection"]}, "its text_encoder_2 is CLIP.*it is None"),
     ("unet/config.json", {"in_channels": 9}, "in_channels of the UNet .* is 9; .* it is 4"),

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from conftest import TINY_GAN
 
-from story_ldm.gans.norms import BatchNorm, norm_layer, settle_statistics
-from story_ldm.gans.presets import PRESETS, PUBLISHED, parameter_counts, parameter_table
-from story_ldm.gans.story_gan import (
+from story_ldm.nn.norms import BatchNorm, norm_layer, settle_statistics
+from story_ldm.systems.gans import discriminator_loss, generator_loss
+from story_ldm.systems.story_gan.networks import (
     SYSTEMS,
     DynamicFilter,
     ImageDiscriminator,
@@ -17,10 +17,9 @@ from story_ldm.gans.story_gan import (
     StoryEncoder,
     StoryGAN,
     Text2Gist,
-    discriminator_loss,
-    generator_loss,
     kl_divergence,
 )
+from story_ldm.systems.story_gan.presets import PRESETS, PUBLISHED, parameter_counts, parameter_table
 
 D, T = 6, 3
 NORMS = ("group", "batch", "spectral")  # the last in discriminators alone

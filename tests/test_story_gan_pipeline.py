@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import STORY, TINY_GAN, calls_seen_by_hooks, sentences_of, tiny_text_encoder
+from story_ldm.pipelines import StoryGANPipeline
 from test_story_gan import CLOSE, D, inputs, seeded, tiny_gan, tiny_judges
 
-from pipelines import StoryGANPipeline
-from story_ldm.gans.damsm import DAMSMTextEncoder
-from story_ldm.gans.sentences import load_sentence_encoder, read_words, sentence_vectors, story_vectors, tokens_of
-from story_ldm.gans.story_gan import SYSTEMS, StoryGAN
-from story_ldm.train_utils import save_component
+from story_ldm.encoders.damsm import DAMSMTextEncoder
+from story_ldm.encoders.sentence_vectors import load_sentence_encoder, read_words, sentence_vectors, story_vectors, tokens_of
+from story_ldm.systems.story_gan.networks import SYSTEMS, StoryGAN
+from story_ldm.training.checkpoints import save_component
 
 
 def tiny_pipeline(tokenizer, system: str = "story-gan", norm: str = "group") -> StoryGANPipeline:

@@ -25,14 +25,14 @@ from threading import Thread
 import datasets
 import numpy as np
 import pytest
-from conftest import ROOT, script
+from conftest import ROOT
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 from PIL.PngImagePlugin import PngInfo
 
+from story_ldm.app import survey
 from story_ldm.data.toonstories import story_row
 
-survey = script("evaluation/survey.py")
 SYSTEMS = ("zebra-net", "okapi-net", "quagga-net")
 FEATURES = Features(story_id=Value("string"), frames=List(Image()), sentences=List(Value("string")))
 STORIES = 4

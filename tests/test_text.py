@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.toonstories import FEATURES, story_row
-from story_ldm.text import FAR, LanguageMemory, encode_stories, new_text_encoder, story_facts, text_loss, tokenize_stories, train_tokenizer
+from story_ldm.encoders.facts import story_facts, text_loss
+from story_ldm.encoders.language_memory import FAR, LanguageMemory
+from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_stories, train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_any_text_is_read(text, tokenizer):
 
 TRAIN = """
 import json, sys
-from story_ldm.text import train_tokenizer
+from story_ldm.encoders.sentences import train_tokenizer
 tokenizer = train_tokenizer(json.load(open(sys.argv[1])), vocab_size=600)
 print(json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["model"], sort_keys=True))
 """

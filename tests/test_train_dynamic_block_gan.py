@@ -9,11 +9,11 @@ import pytest
 import torch
 from conftest import ROOT, STORY, TINY_DYNAMIC_BLOCK, assert_same_training, script, weights
 from safetensors.torch import load_file
+from story_ldm.pipelines import DynamicBlockGANPipeline
 
-from pipelines import DynamicBlockGANPipeline
 from story_ldm import load_stories
-from story_ldm.gans.dynamic_block import SYSTEMS, DynamicBlockDiscriminator
-from story_ldm.gans.training import Best
+from story_ldm.systems.dynamic_block_gan.networks import SYSTEMS, DynamicBlockDiscriminator
+from story_ldm.training.gan_loop import Best
 
 STEPS, BATCH = 12, 4
 

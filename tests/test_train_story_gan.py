@@ -11,12 +11,12 @@ import torch
 from accelerate import Accelerator
 from conftest import ROOT, STORY, assert_same_training, weights
 from safetensors.torch import load_file
+from story_ldm.pipelines import StoryGANPipeline
+from story_ldm.pipelines.output import StoryPipelineOutput
 
-from pipelines import StoryGANPipeline
-from pipelines.output import StoryPipelineOutput
 from story_ldm import load_stories
-from story_ldm.gans.training import GANSettings, find_trouble, sample
-from story_ldm.train_utils import halved
+from story_ldm.training.gan_loop import GANSettings, find_trouble, sample
+from story_ldm.training.steps import halved
 
 STEPS, BATCH = 12, 4
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,27 +26,14 @@ from conftest import ROOT, WIDTH, tiny_language_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from story_ldm import train_utils
-from story_ldm.caches import _cached
-from story_ldm.text import LanguageMemory
-from story_ldm.train_utils import (
-    RunSettings,
-    StepBatches,
-    checkpoint_steps,
-    claim_run,
-    default_precision,
-    finish_run,
-    load_checkpoint,
-    local_rows,
-    save_checkpoint,
-    save_component,
-    start_run,
-    step_generator,
-    stop_training,
-    warmup_cosine,
-    warmup_stable_decay,
-)
-from story_ldm.watch import Watch, forward_flops, peak_flops
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.training import checkpoints
+from story_ldm.training import run as run_module
+from story_ldm.training.caches import _cached
+from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component, stop_training
+from story_ldm.training.run import RunSettings, claim_run, default_precision, finish_run, start_run
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine, warmup_stable_decay
+from story_ldm.training.watch import Watch, forward_flops, peak_flops
 
 
 @pytest.fixture
@@ -157,7 +144,7 @@ def test_a_checkpoint_that_was_not_finished_is_not_there(accelerator, tmp_path, 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    for where, name in ((accelerator, "save_state"), (train_utils.os, "replace"), (train_utils.json, "dumps")):
+    for where, name in ((accelerator, "save_state"), (checkpoints.os, "replace"), (checkpoints.json, "dumps")):
         with monkeypatch.context() as patch:
             patch.setattr(where, name, stop)
             with pytest.raises(KeyboardInterrupt):
@@ -238,18 +225,18 @@ class Settings:
 
 def test_claim_run(accelerator, tmp_path):
     run = tmp_path / "runs" / "a"
-    claim_run(accelerator, run, Settings(run), ("lengths",))
+    claim_run(accelerator, run, asdict(Settings(run)), ("lengths",))
     (run / "checkpoints" / "step-00000001").mkdir(parents=True)
-    claim_run(accelerator, run, Settings(run, max_minutes=3, lengths=(5,)), ("lengths",))
-    claim_run(accelerator, run, Settings(run), ("lengths",))
+    claim_run(accelerator, run, asdict(Settings(run, max_minutes=3, lengths=(5,))), ("lengths",))
+    claim_run(accelerator, run, asdict(Settings(run)), ("lengths",))
     with pytest.raises(SystemExit, match=r"other settings.*--output") as stopped:
-        claim_run(accelerator, run, Settings(run, batch=4, lengths=(5,), max_minutes=3))
+        claim_run(accelerator, run, asdict(Settings(run, batch=4, lengths=(5,), max_minutes=3)))
     assert "  batch: 8 → 4\n  lengths: [5, 12] → [5]" in str(stopped.value) and "max_minutes" not in str(stopped.value)
     assert json.loads((run / "settings.json").read_text())["batch"] == 8, "the refused settings are not kept"
     older = json.loads((run / "settings.json").read_text())
     del older["lengths"]  # a setting that is newer than the run
     (run / "settings.json").write_text(json.dumps(older))
-    claim_run(accelerator, run, Settings(run, lengths=(7,)))
+    claim_run(accelerator, run, asdict(Settings(run, lengths=(7,))))
 
 
 def test_save_component(tmp_path):
@@ -296,16 +283,16 @@ def test_hub(accelerator, tmp_path, monkeypatch, capsys):
     def refuse(*args, **kwargs):
         raise OSError("offline")
 
-    monkeypatch.setattr(train_utils, "create_repo", refuse)
+    monkeypatch.setattr(run_module, "create_repo", refuse)
     with pytest.raises(SystemExit, match=r"push_to_hub is 'me/model', which cannot be written .offline.; `hf auth login` first"):
         start_run(s, "test")
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(train_utils, "create_repo", lambda name, exist_ok: sent.append(name))
+    monkeypatch.setattr(run_module, "create_repo", lambda name, exist_ok: sent.append(name))
     start_run(s, "test")
-    monkeypatch.setattr(train_utils, "upload_folder", refuse)
+    monkeypatch.setattr(run_module, "upload_folder", refuse)
     with pytest.raises(SystemExit, match=r"model is finished, but the hub did not take it .offline.; `hf upload me/model .*model` sends it"):
         finish_run(accelerator, s, tmp_path / "model")
-    monkeypatch.setattr(train_utils, "upload_folder", lambda **what: sent.append(what) or "https://hub/me/model")
+    monkeypatch.setattr(run_module, "upload_folder", lambda **what: sent.append(what) or "https://hub/me/model")
     finish_run(accelerator, s, tmp_path / "model")
     assert sent[0] == "me/model" and sent[1]["folder_path"] == tmp_path / "model" and "model is at https://hub/me/model" in capsys.readouterr().out
 
@@ -392,25 +379,24 @@ def test_a_checkpoint_that_is_there_is_left_alone(accelerator, tmp_path):
 
 
 def test_a_run_without_a_checkpoint_may_begin_otherwise(accelerator, tmp_path):
-    claim_run(accelerator, tmp_path, RunSettings(output=tmp_path, seed=1))
-    claim_run(accelerator, tmp_path, RunSettings(output=tmp_path, seed=2))
+    claim_run(accelerator, tmp_path, asdict(RunSettings(output=tmp_path, seed=1)))
+    claim_run(accelerator, tmp_path, asdict(RunSettings(output=tmp_path, seed=2)))
     assert json.loads((tmp_path / "settings.json").read_text())["seed"] == 2
     make_training(accelerator)
     save_checkpoint(accelerator, tmp_path, 1, keep=1)
     with pytest.raises(SystemExit, match="seed: 2 → 3"):
-        claim_run(accelerator, tmp_path, RunSettings(output=tmp_path, seed=3))
+        claim_run(accelerator, tmp_path, asdict(RunSettings(output=tmp_path, seed=3)))
 
 
 def test_what_a_run_cannot_be_started_with(monkeypatch, tmp_path):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(ValueError, match="log_with is 'trackio', which is not installed"):
-        monkeypatch.setattr(train_utils, "find_spec", lambda name: None)
+        monkeypatch.setattr(run_module, "find_spec", lambda name: None)
         start_run(RunSettings(output=tmp_path, precision="no", log_with="trackio"), "test")
     monkeypatch.setattr(Accelerator, "num_processes", 3)
     s = RunSettings(output=tmp_path / "run", precision="no")
-    s.batch = 8
     with pytest.raises(ValueError, match="batch is 8; it must be divisible by the 3 processes"):
-        start_run(s, "test")
+        start_run(s, "test", batch=8)
     assert not s.output.exists()
 
 
@@ -444,7 +430,7 @@ def test_lost_processes_are_told_in_one_line():
     """Of a group of two, one is killed: the other ends with a line that says what to do, and with the code for "again"."""
     text = """
 import os, torch, torch.distributed as dist
-from story_ldm.train_utils import run_script
+from story_ldm.training.run import run_script
 def main(rank):
     dist.init_process_group("gloo", rank=rank, world_size=2)
     if rank == 1: os._exit(9)

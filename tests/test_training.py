@@ -17,11 +17,11 @@ from conftest import ROOT, STORY, script
 from datasets import Dataset
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
+from story_ldm.pipelines import StoryLDMPipeline
 
-from pipelines import StoryLDMPipeline
 from story_ldm import load_stories
 from story_ldm.data.toonstories import FEATURES, story_row
-from story_ldm.text import tokenize_stories
+from story_ldm.encoders.sentences import tokenize_stories
 
 SCRIPTS = {"autoencoder": "train_autoencoder.py", "language": "train_language_memory.py", "story": "train_story_ldm.py"}
 PRODUCTS = {"autoencoder": "vae", "language": "fact_head.safetensors", "story": "pipeline"}

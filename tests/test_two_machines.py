@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from story_ldm.train_utils import checkpoint_steps
+from story_ldm.training.checkpoints import checkpoint_steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="wants root and iproute2")]
 TIMEOUT = 0.3  # minutes that a process waits for the others

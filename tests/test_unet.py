@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from story_ldm.unet import StoryUNet2DConditionModel, memory_sites
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, memory_sites
 
 FORMS = ("sentence", "spatial")
 DIM = 8  # of the sentence states and of the pooled sentences

@@ -21,26 +21,16 @@ from diffusers import AutoencoderKL
 from torch import nn
 from torch.utils.data import DataLoader
 
-from story_ldm.data import load_stories
-from story_ldm.data.stories import frames_tensor, one_length
-from story_ldm.latents import downscale_factor, frames_to_raw, raw_to_frames
-from story_ldm.model_card import set_section, training_section
-from story_ldm.muon import muon_groups, new_optimizer
-from story_ldm.presets import preset_at
-from story_ldm.train_utils import (
-    StepBatches,
-    StorySettings,
-    finish_run,
-    load_checkpoint,
-    local_rows,
-    run_script,
-    save_checkpoint,
-    save_component,
-    start_run,
-    step_generator,
-    warmup_cosine,
-)
-from story_ldm.watch import Watch, forward_flops, outlive_signals, parameter_counts, sizes
+from story_ldm.data.stories import frames_tensor, load_stories, one_length
+from story_ldm.encoders.latents import downscale_factor, frames_to_raw, raw_to_frames
+from story_ldm.reports.cards import set_section, training_section
+from story_ldm.systems.story_ldm.presets import preset_at
+from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
+from story_ldm.training.optimizers import muon_groups, new_optimizer
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import StorySettings, finish_run, start_run
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
+from story_ldm.training.watch import Watch, forward_flops, outlive_signals, parameter_counts, sizes
 
 
 @dataclass

@@ -6,7 +6,7 @@
 Sentences of both text forms are read, by a coin for each frame. Of each story there are two frames in a batch, so that it does not suffice to tell
 who and where. Frames are decoded once and kept as uint8 (1.2 GB for all 20,000 stories); a little blur and noise let generated ones be read, too.
 The product, `<output>/damsm`, holds `text_encoder`, `image_encoder` (fp16 safetensors) and `tokenizer`, and in `accuracy.json` the cosine of
-sentences and frames and the R-precision on validation. `story_ldm.gans.damsm.load_damsm` opens it: for evaluation, and, frozen, for the GANs.
+sentences and frames and the R-precision on validation. `story_ldm.encoders.damsm.load_damsm` opens it: for evaluation, and, frozen, for the GANs.
 """
 
 from __future__ import annotations
@@ -24,28 +24,17 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from story_ldm.data import load_stories
-from story_ldm.data.stories import decode_frames, held_out_split, to_float
+from story_ldm.data.stories import decode_frames, held_out_split, load_stories, to_float
+from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
+from story_ldm.encoders.sentences import train_tokenizer
 from story_ldm.files import write_text
-from story_ldm.gans.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
-from story_ldm.model_card import set_section, training_section
-from story_ldm.text import train_tokenizer
-from story_ldm.train_utils import (
-    RunSettings,
-    StepBatches,
-    checkpoint_steps,
-    finish_run,
-    load_checkpoint,
-    local_rows,
-    run_script,
-    save_checkpoint,
-    save_component,
-    start_run,
-    step_generator,
-    warmup_cosine,
-)
-from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
+from story_ldm.reports.cards import set_section, training_section
+from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import RunSettings, finish_run, start_run
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
+from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""Trains the dynamic-block GAN, or one of the ablations of its paper's Table 2: Li and Lukasiewicz 2022, story_ldm/gans/dynamic_block.py.
+"""Trains the dynamic-block GAN, or one of the ablations of its paper's Table 2: Li and Lukasiewicz 2022, story_ldm/systems/dynamic_block_gan/.
 
     accelerate launch training/train_dynamic_block_gan.py                                          # toon-64 on the built-in world
     accelerate launch training/train_dynamic_block_gan.py --system sa-only --output runs/sa-only   # or wsa-only, no-attention, no-block-in-g, …-d
-    python -m story_ldm.gans.choices runs/dynamic-block-gan/choices.json --out choices.png         # the selector's choices, as a plot
+    python -m story_ldm.systems.dynamic_block_gan.choices runs/dynamic-block-gan/choices.json     # the selector's choices, as a plot
 
 Each step moves the discriminator once and the generator once, on all frames of `batch` stories. Wrong pairs are real frames with the sentences of
 another story of the batch. Words and sentences are read by a frozen encoder. Of the averaged weights those are shipped that are best on validation
@@ -24,17 +24,20 @@ from typing import Literal
 import torch
 import tyro
 from diffusers.training_utils import EMAModel
+from story_ldm.pipelines.dynamic_block_gan import DynamicBlockGANPipeline
 from torch import Tensor
 
-from pipelines.dynamic_block_gan import DynamicBlockGANPipeline
-from story_ldm.data import load_stories
-from story_ldm.data.stories import decode_frames, held_out_split, one_length, tested_split, to_float
+from story_ldm.data.stories import decode_frames, held_out_split, load_stories, one_length, tested_split, to_float
+from story_ldm.encoders.evaluator import FrameEvaluator
+from story_ldm.encoders.sentence_vectors import load_sentence_encoder, read_words, tokens_of
 from story_ldm.files import write_text
-from story_ldm.gans.choices import choices_of, columns_of
-from story_ldm.gans.dynamic_block import SYSTEMS, DynamicBlockDiscriminator, DynamicBlockGAN, gumbel_noise
-from story_ldm.gans.presets import DYNAMIC_BLOCK_PRESETS, DYNAMIC_BLOCK_PUBLISHED, at_resolution, fill_in
-from story_ldm.gans.sentences import load_sentence_encoder, read_words, tokens_of
-from story_ldm.gans.training import (
+from story_ldm.reports.cards import set_section, write_model_card
+from story_ldm.systems.dynamic_block_gan.choices import choices_of, columns_of
+from story_ldm.systems.dynamic_block_gan.networks import SYSTEMS, DynamicBlockDiscriminator, DynamicBlockGAN, gumbel_noise
+from story_ldm.systems.dynamic_block_gan.presets import PRESETS, PUBLISHED
+from story_ldm.systems.gan_presets import at_resolution, fill_in
+from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, stop_training
+from story_ldm.training.gan_loop import (
     MAY_CHANGE,
     Best,
     GANSettings,
@@ -48,21 +51,10 @@ from story_ldm.gans.training import (
     validate,
     write_table,
 )
-from story_ldm.metrics.evaluators import FrameEvaluator
-from story_ldm.model_card import set_section, write_model_card
-from story_ldm.train_utils import (
-    StepBatches,
-    finish_run,
-    halved,
-    load_checkpoint,
-    local_rows,
-    run_script,
-    save_checkpoint,
-    start_run,
-    step_generator,
-    stop_training,
-)
-from story_ldm.watch import Watch, parameter_counts
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import finish_run, start_run
+from story_ldm.training.steps import StepBatches, halved, local_rows, step_generator
+from story_ldm.training.watch import Watch, parameter_counts
 
 
 @dataclass
@@ -86,9 +78,9 @@ COLUMNS = ("frame_loss", "frame_accuracy", "frame_generator")  # of the card's c
 
 
 def main(s: Settings) -> None:
-    if s.preset not in DYNAMIC_BLOCK_PRESETS:
-        raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(DYNAMIC_BLOCK_PRESETS)}")
-    preset = at_resolution(DYNAMIC_BLOCK_PRESETS[s.preset](), s.resolution)
+    if s.preset not in PRESETS:
+        raise SystemExit(f"preset is {s.preset!r}; it must be one of {', '.join(PRESETS)}")
+    preset = at_resolution(PRESETS[s.preset](), s.resolution)
     fill_in(s)
     if s.batch < 2:
         raise SystemExit(f"batch is {s.batch}; it must be at least 2, or there is no wrong pair")
@@ -112,7 +104,7 @@ def main(s: Settings) -> None:
     judge = DynamicBlockDiscriminator(**{**preset["discriminator"], **common, "attention": attention[1]}).to(memory_format=torch.channels_last)
     networks = {"generator": gan, "discriminator": judge}
     parameters = parameter_counts(**networks)
-    published = dict(zip(networks, DYNAMIC_BLOCK_PUBLISHED.get(s.preset, ())))
+    published = dict(zip(networks, PUBLISHED.get(s.preset, ())))
     beside = {name: f" (published {published[name]} M)" if name in published else "" for name in networks}
     accelerator.print(" | ".join(f"{name} {count / 1e6:.2f} M{beside[name]}" for name, count in parameters.items()))
     selectors = {name: network.levels.sizes(network.blocks) for name, network in networks.items() if network.config.attention == "both"}

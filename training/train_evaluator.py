@@ -27,25 +27,15 @@ from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
 from torch import Tensor
 
-from story_ldm.data import load_stories
-from story_ldm.data.stories import decode_frames, held_out_split, tested_split, to_float
+from story_ldm.data.stories import decode_frames, held_out_split, load_stories, tested_split, to_float
+from story_ldm.encoders.evaluator import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
 from story_ldm.files import write_text
-from story_ldm.metrics.evaluators import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
-from story_ldm.model_card import set_section, training_section
-from story_ldm.train_utils import (
-    RunSettings,
-    StepBatches,
-    finish_run,
-    load_checkpoint,
-    local_rows,
-    run_script,
-    save_checkpoint,
-    save_component,
-    start_run,
-    step_generator,
-    warmup_cosine,
-)
-from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
+from story_ldm.reports.cards import set_section, training_section
+from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import RunSettings, finish_run, start_run
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
+from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 PAIR_SEEDS = range(1, 5)  # of 1,000 stories each
 

@@ -18,25 +18,18 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from story_ldm.data import load_stories
-from story_ldm.data.stories import held_out_split, one_length, tested_split
+from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
 from story_ldm.data.toonstories import TEXT_FORMS
-from story_ldm.model_card import set_section, training_section
-from story_ldm.presets import PRESETS
-from story_ldm.text import LanguageMemory, encode_stories, new_text_encoder, story_facts, text_loss, tokenize_stories, train_tokenizer
-from story_ldm.train_utils import (
-    RunSettings,
-    StepBatches,
-    checkpoint_steps,
-    finish_run,
-    load_checkpoint,
-    run_script,
-    save_checkpoint,
-    save_component,
-    start_run,
-    warmup_cosine,
-)
-from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
+from story_ldm.encoders.facts import story_facts, text_loss
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_stories, train_tokenizer
+from story_ldm.reports.cards import set_section, training_section
+from story_ldm.systems.story_ldm.presets import PRESETS
+from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import RunSettings, finish_run, start_run
+from story_ldm.training.steps import StepBatches, warmup_cosine
+from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Trains StoryGAN, or one of its reductions: Algorithm 1 of Li et al. 2019.
 
     accelerate launch training/train_story_gan.py                                          # toon-64 on the built-in world
-    accelerate launch training/train_story_gan.py --system svfn --output runs/svfn         # or svc, image-gan: see story_ldm/gans/story_gan.py
+    accelerate launch training/train_story_gan.py --system svfn --output runs/svfn         # or svc, image-gan: see systems/story_gan/networks.py
 
 Each iteration makes k_I image steps (one frame of each of `image_batch` stories, which the image discriminator judges) and k_S story steps (all
 frames of `batch` stories, which the story discriminator judges); each step moves its discriminator first and the generator then. In an image
@@ -28,16 +28,19 @@ from typing import Literal
 import torch
 import tyro
 from diffusers.training_utils import EMAModel
+from story_ldm.pipelines.story_gan import StoryGANPipeline
 from torch import Tensor
 
-from pipelines.story_gan import StoryGANPipeline
-from story_ldm.data import load_stories
-from story_ldm.data.stories import decode_frames, held_out_split, one_length, tested_split, to_float
+from story_ldm.data.stories import decode_frames, held_out_split, load_stories, one_length, tested_split, to_float
+from story_ldm.encoders.evaluator import FrameEvaluator
+from story_ldm.encoders.sentence_vectors import load_sentence_encoder, sentence_vectors
 from story_ldm.files import write_text
-from story_ldm.gans.presets import PRESETS, PUBLISHED, at_resolution, fill_in
-from story_ldm.gans.sentences import load_sentence_encoder, sentence_vectors
-from story_ldm.gans.story_gan import ImageDiscriminator, StoryDiscriminator, StoryGAN, kl_divergence
-from story_ldm.gans.training import (
+from story_ldm.reports.cards import set_section, write_model_card
+from story_ldm.systems.gan_presets import at_resolution, fill_in
+from story_ldm.systems.story_gan.networks import ImageDiscriminator, StoryDiscriminator, StoryGAN, kl_divergence
+from story_ldm.systems.story_gan.presets import PRESETS, PUBLISHED
+from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, stop_training
+from story_ldm.training.gan_loop import (
     MAY_CHANGE,
     Best,
     GANSettings,
@@ -51,21 +54,10 @@ from story_ldm.gans.training import (
     validate,
     write_table,
 )
-from story_ldm.metrics.evaluators import FrameEvaluator
-from story_ldm.model_card import set_section, write_model_card
-from story_ldm.train_utils import (
-    StepBatches,
-    finish_run,
-    halved,
-    load_checkpoint,
-    local_rows,
-    run_script,
-    save_checkpoint,
-    start_run,
-    step_generator,
-    stop_training,
-)
-from story_ldm.watch import Watch, parameter_counts, sizes
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import finish_run, start_run
+from story_ldm.training.steps import StepBatches, halved, local_rows, step_generator
+from story_ldm.training.watch import Watch, parameter_counts, sizes
 
 
 @dataclass

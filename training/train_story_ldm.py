@@ -25,37 +25,27 @@ from typing import Literal
 
 import torch
 import tyro
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
+from story_ldm.pipelines.story_ldm import StoryLDMPipeline
 
-from story_ldm.caches import cached_latents, cached_states
-from story_ldm.data import load_stories
-from story_ldm.data.stories import held_out_split, one_length
-from story_ldm.diffusion import StoryBatch, add_noise, diffusion_loss, noise_scheduler, stratified_timesteps
-from story_ldm.latents import downscale_factor
+from story_ldm.data.stories import held_out_split, load_stories, one_length
+from story_ldm.encoders.facts import text_loss
+from story_ldm.encoders.latents import downscale_factor
+from story_ldm.encoders.sentences import tokenize_stories
 from story_ldm.metrics.quick import quick_rates
-from story_ldm.model_card import set_section, training_section, write_model_card
-from story_ldm.muon import muon_groups, new_optimizer
-from story_ldm.presets import preset_at
-from story_ldm.sharding import MovingAverage, check_sharding, configure_sharding, sharding, unsynced, whole
-from story_ldm.story_model import averaged, build, finished_pipeline, freeze, load_facts, save_adapter, stable_diffusion
-from story_ldm.strips import story_sheet
-from story_ldm.text import text_loss, tokenize_stories
-from story_ldm.train_utils import (
-    StepBatches,
-    StorySettings,
-    checkpoint_trained_weights,
-    default_precision,
-    digest,
-    finish_run,
-    load_checkpoint,
-    local_rows,
-    run_script,
-    save_checkpoint,
-    start_run,
-    step_generator,
-    warmup_stable_decay,
-)
-from story_ldm.watch import Watch, forward_flops, parameter_counts, sizes
+from story_ldm.reports.cards import set_section, training_section, write_model_card
+from story_ldm.reports.strips import story_sheet
+from story_ldm.systems.story_ldm.building import averaged, build, freeze, load_facts, stable_diffusion
+from story_ldm.systems.story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, diffusion_loss, noise_scheduler, stratified_timesteps
+from story_ldm.systems.story_ldm.presets import preset_at
+from story_ldm.training.caches import cached_latents, cached_states
+from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
+from story_ldm.training.optimizers import muon_groups, new_optimizer
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import StorySettings, default_precision, finish_run, start_run
+from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, sharding, unsynced, whole
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_stable_decay
+from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 SHIPPED_EVALUATOR = Path(__file__).parents[1] / "checkpoints" / "toon-evaluator"
 
@@ -322,6 +312,31 @@ def sample(s: Settings, accelerator, model, blank, ema, vae, tokenizer, schedule
             ema.restore(averaged(s, model))
             model.train()
     accelerator.wait_for_everyone()
+
+
+def finished_pipeline(s, parts: StoryDenoiser, weights: list[torch.Tensor], vae, tokenizer, scheduler) -> StoryLDMPipeline:
+    """The pipeline of the averaged weights (which stay in `parts`: call when training is over, or restore)."""
+    for parameter, weight in zip(averaged(s, parts), weights, strict=True):
+        parameter.data.copy_(weight)
+    return StoryLDMPipeline(
+        vae=vae,
+        text_encoder=parts.text_encoder,
+        tokenizer=tokenizer,
+        unet=parts.unet,
+        scheduler=DPMSolverMultistepScheduler.from_config(scheduler.config, algorithm_type="dpmsolver++"),
+        language_memory=parts.language_memory,
+    )
+
+
+def save_adapter(s, pipe: StoryLDMPipeline, folder: Path) -> None:
+    """The memory adapter and, where one was trained, the LoRA."""
+    dtype = getattr(torch, s.store)
+    pipe.save_memory_adapter(folder, dtype, resolution=s.resolution, trained_on=s.dataset)
+    if s.train == "memory+lora":
+        from peft import get_peft_model_state_dict
+
+        pipe.save_lora_weights(folder, unet_lora_layers={n: w.to(dtype) for n, w in get_peft_model_state_dict(pipe.unet).items()})
+        set_section(folder, "LoRA", "It was trained together with the LoRA beside it: `pipe.load_lora_weights(folder)` after the adapter.")
 
 
 if __name__ == "__main__":

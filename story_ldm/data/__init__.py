@@ -7,7 +7,7 @@ __all__ = ["load_stories"]
 
 def __getattr__(name: str):
     if name == "load_stories":  # not before it is asked for: converting needs no torch
-        from .stories import load_stories
+        from story_ldm.data.stories import load_stories
 
         return load_stories
     raise AttributeError(f"module 'story_ldm.data' has no attribute {name!r}")

@@ -24,8 +24,8 @@ from pyarrow import parquet
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from . import toonstories
-from .pictures import FITS, Fit, square
+from story_ldm.data import toonstories
+from story_ldm.data.pictures import FITS, Fit, square
 
 SIDES = re.compile(r"\b(left|right|leftmost|rightmost|leftward|rightward|clockwise|counterclockwise)s?\b", re.I)
 REQUIRED_COLUMNS = ("story_id", "frames", "sentences")

@@ -12,8 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from story_ldm.data.toonstories import CHARACTER_NAMES, COLORS, MENTIONS
-
-from .story_rates import PRONOUNS, Arrays, Table, story_rates
+from story_ldm.metrics.story_rates import PRONOUNS, Arrays, Table, story_rates
 
 
 def what_is_told(labels: Arrays, sentences: list[str], places: tuple[str, ...], pronouns: tuple[str, ...] = PRONOUNS) -> list[str]:

@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from .bootstrap import bootstrap_weights
-from .evaluators import FrameEvaluator
+from story_ldm.encoders.evaluator import FrameEvaluator
+from story_ldm.metrics.bootstrap import bootstrap_weights
 
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 

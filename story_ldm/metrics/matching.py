@@ -1,4 +1,4 @@
-"""How well frames show what their sentences say, by matched encoders of both (`story_ldm.gans.damsm`).
+"""How well frames show what their sentences say, by matched encoders of both (`story_ldm.encoders.damsm`).
 
     sentence, image = embed_sentences(text_encoder, tokenizer, texts), embed_frames(image_encoder, frames)      # (F, D) each
     100 * sentence_frame_cosines(sentence, image).mean()                # the cosine that the dynamic-block GAN's tables report

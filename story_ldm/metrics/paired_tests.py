@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy import ndarray
 
-from .bootstrap import bootstrap_weights
+from story_ldm.metrics.bootstrap import bootstrap_weights
 
 COLUMNS = ("referential/characters", "later/garment", "self/mark kept", "self/layout kept", "all/characters", "match/cosine", "pixels/ssim")
 Counts = dict[str, list[float]]  # "right" and "of", one number a story

@@ -10,9 +10,8 @@ from PIL import Image
 
 from story_ldm.data.stories import frames_tensor
 from story_ldm.data.toonstories import CHARACTER_NAMES
-
-from .evaluators import FrameEvaluator, frame_labels, label_names
-from .story_rates import PRONOUNS, as_arrays, measures
+from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names
+from story_ldm.metrics.story_rates import PRONOUNS, as_arrays, measures
 
 QUICK_RATES = (
     ("all", "characters"),

@@ -22,9 +22,7 @@ import numpy as np
 from numpy import ndarray
 
 from story_ldm.data.toonstories import CHARACTERS, MENTIONS
-
-from .bootstrap import bootstrap_weights, f1_scores, share, story_sums
-from .reports import number, shown
+from story_ldm.metrics.bootstrap import bootstrap_weights, f1_scores, share, story_sums
 
 Arrays = dict[str, ndarray]
 Table = dict[str, dict[str, dict]]
@@ -209,16 +207,3 @@ def _agreement(groups: list[ndarray], weights) -> float:
             agreements.append((counts * (counts - 1)).sum() / (len(values) * (len(values) - 1)))
             weight.append(w)
     return float(np.average(agreements, weights=weight)) if agreements else float("nan")
-
-
-def rates_markdown(table: Table, ceiling: Table | None = None) -> str:
-    """One line a rate, in percent, with its interval, and what a painter without memory could reach."""
-    lines = ["| frames | | % | 95 % interval | of | without memory |", "|---|---|---|---|---|---|"]
-    for row, columns in table.items():
-        for column, value in columns.items():
-            beside = (ceiling or {}).get(row, {}).get(column)
-            chance = number(value, "chance")
-            without = shown(number(beside), 100) if beside else "" if chance is None else f"{shown(chance, 100)} (chance)"
-            rate, low, high = (shown(number(value, key), 100) for key in ("value", "low", "high"))
-            lines.append(f"| {row} | {column} | {rate} | {low} – {high} | {value['count']} | {without} |")
-    return "\n".join(lines)

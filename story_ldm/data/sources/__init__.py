@@ -12,7 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from .base import FrameChoice, Source, StoryDataError, as_fault
+from story_ldm.data.faults import StoryDataError, as_fault
+from story_ldm.data.sources.base import FrameChoice, Source
 
 SOURCES = ("pororo", "flintstones", "mugen", "clevr_sv", "abstract_scenes", "vist", "didemo", "arldm_h5", "folder")
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .base import FrameChoice, Source, StoryDataError, needed, text_of, whole_picture
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.sources.base import FrameChoice, Source, needed, text_of, whole_picture
 
 CAST = {"Mike": "he", "Jenny": "she"}
 CLIP_ART = ("hb0", "hb1")  # of whom, in the order of CAST

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..pictures import png
-from . import flintstones, pororo, vist
-from .base import SPLIT_NAMES, FrameChoice, Source, StoryDataError, frame_of_strip, opened, text_of
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.pictures import png
+from story_ldm.data.sources import flintstones, pororo, vist
+from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, frame_of_strip, opened, text_of
 
 FRAMES = 5
 KNOWN = {"pororo": pororo, "flintstones": flintstones, "vist": vist}

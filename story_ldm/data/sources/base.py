@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -20,30 +19,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..pictures import png, strip_frame, strip_length
+from story_ldm.data.faults import StoryDataError, as_fault, printable
+from story_ldm.data.pictures import png, strip_frame, strip_length
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}  # how public copies call them
-
-
-class StoryDataError(ValueError):
-    """Something is wrong with the data; the message says what, where, and what would be right."""
-
-
-@contextmanager
-def as_fault(where: str) -> Iterator[None]:
-    """Whatever the data of others makes their readers raise, as a StoryDataError that names the place; only a want of memory is none of theirs."""
-    try:
-        yield
-    except (StoryDataError, MemoryError):
-        raise
-    except Exception as error:
-        raise StoryDataError(f"{where} cannot be read ({type(error).__name__}: {error})") from error
-
-
-def printable(text: str) -> str:
-    """The text with halves of characters, which JSON and pickles can hold and no file can, written as \\udc80."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from datasets import ClassLabel, Features
 from pyarrow import parquet
 from tqdm.auto import tqdm
 
-from ...files import file_digest
-from . import FrameChoice, StoryDataError, open_source
-from .base import SPLITS, as_fault, checked_row, field_of, of_kind, opened, printable, read_json
-from .convert import conversion_facts
-from .safe_files import unpacked
+from story_ldm.data.archives import unpacked
+from story_ldm.data.faults import as_fault, printable
+from story_ldm.data.sources import FrameChoice, StoryDataError, open_source
+from story_ldm.data.sources.base import SPLITS, checked_row, field_of, of_kind, opened, read_json
+from story_ldm.data.sources.convert import conversion_facts
+from story_ldm.files import file_digest
 
 REQUIRED = ("story_id", "frames", "sentences")
 

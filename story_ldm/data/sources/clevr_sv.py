@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from datasets import List, Value
 
-from .base import FrameChoice, Source, StoryDataError, entry, of_kind, whole_picture
-from .safe_files import read_npy
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.safe_pickles import read_npy
+from story_ldm.data.sources.base import FrameChoice, Source, entry, of_kind, whole_picture
 
 SHAPES = ("cube", "sphere", "cylinder")
 COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")

@@ -27,12 +27,13 @@ from datasets import ClassLabel, Features, Image, List, Value
 from pyarrow import parquet
 from tqdm.auto import tqdm
 
-from ...files import file_digest, write_text
-from ..pictures import FITS, png, square
-from ..references import is_referential, refer
-from . import SOURCES, FrameChoice, Source, StoryDataError, open_source
-from .base import SPLITS, as_fault, checked_row, of_kind, opened, printable
-from .safe_files import unpacked
+from story_ldm.data.archives import unpacked
+from story_ldm.data.faults import as_fault, printable
+from story_ldm.data.pictures import FITS, png, square
+from story_ldm.data.references import is_referential, refer
+from story_ldm.data.sources import SOURCES, FrameChoice, Source, StoryDataError, open_source
+from story_ldm.data.sources.base import SPLITS, checked_row, of_kind, opened
+from story_ldm.files import file_digest, write_text
 
 STORIES_PER_FILE = 500
 GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # what is held in memory and written at a time

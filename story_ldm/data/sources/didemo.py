@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .base import SPLIT_NAMES, FrameChoice, Source, StoryDataError, field_of, inside, of_kind, read_json, safe_id, text_of, whole_picture
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, field_of, inside, of_kind, read_json, safe_id, text_of, whole_picture
 
 LICENCE = "Frames of videos of YFCC100M under the licences of their owners; descriptions of DiDeMo (BSD 2-Clause)."
 PUBLISHED = {"train": 11_550, "validation": 2_707, "test": 3_378}

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..pictures import png
-from .base import FrameChoice, Source, StoryDataError, entry, field_of, file_bytes, inside, marked, of_kind, read_json, safe_id, text_of
-from .safe_files import npy_loads, read_pickle
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.pictures import png
+from story_ldm.data.safe_pickles import npy_loads, read_pickle
+from story_ldm.data.sources.base import FrameChoice, Source, entry, field_of, file_bytes, inside, marked, of_kind, read_json, safe_id, text_of
 
 CAST = {"Wilma": "she", "Fred": "he", "Betty": "she", "Barney": "he", "Dino": "he", "Pebbles": "she", "Mr Slate": "he"}
 ALIASES = {"Fred Flintstone": "Fred", "Wilma Flintstone": "Wilma", "Barney Rubble": "Barney", "Betty Rubble": "Betty", "Mister Slate": "Mr Slate"}

@@ -18,11 +18,11 @@ import hashlib
 import re
 from pathlib import Path
 
-from .base import (
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.sources.base import (
     SPLIT_NAMES,
     FrameChoice,
     Source,
-    StoryDataError,
     field_of,
     inside,
     of_kind,

@@ -21,7 +21,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from .base import SPLIT_NAMES, FrameChoice, Source, StoryDataError, field_of, inside, of_kind, read_json, safe_id, text_of, whole_picture
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, field_of, inside, of_kind, read_json, safe_id, text_of, whole_picture
 
 CAST = {"Tony": "he", "Lisa": "she", "Jhon": "he"}
 BACKGROUNDS = ("Snow", "Planet", "Grass", "Dirt", "Stone", "Sand")

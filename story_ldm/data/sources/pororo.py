@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .base import FrameChoice, Source, StoryDataError, entry, file_bytes, frame_of_strip, inside, marked, needed, of_kind, safe_id, text_of
-from .safe_files import read_npy
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.safe_pickles import read_npy
+from story_ldm.data.sources.base import FrameChoice, Source, entry, file_bytes, frame_of_strip, inside, marked, needed, of_kind, safe_id, text_of
 
 CAST = {
     "Pororo": "he",

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .base import SPLIT_NAMES, FrameChoice, Source, StoryDataError, field_of, inside, of_kind, read_json, safe_id, text_of, whole_picture
+from story_ldm.data.faults import StoryDataError
+from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, field_of, inside, of_kind, read_json, safe_id, text_of, whole_picture
 
 LICENCE = "Photos of Flickr under the licences of their owners; stories by Huang et al. (2016), see visionandlanguage.net/VIST."
 PUBLISHED = {"train": 40_155, "validation": 4_990, "test": 5_055}

@@ -5,8 +5,9 @@
     story-ldm data toonstories --out DIR                # the same as Parquet with a dataset card
     story-ldm preview --output sheet.png                # a contact sheet to look at
 
-`world.py` says who and what there is and makes stories up, `text.py` writes their sentences, `draw.py` draws them. The benchmark of
-reference resolution (sentences) and of visual consistency: a mark of each character and the layout of each place are named in no sentence.
+`world.py` says who and what there is and what happens, `text.py` writes the sentences, `stories.py` makes a story of both, `draw.py` draws
+it. The benchmark of reference resolution (sentences) and of visual consistency: a mark of each character and the layout of each place are
+named in no sentence.
 """
 
 from __future__ import annotations
@@ -17,9 +18,22 @@ from pathlib import Path
 
 from datasets import ClassLabel, Features, Image, List, Value
 
-from .draw import draw_frame
-from .text import TEXT_FORMS
-from .world import ACTIONS, CHARACTER_NAMES, CHARACTERS, COLORS, LAYOUTS, MARKS, MENTIONS, PLACES, PROPS, SPLITS, WORLD_VERSION, make_story
+from story_ldm.data.toonstories.draw import draw_frame
+from story_ldm.data.toonstories.stories import make_story
+from story_ldm.data.toonstories.text import TEXT_FORMS
+from story_ldm.data.toonstories.world import (
+    ACTIONS,
+    CHARACTER_NAMES,
+    CHARACTERS,
+    COLORS,
+    LAYOUTS,
+    MARKS,
+    MENTIONS,
+    PLACES,
+    PROPS,
+    SPLITS,
+    WORLD_VERSION,
+)
 
 __all__ = [
     "ACTIONS",
@@ -43,7 +57,8 @@ __all__ = [
 ]
 
 # Part of the arguments of every cached dataset, so that a changed world is never read from an old cache.
-SOURCE_DIGEST = hashlib.sha256(b"".join(Path(__file__).with_name(n).read_bytes() for n in ("world.py", "text.py", "draw.py"))).hexdigest()[:16]
+SOURCE_FILES = ("world.py", "stories.py", "text.py", "draw.py")
+SOURCE_DIGEST = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in SOURCE_FILES)).hexdigest()[:16]
 
 # The attributes of a frame; lists are aligned with the frame's `characters`. `props` is "none" for whoever holds nothing; `mentions` says how
 # the sentence refers to each character (of the referential form; "introduction" or "name" in the full form).

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
-from .world import ACTIONS, COLORS, MARKS, PLACES, PROPS, Frame, Story
+from story_ldm.data.toonstories.world import ACTIONS, COLORS, MARKS, PLACES, PROPS, Frame, Story
 
 SUPERSAMPLING = 4
 RGB = {"red": (222, 44, 44), "yellow": (252, 212, 40), "green": (38, 152, 62), "blue": (40, 92, 220), "purple": (146, 60, 196)}

@@ -11,9 +11,9 @@ from pathlib import Path
 from datasets import Dataset
 from pyarrow import parquet
 
-from ...files import write_text
-from ..stories import load_stories
-from . import ACTIONS, CHARACTERS, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, WORLD_VERSION
+from story_ldm.data.stories import load_stories
+from story_ldm.data.toonstories import ACTIONS, CHARACTERS, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, WORLD_VERSION
+from story_ldm.files import write_text
 
 STORIES_PER_FILE = 5_000
 

@@ -11,7 +11,7 @@ How a careful reader resolves a reference (the resolver in tests/test_toonstorie
 
 from __future__ import annotations
 
-from .world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS, Dice, Frame, Story
+from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS, Dice, Frame, Story
 
 TEXT_FORMS = ("full", "referential")
 

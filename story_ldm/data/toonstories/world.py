@@ -1,4 +1,4 @@
-"""ToonStories, the built-in world: who lives in it, and the state machine that makes a story up.
+"""ToonStories, the built-in world: who lives in it, and the state machine that draws what happens in a story.
 
     from story_ldm.data.toonstories import make_story
     story = make_story(seed=0, split="train", index=7)         # labels and both text forms, a pure function of its arguments
@@ -141,7 +141,7 @@ class Dice(random.Random):
         return item
 
 
-def _seeded(*parts) -> int:
+def seeded_by(*parts) -> int:
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big")
 
 
@@ -155,26 +155,7 @@ def content_bucket(story: Story) -> int:
     return int.from_bytes(hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()[:8], "big") % 100
 
 
-def make_story(seed: int = 0, split: str = "train", index: int = 0, length: int | None = None) -> Story:
-    """The story at (seed, split, index), of `length` frames (default: the split's own, 5 or 50).
-
-    Raises ValueError for an unknown split, a negative index or a length under 1."""
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}; ToonStories has {', '.join(SPLITS)}")
-    if index < 0 or (length is not None and length < 1):
-        raise ValueError(f"index is {index} and length {length}; index must be ≥ 0 and length ≥ 1")
-    from .text import write_sentences
-
-    low, high, _, default_length = SPLITS[split]
-    dice = Dice(_seeded("toonstories", WORLD_VERSION, seed, split, index))
-    while True:
-        story = _draw_story(dice, seed, split, index, length or default_length)
-        write_sentences(story, dice)
-        if low <= content_bucket(story) < high:
-            return story
-
-
-def _draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> Story:
+def draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> Story:
     compositional = split == "test_compositional"
     size = min(dice.weighted({1: 60, 2: 30, 3: 10}), length + 1)
     cast = dice.sample_distinct(range(len(CHARACTERS)), size)

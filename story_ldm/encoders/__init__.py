@@ -1,0 +1,1 @@
+"""What reads sentences or frames: latents, sentences, matched encoders (DAMSM), the frame evaluator."""

@@ -1,0 +1,228 @@
+"""The frame evaluator: a small CNN that reads who is in a frame, where, and what everybody wears, bears, does and holds.
+
+    evaluator = FrameEvaluator.from_pretrained("checkpoints/toon-evaluator").eval()
+    readings = evaluator.read(frames)                    # frames (B, 3, H, W) in [-1, 1] → {"characters": (B, K) bool, …}
+    reading_accuracy(readings, frame_labels(stories))    # {"characters": 0.998, "garment": 0.999, …}
+
+Labels and readings of F frames and K characters have one form: `characters` (F, K) bool; `background` and `layout` (F,); `garment`, `mark`,
+`action` and `prop` (F, K), where labels hold UNKNOWN for whoever is not in the frame and for whatever a dataset does not say.
+Trained by `training/train_evaluator.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from story_ldm.data.toonstories import ACTIONS, CHARACTER_NAMES, COLORS, LAYOUTS, MARKS, MENTIONS, PLACES, PROPS
+from story_ldm.nn.norms import BatchNorm
+
+UNKNOWN = -100  # the label that cross-entropy ignores
+# head of each character → the list of frame attributes that holds its label
+CHARACTER_HEADS = {"garment": "garments", "mark": "marks", "action": "actions", "prop": "props"}
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm1, self.norm2 = BatchNorm(channels), BatchNorm(channels)
+        self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(F.relu(self.norm1(x)))
+        return x + self.conv2(F.relu(self.norm2(h)))
+
+
+class FrameEvaluator(ModelMixin, ConfigMixin):
+    """Pixel-unshuffle, three levels of residual convolutions, and on the last map (C, 8, 8): scenery heads that see where things stand, and
+    for each character `attention_heads` learned heatmaps under which its own features are pooled, so that neighbours are not mixed up.
+
+    characters … props: the names of the classes, in the order of the labels; a head without classes is left out. `layout` is read per
+    background: its logits are (B, backgrounds, layouts), because layout 1 of a beach and of a kitchen have nothing in common.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        characters: tuple[str, ...] = CHARACTER_NAMES,
+        backgrounds: tuple[str, ...] = PLACES,
+        layouts: int = LAYOUTS,
+        garments: tuple[str, ...] = COLORS,
+        marks: tuple[str, ...] = MARKS,
+        actions: tuple[str, ...] = ACTIONS,
+        props: tuple[str, ...] = ("none", *PROPS),
+        sample_size: int = 64,
+        pixel_shuffle: int = 2,
+        block_out_channels: tuple[int, ...] = (32, 64, 128),
+        layers_per_block: tuple[int, ...] = (0, 1, 2),
+        attention_heads: int = 4,
+        head_width: int = 192,
+        scenery_channels: int = 16,
+    ):
+        super().__init__()
+        cell = pixel_shuffle * 2 ** (len(block_out_channels) - 1)
+        assert sample_size % cell == 0, f"frames of {sample_size} pixels cannot be cut into cells of {cell}"
+        assert head_width % attention_heads == 0, f"head_width {head_width} is not divisible by attention_heads {attention_heads}"
+        assert len(layers_per_block) == len(block_out_channels), "layers_per_block and block_out_channels differ in length"
+        channels, count, width = block_out_channels[-1], len(characters), head_width
+        self.num_features = 2 * channels
+
+        layers: list[nn.Module] = []
+        before = 3 * pixel_shuffle**2
+        for level, (out, blocks) in enumerate(zip(block_out_channels, layers_per_block, strict=True)):
+            layers += [nn.Conv2d(before, out, 3, stride=1 if level == 0 else 2, padding=1)]
+            layers += [BatchNorm(out), nn.ReLU()] if blocks == 0 else [ResidualBlock(out) for _ in range(blocks)]
+            before = out
+        self.trunk = nn.Sequential(*layers, BatchNorm(channels), nn.ReLU())
+
+        assert len(backgrounds) or not layouts, "layouts are read per background, and there is none"
+        self.scenery = nn.Sequential(nn.Conv2d(channels, scenery_channels, 1), nn.Flatten())
+        scenery_width = scenery_channels * (sample_size // cell) ** 2
+        self.scenery_mlp = nn.Sequential(nn.Linear(scenery_width + self.num_features, width), nn.ReLU())
+        self.background = nn.Linear(width, len(backgrounds)) if len(backgrounds) else None
+        if self.background is None:
+            self.scenery = self.scenery_mlp = None
+        self.layout = nn.Linear(width, len(backgrounds) * layouts) if layouts else None
+
+        self.heatmaps = nn.Conv2d(channels, count * attention_heads, 1)
+        self.contents = nn.Conv2d(channels, width, 1)
+        self.who = nn.Parameter(torch.randn(count, width) * 0.02)
+        self.character_mlp = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.present = nn.Parameter(torch.randn(count, width) * width**-0.5)
+        self.present_bias = nn.Parameter(torch.zeros(count))
+        classes = {"garment": garments, "mark": marks, "action": actions, "prop": props}
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(names)) for name, names in classes.items() if len(names)})
+
+    def feature_map(self, frames: Tensor) -> Tensor:
+        """Frames (B, 3, H, W) in [-1, 1] → the last feature map (B, C, h, w)."""
+        size = self.config.sample_size
+        frames = frames.to(self.dtype)
+        if frames.shape[-2:] != (size, size):
+            frames = F.interpolate(frames, (size, size), mode="area")
+        x = F.pixel_unshuffle(frames, self.config.pixel_shuffle)
+        return self.trunk(x.contiguous(memory_format=torch.channels_last))
+
+    def forward(self, frames: Tensor) -> dict[str, Tensor]:
+        """Frames (B, 3, H, W) in [-1, 1] → logits: characters (B, K), background (B, P), layout (B, P, layouts), others (B, K, classes)."""
+        x = self.feature_map(frames)
+        logits = {}
+        if self.background is not None:
+            scenery = self.scenery_mlp(torch.cat([self.scenery(x), self._pool(x)], 1))
+            logits["background"] = self.background(scenery)
+        if self.layout is not None:
+            logits["layout"] = self.layout(scenery).unflatten(1, (-1, self.config.layouts))
+
+        heads = self.config.attention_heads
+        where = self.heatmaps(x).flatten(2).unflatten(1, (-1, heads)).softmax(-1)  # (B, K, A, h·w)
+        values = self.contents(x).flatten(2).unflatten(1, (heads, -1))  # (B, A, width / A, h·w)
+        pooled = torch.einsum("bkan,bawn->bkaw", where, values.to(where.dtype)).flatten(2)  # (B, K, width)
+        each = self.character_mlp(pooled + self.who)
+        logits["characters"] = (each * self.present).sum(-1) + self.present_bias
+        return logits | {name: head(each) for name, head in self.heads.items()}
+
+    @torch.no_grad()
+    def read(self, frames: Tensor, batch: int = 256) -> dict[str, Tensor]:
+        """Frames (B, 3, H, W) in [-1, 1] → readings on the CPU, in the form of labels (but who is not there is read all the same)."""
+        chunks = [self._decode(self(part.to(self.device))) for part in frames.split(batch)]
+        return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+    @torch.no_grad()
+    def features(self, frames: Tensor) -> Tensor:
+        """Frames (B, 3, H, W) in [-1, 1] → (B, num_features): mean and maximum of each channel of the last map, for Fréchet distances."""
+        return self._pool(self.feature_map(frames)).float()
+
+    @staticmethod
+    def _pool(x: Tensor) -> Tensor:
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+
+    @staticmethod
+    def _decode(logits: dict[str, Tensor]) -> dict[str, Tensor]:
+        readings = {name: x.argmax(-1) for name, x in logits.items() if name != "characters"}
+        readings["characters"] = logits["characters"] > 0
+        if "layout" in readings:
+            readings["layout"] = readings["layout"].gather(1, readings["background"][:, None])[:, 0]
+        return {name: x.cpu() for name, x in readings.items()}
+
+
+def label_names(features, column: str) -> list[str]:
+    """Names of a column of labels; none where there is no such column."""
+    feature = features.get(column)
+    while hasattr(feature, "feature"):
+        feature = feature.feature
+    return list(getattr(feature, "names", []))
+
+
+def evaluator_settings(features, sample_size: int) -> dict:
+    """Settings of an evaluator for a dataset: all heads for the built-in world, characters and backgrounds for others.
+
+    Raises ValueError for a dataset without character labels."""
+    characters, backgrounds = (label_names(features, column) for column in ("characters", "backgrounds"))
+    if not characters:
+        raise ValueError("the dataset has no character labels, and an evaluator reads those")
+    if tuple(characters) == CHARACTER_NAMES:
+        return {"sample_size": sample_size}
+    nothing = dict.fromkeys(("garments", "marks", "actions", "props"), ())
+    return {"characters": characters, "backgrounds": backgrounds, "layouts": 0, **nothing, "sample_size": sample_size}
+
+
+def evaluator_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], counts: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    """Sum over the heads, and each head's own: binary cross-entropy of the characters, cross-entropy of all else where labels are known.
+    counts: how many labels of each head are known in a process on average, where several share the batch."""
+    losses = {}
+    for name, x in logits.items():
+        x = x.float()
+        if name == "characters":
+            losses[name] = F.binary_cross_entropy_with_logits(x, labels[name].to(x))
+            continue
+        label = labels[name].to(x.device)
+        if name == "layout":  # of the true background
+            x = x[torch.arange(len(x), device=x.device), labels["background"].to(x.device).clamp(min=0)]
+        known = ((label != UNKNOWN).sum() if counts is None else counts[name]).clamp(min=1e-6)
+        losses[name] = F.cross_entropy(x.flatten(0, -2), label.flatten(), ignore_index=UNKNOWN, reduction="sum") / known
+    return sum(losses.values()), losses
+
+
+def frame_labels(rows: Iterable[dict], characters: int = len(CHARACTER_NAMES)) -> dict[str, Tensor]:
+    """Labels of all frames of story rows, one after another, F in all; `frames` need not be in the rows.
+
+    Beside the evaluator's heads: `story` (F,) number of the row, `position` (F,), `referential` (F,) bool, `mention` (F, K)."""
+    single = {name: [] for name in ("story", "position", "background", "layout", "referential")}
+    per_character = {name: [] for name in (*CHARACTER_HEADS, "mention")}
+    present = []
+    for story, row in enumerate(rows):
+        count = len(row["sentences"])
+        nothing = [None] * count
+        who, attributes = row.get("characters") or nothing, row.get("attributes") or nothing
+        single["story"] += [story] * count
+        single["position"] += range(count)
+        single["background"] += row.get("backgrounds") or [UNKNOWN] * count
+        single["referential"] += row.get("referential") or [False] * count
+        for m in range(count):
+            here, facts = who[m] or [], attributes[m] or {}
+            single["layout"].append(facts.get("layout", UNKNOWN))
+            present.append(np.isin(np.arange(characters), here))
+            for name, values in per_character.items():
+                line = np.full(characters, UNKNOWN)
+                known = facts.get(CHARACTER_HEADS.get(name, "mentions"))
+                if known is not None:  # a row straight from `story_row` has its mentions in words
+                    line[here] = [MENTIONS.index(value) if isinstance(value, str) else value for value in known]
+                values.append(line)
+    labels = {name: torch.tensor(values) for name, values in single.items()}
+    labels |= {name: torch.from_numpy(np.stack(values)) for name, values in per_character.items()}
+    return labels | {"characters": torch.from_numpy(np.stack(present)), "referential": labels["referential"].bool()}
+
+
+def reading_accuracy(readings: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, float]:
+    """Share of right readings of each head: `characters` the exact set of a frame, the heads of each character over those truly present."""
+    accuracy = {"characters": (readings["characters"] == labels["characters"]).all(1).double().mean().item()}
+    for name in ("background", "layout", *CHARACTER_HEADS):
+        if name in readings:
+            known = labels[name] != UNKNOWN
+            accuracy[name] = (readings[name] == labels[name])[known].double().mean().item()
+    return accuracy

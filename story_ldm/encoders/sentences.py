@@ -1,0 +1,95 @@
+"""Sentences to what the UNet reads: tokenizer, sentence states and pooled vectors, language memory.
+
+    tokenizer = train_tokenizer(sentences, vocab_size=1000, max_length=32)
+    ids, mask = tokenize_stories(tokenizer, [["Bruno waves.", "He sits down."]])               # (B, M, L) each
+    states, pooled = encode_stories(text_encoder, language_memory, ids, mask)                  # (B, M, L, D), (B, M, D)
+
+A CLIP text encoder reads each sentence alone, as in the paper. `LanguageMemory` goes on top of it (or not): in it the tokens of sentence m see
+the tokens of all sentences up to m, so that S^{≤m} conditions frame m as in the paper's p(Z^m | Z^{<m}, S^{≤m}).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import torch
+from tokenizers import pre_tokenizers, trainers
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from story_ldm.encoders.language_memory import LanguageMemory
+
+BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+
+
+def train_tokenizer(sentences: Iterable[str], vocab_size: int = 1000, max_length: int = 32) -> CLIPTokenizer:
+    """A CLIP tokenizer (lower-cased byte-level BPE) with a vocabulary of its own. Every byte has a token, within a word and at its end,
+    so that any text can be read; `vocab_size` counts the tokens beside these."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = CLIPTokenizer(vocab={BOS: 0, EOS: 1}, merges=[]).backend_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=2 + 2 * len(alphabet) + vocab_size,
+        # the bytes at a word's end, too: else their numbers, and the ties between merges, would follow the order of a hash table
+        special_tokens=[BOS, EOS, *(f"{byte}</w>" for byte in alphabet)],
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    backend.train_from_iterator(sentences, trainer)
+    model = json.loads(backend.to_str())["model"]
+    return CLIPTokenizer(vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]], model_max_length=max_length)
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextModel:
+    """A small CLIP text encoder for a tokenizer trained here."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=tokenizer.model_max_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def tokenize_stories(tokenizer: CLIPTokenizer, stories: list[list[str]]) -> tuple[Tensor, Tensor]:
+    """Token numbers and mask (B, M, L), padded to the tokenizer's own length; stories are of one length.
+
+    Raises ValueError for a sentence longer than that: a cut sentence would be drawn wrongly without a word."""
+    flat = [sentence for story in stories for sentence in story]
+    limit = tokenizer.model_max_length
+    tokens = tokenizer(flat, padding="max_length", max_length=limit)
+    worst = max(range(len(flat)), key=lambda n: len(tokens.input_ids[n]))
+    count = len(tokens.input_ids[worst])
+    if count > limit:
+        raise ValueError(f"sentence {flat[worst]!r} has {count} tokens; this text encoder reads at most {limit}: shorten or split it")
+    shape = (len(stories), len(stories[0]), -1)
+    return torch.tensor(tokens.input_ids).view(shape), torch.tensor(tokens.attention_mask).view(shape)
+
+
+def encode_stories(
+    text_encoder: CLIPTextModel,
+    language_memory: LanguageMemory | None,
+    ids: Tensor,
+    mask: Tensor,
+    with_language: Tensor | None = None,
+    alone: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Sentence states (B, M, L, D) and pooled sentences (B, M, D), the state of each sentence's end token.
+
+    with_language (B,) bool: stories whose sentences are encoded alone although there is a language memory (dropout in training). alone
+    (B, M, L, D): what the text encoder makes of each sentence, where that is known already.
+    """
+    if alone is None:  # (B, M, L) → (B*M, L) → (B, M, L, D)
+        alone = text_encoder(ids.flatten(0, 1)).last_hidden_state.unflatten(0, ids.shape[:2])
+    states = alone if language_memory is None else language_memory(alone, mask)
+    if with_language is not None and language_memory is not None:
+        states = torch.where(with_language[:, None, None, None], states, alone.to(states.dtype))
+    end = (mask.sum(-1) - 1)[..., None, None].expand(-1, -1, 1, states.shape[-1])  # (B, M, 1, D)
+    return states, states.gather(2, end).squeeze(2)

@@ -1,0 +1,1 @@
+"""What a person reads: model cards, picture strips, tables, comparison pages."""

@@ -1,0 +1,1 @@
+"""One folder a story system: its networks, losses and presets."""

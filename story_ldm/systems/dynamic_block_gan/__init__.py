@@ -1,0 +1,1 @@
+"""The dynamic-block GAN (Li and Lukasiewicz, Findings of EMNLP 2022) and its ablations."""

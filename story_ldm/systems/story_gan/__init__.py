@@ -1,0 +1,1 @@
+"""StoryGAN (Li et al., CVPR 2019) and its reductions."""

@@ -1,0 +1,1 @@
+"""Story-LDM (Make-A-Story, Rahman et al., CVPR 2023)."""

@@ -1,0 +1,115 @@
+"""The diffusion objective of Story-LDM (Eq. 8): noise levels, loss weights, and one teacher-forced forward over whole stories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.sentences import encode_stories
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
+
+
+def noise_scheduler(prediction_type: str = "v_prediction") -> DDPMScheduler:
+    """1,000 steps of the cosine schedule."""
+    return DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type=prediction_type, clip_sample=False, timestep_spacing="trailing")
+
+
+def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """(count,) noise levels, each uniform over 0 … steps-1, together spread evenly, in random order."""
+    offset = torch.rand((), generator=generator)
+    levels = ((torch.arange(count) + offset) / count * steps).long().clamp(max=steps - 1)
+    return levels[torch.randperm(count, generator=generator)]
+
+
+def add_noise(scheduler: DDPMScheduler, clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
+    """Z_t of latents (B, M, c, h, w) at levels (B, M)."""
+    return scheduler.add_noise(clean.flatten(0, 1), noise.flatten(0, 1), levels.flatten()).unflatten(0, levels.shape)
+
+
+def target(scheduler: DDPMScheduler, clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
+    """What the UNet is asked for: the noise, or v = √ᾱ ε - √(1-ᾱ) Z_0 (Salimans and Ho 2022)."""
+    if scheduler.config.prediction_type == "epsilon":
+        return noise
+    return scheduler.get_velocity(clean.flatten(0, 1), noise.flatten(0, 1), levels.flatten()).unflatten(0, levels.shape)
+
+
+def min_snr_weights(scheduler: DDPMScheduler, levels: Tensor, gamma: float) -> Tensor:
+    """Min-SNR-γ weight of each level (Hang et al. 2023): min(SNR, γ) / SNR for ε, min(SNR, γ) / (SNR + 1) for v."""
+    alpha = scheduler.alphas_cumprod.to(levels.device)[levels]
+    snr = alpha / (1 - alpha)
+    return snr.clamp(max=gamma) / (snr if scheduler.config.prediction_type == "epsilon" else snr + 1)
+
+
+@dataclass
+class StoryBatch:
+    """One training batch: B stories of M frames, each with `draws` noise draws."""
+
+    latents: Tensor  # (B, M, c, h, w) clean, normalised
+    ids: Tensor  # (B, M, L)
+    mask: Tensor  # (B, M, L)
+    noisy: Tensor  # (draws * B, M, c, h, w)
+    noise: Tensor  # (draws * B, M, c, h, w): what is in `noisy`
+    levels: Tensor  # (draws * B, M)
+    memory_latents: Tensor  # (B, M, c, h, w): the clean latents, some with a little noise
+    memory_levels: Tensor  # (B, M) the level of that noise
+    use_text: Tensor  # (B,) bool; without text a story reads no memory either
+    use_memory: Tensor  # (B,) bool
+    use_language: Tensor  # (B,) bool
+    states: Tensor | None = None  # (B, M, L, D) of each sentence alone, where the text encoder is not trained
+
+    def part(self, stories: Tensor) -> StoryBatch:
+        """The batch of some of the stories (N,)."""
+        stories = stories.to(self.latents.device)
+        rows = torch.cat([stories + first for first in range(0, len(self.noisy), len(self.latents))])
+        drawn, known = {"noisy", "noise", "levels"}, {f.name: getattr(self, f.name) for f in fields(self)}
+        return StoryBatch(**{name: value[rows if name in drawn else stories] for name, value in known.items() if value is not None})
+
+
+def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: StoryBatch, gamma: float) -> tuple[Tensor, Tensor]:
+    """Mean squared error of the prediction (draws * B, M, c, h, w) over all noise draws, by Min-SNR-γ weights, and without them."""
+    clean = batch.latents.repeat(len(batch.noisy) // len(batch.latents), 1, 1, 1, 1)
+    error = (prediction.float() - target(scheduler, clean, batch.noise, batch.levels)).square().mean((2, 3, 4))  # (draws * B, M)
+    return (error * min_snr_weights(scheduler, batch.levels, gamma)).mean(), error.mean()
+
+
+class StoryDenoiser(nn.Module):
+    """All that is trained, as one module, so that DDP and autocast see one forward."""
+
+    def __init__(
+        self,
+        unet: StoryUNet2DConditionModel,
+        text_encoder: CLIPTextModel,
+        language_memory: LanguageMemory | None,
+        fact_head: nn.Linear | None,
+        empty_ids: Tensor,
+        empty_mask: Tensor,
+    ):
+        super().__init__()
+        self.unet, self.text_encoder, self.language_memory, self.fact_head = unet, text_encoder, language_memory, fact_head
+        self.register_buffer("empty_ids", empty_ids, persistent=False)  # (L,) the empty sentence
+        self.register_buffer("empty_mask", empty_mask, persistent=False)
+
+    def forward(self, batch: StoryBatch) -> tuple[Tensor, Tensor | None]:
+        """→ prediction (draws * B, M, c, h, w) and the logits of the statements (B, M, F)."""
+        states, pooled = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, batch.states)
+        logits = None if self.fact_head is None else self.fact_head(pooled)
+        empty = self.text_encoder(self.empty_ids[None]).last_hidden_state[0]  # (L, D)
+        end = empty[self.empty_mask.sum() - 1]
+        has_text = batch.use_text
+        shown_states = torch.where(has_text[:, None, None, None], states, empty.to(states.dtype))
+        shown_pooled = torch.where(has_text[:, None, None], pooled, end.to(pooled.dtype))
+        draws = len(batch.noisy) // len(batch.latents)
+        memory, positions = None, list(range(batch.latents.shape[1]))
+        if self.unet.config.memory != "none" and len(positions) > 1:
+            earlier = [x[:, :-1] for x in (batch.memory_latents, states, pooled)]  # no frame reads the last
+            memory = self.unet.write(*earlier, timestep=batch.memory_levels[:, :-1])
+            memory.enabled = batch.use_memory & has_text
+            memory = memory.rows(torch.arange(len(states), device=states.device).repeat(draws))
+        shown_states, shown_pooled = shown_states.repeat(draws, 1, 1, 1), shown_pooled.repeat(draws, 1, 1)
+        noise = self.unet(batch.noisy, batch.levels, shown_states, shown_pooled, memory, positions).sample
+        return noise, logits

@@ -1,0 +1,143 @@
+"""A memory adapter: the memory layers of a story UNet and its language memory in one file, for any Stable Diffusion of the same shape.
+
+    save_memory_adapter("adapter", unet, language_memory)            # adapter/memory_adapter.safetensors and a card
+    language_memory = load_memory_adapter("adapter", unet)           # new memory layers in the place of those of the UNet
+
+The file's metadata tell the shape of the UNet it is for, the settings of its layers, and what it was trained with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.configuration_utils import FrozenDict
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.files import write_text
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, new_memory_layers
+
+ADAPTER = "memory_adapter.safetensors"
+SHAPE = ("block_out_channels", "mid_block_type", "cross_attention_dim")  # what the weights of an adapter depend on
+MEMORY = ("memory", "memory_sentence_dim", "memory_heads", "memory_blocks")
+PARTS = {"vae": "AutoencoderKL", "text_encoder": "CLIPTextModel", "unet": "UNet2DConditionModel", "text_encoder_2": None}
+
+
+def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipeline:
+    """A diffusers Stable Diffusion (1.x, 2.x) by its folder or hub name, in float32 unless `dtype` is given, and without its safety checker.
+
+    Raises ValueError for what is none, before any weight is read."""
+    folder = str(folder)
+    try:
+        index = StableDiffusionPipeline.load_config(folder)
+    except (OSError, ValueError) as error:  # ValueError: no folder, and no name on the hub could be like that
+        raise ValueError(f"{folder} is no Stable Diffusion: it has no model_index.json, as a diffusers folder of vae, unet, … does") from error
+    for part, expected in PARTS.items():
+        found = (index.get(part) or (None, None))[1]
+        if found != expected:
+            raise ValueError(f"{folder} is no Stable Diffusion: its {part} is {found}; in 1.x and 2.x it is {expected}")
+    check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder)
+    without = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False}
+    if "torch_dtype" not in settings:
+        settings.setdefault("dtype", torch.float32)
+    return StableDiffusionPipeline.from_pretrained(folder, **{"use_safetensors": True, **without, **settings})
+
+
+def check_stable_diffusion(unet_config: dict, name: str) -> None:
+    """Refuses UNets that want more than noisy latents, a time and the states of a sentence: XL, inpainting, depth, unCLIP, LCM."""
+    expected = {"in_channels": unet_config.get("out_channels", 4), "addition_embed_type": None, "class_embed_type": None, "time_cond_proj_dim": None}
+    for field, value in expected.items():
+        found = unet_config.get(field, value)
+        if found != value:
+            raise ValueError(f"{field} of the UNet of {name} is {found!r}; of a Stable Diffusion that draws from text alone it is {value!r}")
+
+
+def save_memory_adapter(
+    folder: str | Path, unet: StoryUNet2DConditionModel, language_memory: LanguageMemory | None, dtype: torch.dtype | None = None, **facts
+) -> Path:
+    """Writes the adapter (in its own precision unless `dtype` is given) and its card; `facts` (JSON) go into both. Returns the file."""
+    if not unet.memory_sources:
+        raise ValueError("memory of the UNet is 'none': there are no memory layers to save")
+    folder = Path(folder)
+    parts = {"memory_layers": unet.memory_layers, **({"language_memory": language_memory} if language_memory is not None else {})}
+    weights = {f"{part}.{name}": value.detach().to("cpu", dtype).contiguous() for part, m in parts.items() for name, value in m.state_dict().items()}
+    config = {
+        "shape": {field: unet.config[field] for field in SHAPE},
+        "memory": {**{field: unet.config[field] for field in MEMORY}, "memory_blocks": list(unet.memory_sources)},
+        "language_memory": None if language_memory is None else {field: language_memory.config[field] for field in ("width", "layers", "heads")},
+        "facts": facts,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{ADAPTER}.partial"
+    save_file(weights, beside, metadata={"format": "pt", "config": json.dumps(config)})
+    os.replace(beside, folder / ADAPTER)
+    write_text(folder / "README.md", adapter_card(config, weights))
+    return folder / ADAPTER
+
+
+def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) -> LanguageMemory | None:
+    """Puts the memory layers of an adapter (its folder or file) into a UNet, in its dtype and device; returns the adapter's language memory.
+
+    Raises ValueError, and leaves the UNet as it is, where they do not fit."""
+    file = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
+    if not file.is_file():
+        raise ValueError(f"memory_adapter is {str(adapter)!r}; it must be a folder with {ADAPTER} in it, or such a file")
+    try:
+        with safe_open(file, "pt") as opened:
+            config = json.loads((opened.metadata() or {}).get("config", "null"))
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{file} is no memory adapter: it is no whole safetensors file ({error})") from error
+    if config is None:
+        raise ValueError(f"{file} is no memory adapter: its metadata have no config, as save_memory_adapter writes it")
+    for field, value in config["shape"].items():
+        found = json.loads(json.dumps(unet.config[field]))  # tuples are lists in JSON
+        if found != value:
+            raise ValueError(f"{field} of the UNet is {found}, and {file} is for {value}: take a Stable Diffusion with {field} {value}")
+    sources, layers = new_memory_layers(FrozenDict({**unet.config, **config["memory"]}))
+    language = None if config["language_memory"] is None else LanguageMemory(**config["language_memory"])
+    for part, model in (("memory_layers", layers), ("language_memory", language)):
+        if model is not None:
+            try:
+                model.load_state_dict({n.removeprefix(f"{part}."): value for n, value in weights.items() if n.startswith(f"{part}.")})
+            except RuntimeError as error:
+                raise ValueError(f"the tensors of {file} are not those of its config: {error}") from error
+            model.to(unet.device, unet.dtype).train(unet.training)
+    unet.register_to_config(**config["memory"])
+    unet.memory_sources, unet.memory_layers = sources, layers
+    return language
+
+
+def adapter_card(config: dict, weights: dict[str, Tensor]) -> str:
+    """README.md of an adapter: how it is used, and its config as a table."""
+    rows = [(key, value) for part in ("shape", "memory", "facts") for key, value in config[part].items()]
+    rows.append(("language memory", config["language_memory"] or "none"))
+    rows.append(("parameters", f"{sum(w.numel() for w in weights.values()):,}"))
+    rows.append(("size", f"{sum(w.nbytes for w in weights.values()) / 1e6:.1f} MB"))
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    return f"""---
+library_name: diffusers
+pipeline_tag: text-to-image
+---
+# Memory adapter
+
+Makes a Stable Diffusion draw stories: memory layers by which each frame reads the frames before it. It fits any Stable Diffusion (fine-tunes
+and LoRAs included) of the shape below; the Stable Diffusion itself is not in it.
+
+```python
+from story_ldm import StoryLDMPipeline
+
+pipe = StoryLDMPipeline.from_stable_diffusion("folder or name of a Stable Diffusion", memory_adapter="this folder")
+frames = pipe(["Rosa the rabbit waves in the kitchen.", "She sits down."], guidance_scale=7.5).frames[0]
+```
+
+| setting | value |
+|---|---|
+{table}
+"""

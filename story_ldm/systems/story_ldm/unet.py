@@ -1,0 +1,339 @@
+"""StoryUNet2DConditionModel: diffusers' UNet with a memory layer after each down, mid and up block.
+
+unet = StoryUNet2DConditionModel.from_unet(pipe.unet)                       # begins bit-identical to the plain UNet
+memory = unet.write(clean_latents, states, sentences)                       # write pass: (B, K, c, h, w) → StoryMemory
+noise = unet(noisy_latents, t, states, sentences, memory=memory).sample     # read pass: frame m reads the frames before m
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  pipelines look the base class up in this module
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.utils import BaseOutput, apply_lora_scale
+from torch import Tensor, nn
+
+from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, StoryMemory
+
+
+@dataclass
+class StoryUNetOutput(BaseOutput):
+    """`sample` in the shape of the input; `memory_weights` site → (B, heads, Q, K) where asked for."""
+
+    sample: Tensor
+    memory_weights: dict[str, Tensor] | None = None
+
+
+def memory_sites(config: Any) -> dict[str, tuple[int, int, int | None]]:
+    """Every place a memory layer can stand → (channels, source channels, index of its source among the down path's residuals).
+
+    The write pass stops after the mid block, so an up block reads from the deepest residual of its own output size. Residuals are
+    conv_in, then for down block i its layers and, but for the last block, its downsampler: the last layer of block `level` is the
+    deepest one of size `level`. Down and mid blocks read from their own output (index None).
+    """
+    widths = list(config.block_out_channels)
+    layers = config.layers_per_block
+    layers = [layers] * len(widths) if isinstance(layers, int) else list(layers)
+    sites = {f"down.{i}": (width, width, None) for i, width in enumerate(widths)}
+    if config.mid_block_type is not None:
+        sites["mid"] = (widths[-1], widths[-1], None)
+    for i in range(len(widths)):
+        level = max(len(widths) - 2 - i, 0)
+        sites[f"up.{i}"] = (widths[-1 - i], widths[level], sum(layers[: level + 1]) + level)
+    return sites
+
+
+def new_memory_layers(config: Any) -> tuple[dict[str, int | None], nn.ModuleDict]:
+    """The source of each memory layer of a UNet with these settings, and the layers, new."""
+    if config.memory not in ("spatial", "sentence", "none"):
+        raise ValueError(f"memory is {config.memory!r}; it must be spatial, sentence or none")
+    sites = memory_sites(config)
+    chosen = [] if config.memory == "none" else list(sites) if config.memory_blocks is None else config.memory_blocks
+    if not set(chosen) <= set(sites):
+        raise ValueError(f"memory_blocks is {', '.join(chosen)}; this UNet has the blocks {', '.join(sites)}")
+    width = config.memory_sentence_dim
+    if width is None:
+        width = config.cross_attention_dim if isinstance(config.cross_attention_dim, int) else config.cross_attention_dim[0]
+    sources = {site: sites[site][2] for site in sites if site in chosen}
+    layers = {site.replace(".", "_"): MemoryAttention(*sites[site][:2], width, config.memory_heads, config.memory) for site in sources}
+    return sources, nn.ModuleDict(layers)
+
+
+def to_tokens(x: Tensor, frames: int) -> Tensor:
+    """(B*frames, C, h, w) → (B, frames, h*w, C)"""
+    return x.unflatten(0, (-1, frames)).flatten(3).transpose(2, 3)
+
+
+class StoryUNet2DConditionModel(UNet2DConditionModel):
+    """A UNet2DConditionModel whose blocks also read earlier frames. Takes every setting of the base class, and
+
+    memory: "spatial", "sentence" (the paper's form) or "none" (a plain latent diffusion model)
+    memory_sentence_dim: width of the pooled sentences, by default the cross-attention's
+    memory_heads: attention heads of a memory layer
+    memory_blocks: which blocks have one, of "down.0" …, "mid", "up.0" …; None is all
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        memory: str = "spatial",
+        memory_sentence_dim: int | None = None,
+        memory_heads: int = 8,
+        memory_blocks: list[str] | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.memory_sources, self.memory_layers = new_memory_layers(self.config)
+
+    @staticmethod
+    def _get_init_keys(input_class):
+        # the base's settings arrive through **kwargs; diffusers reads signatures
+        return UNet2DConditionModel._get_init_keys(input_class) | UNet2DConditionModel._get_init_keys(UNet2DConditionModel)
+
+    @classmethod
+    def from_unet(cls, unet: UNet2DConditionModel, memory: str = "spatial", **memory_settings) -> StoryUNet2DConditionModel:
+        """A story UNet with a plain UNet's weights, dtype and device. Its memory layers are new and begin as zero."""
+        settings = {key: value for key, value in unet.config.items() if not key.startswith("_")}
+        model = cls(**{**settings, "memory": memory, **memory_settings})
+        weights = {name: value for name, value in unet.state_dict().items() if not name.startswith("memory_layers.")}
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        assert not unexpected and all(name.startswith("memory_layers.") for name in missing), (missing, unexpected)
+        return model.to(unet.device).type(unet.dtype).train(unet.training)
+
+    def load_lora_adapter(self, *args, **kwargs) -> None:
+        """diffusers' own, which passes the memory layers by."""
+        with self._memory_apart():
+            super().load_lora_adapter(*args, **kwargs)
+
+    def add_adapter(self, *args, **kwargs) -> None:
+        """diffusers' own, which passes the memory layers by."""
+        with self._memory_apart():
+            super().add_adapter(*args, **kwargs)
+
+    @contextmanager
+    def _memory_apart(self) -> Iterator[None]:
+        """LoRAs of Stable Diffusion name their layers by ends of names ("to_q"), which memory layers have, too."""
+        layers, self.memory_layers = self.memory_layers, nn.ModuleDict()
+        try:
+            yield
+        finally:
+            self.memory_layers = layers
+
+    def memory_parameters(self) -> Iterator[nn.Parameter]:
+        return self.memory_layers.parameters()
+
+    def memory_layer(self, site: str) -> MemoryAttention:
+        return self.memory_layers[site.replace(".", "_")]
+
+    @apply_lora_scale("cross_attention_kwargs")
+    def write(
+        self,
+        latents: Tensor,
+        encoder_hidden_states: Tensor,
+        sentences: Tensor,
+        positions: list[int] | None = None,
+        timestep: Tensor | float = 0,
+        *,
+        class_labels: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        cross_attention_kwargs: dict[str, Any] | None = None,
+        added_cond_kwargs: dict[str, Tensor] | None = None,
+    ) -> StoryMemory:
+        """The write pass: latents (B, K, c, h, w), states (B, K, L, D) and pooled sentences (B, K, D) of finished frames → their memory.
+
+        Runs the way down and the mid block alone and reads no memory, so that frames can be written one by one or all at once.
+        `timestep` is the noise level of the latents: 0 is clean; a tensor (B,) or (B, K) where noise was added in training.
+        """
+        if not self.memory_sources:
+            raise ValueError("this UNet has no memory layers (memory='none'), so there is nothing to write")
+        frames = latents.shape[1]
+        positions = list(range(frames)) if positions is None else list(positions)
+        assert len(positions) == frames and positions == sorted(set(positions)), f"{frames} frames at positions {positions}"
+        sample, emb, block_args = self._embed(
+            latents,
+            timestep,
+            encoder_hidden_states,
+            sentences,
+            class_labels,
+            None,
+            encoder_attention_mask,
+            cross_attention_kwargs,
+            added_cond_kwargs,
+        )
+        outputs = {}
+
+        def keep(site: str, x: Tensor) -> Tensor:
+            outputs[site] = x
+            return x
+
+        _, residuals = self._way_down(sample, emb, block_args, keep)
+        entries = {}
+        for site, source in self.memory_sources.items():
+            x = outputs[site] if source is None else residuals[source]
+            entries[site] = self.memory_layer(site).write(to_tokens(x, frames), sentences, x.shape[-2:])
+        return StoryMemory(entries, positions)
+
+    def recall(self, memory: StoryMemory, sentences: Tensor, max_memory_frames: int | None) -> StoryMemory:
+        """The earlier frames most relevant to the next frame's sentence (B, D), by the layers' mean sentence logit.
+
+        To be called once a frame, not once a diffusion step. Every entry of `memory` must lie before the frame.
+        """
+        if max_memory_frames is None or len(memory) <= max_memory_frames:
+            return memory
+        assert max_memory_frames > 0, "max_memory_frames is None or positive"
+        relevance = [self.memory_layer(site).relevance(sentences, entry) for site, entry in memory.entries.items()]
+        return memory.recall(torch.stack(relevance).mean(0), max_memory_frames)
+
+    @apply_lora_scale("cross_attention_kwargs")
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float,
+        encoder_hidden_states: Tensor,
+        sentences: Tensor | None = None,
+        memory: StoryMemory | None = None,
+        positions: list[int] | None = None,
+        return_memory_weights: bool = False,
+        *,
+        class_labels: Tensor | None = None,
+        timestep_cond: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        cross_attention_kwargs: dict[str, Any] | None = None,
+        added_cond_kwargs: dict[str, Tensor] | None = None,
+        return_dict: bool = True,
+    ) -> StoryUNetOutput | tuple:
+        """The read pass. sample (B, M, c, h, w), states (B, M, L, D), pooled sentences (B, M, D), timestep (), (B,) or (B, M).
+
+        A frame reads the entries of `memory` before its position; positions are 0..M-1 unless given. With sample (B, c, h, w) and
+        states (B, L, D), as the base class takes them, every row is one frame of another story, and it comes after the whole memory
+        unless `positions` says where it stands. Without memory this is the base class's forward on the flattened frames.
+        """
+        stories = sample.ndim == 5
+        frames = sample.shape[1] if stories else 1
+        default_up_factor = 2**self.num_upsamplers
+        odd_size = any(size % default_up_factor for size in sample.shape[-2:])
+        x, emb, block_args = self._embed(
+            sample,
+            timestep,
+            encoder_hidden_states,
+            sentences,
+            class_labels,
+            timestep_cond,
+            encoder_attention_mask,
+            cross_attention_kwargs,
+            added_cond_kwargs,
+        )
+
+        readable = [0]
+        if memory is not None and len(memory):
+            if positions is None:
+                positions = list(range(frames)) if stories else [memory.positions[-1] + 1]
+                assert not stories or positions == memory.positions, "the memory is not of these frames: say their positions"
+            assert len(positions) == frames, f"{frames} frames at positions {positions}"
+            assert sentences is not None, "memory is found by sentences: pass them"
+            sentences = sentences if stories else sentences[:, None]
+            readable = memory.readable(positions)
+        weights = {}
+
+        def read(site: str, x: Tensor) -> Tensor:
+            """C_attn + M_attn"""
+            if site not in self.memory_sources or not any(readable):
+                return x
+            read, weights[site] = self.memory_layer(site)(
+                to_tokens(x, frames),
+                sentences,
+                memory.entries[site],
+                readable,
+                x.shape[-2:],
+                memory.enabled,
+                return_memory_weights,
+            )
+            # (B, M, h*w, C) → (B*M, C, h, w)
+            return x + read.transpose(2, 3).unflatten(3, x.shape[-2:]).flatten(0, 1)
+
+        x, residuals = self._way_down(x, emb, block_args, read)
+        for i, block in enumerate(self.up_blocks):
+            skips, residuals = residuals[-len(block.resnets) :], residuals[: -len(block.resnets)]
+            upsample_size = residuals[-1].shape[2:] if odd_size and residuals else None
+            args = block_args if getattr(block, "has_cross_attention", False) else {}
+            x = block(hidden_states=x, temb=emb, res_hidden_states_tuple=skips, upsample_size=upsample_size, **args)
+            x = read(f"up.{i}", x)
+
+        if self.conv_norm_out:
+            x = self.conv_act(self.conv_norm_out(x))
+        x = self.conv_out(x)
+        x = x.unflatten(0, (-1, frames)) if stories else x
+
+        memory_weights = weights if return_memory_weights else None
+        if not return_dict:
+            return (x, memory_weights) if return_memory_weights else (x,)
+        return StoryUNetOutput(sample=x, memory_weights=memory_weights)
+
+    def _embed(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float,
+        states: Tensor,
+        sentences: Tensor | None,
+        class_labels: Tensor | None,
+        timestep_cond: Tensor | None,
+        encoder_attention_mask: Tensor | None,
+        cross_attention_kwargs: dict[str, Any] | None,
+        added_cond_kwargs: dict[str, Tensor] | None,
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Stories flattened to frames, the time embedding, the arguments of cross-attention blocks; the base forward's steps 0 and 1."""
+        if class_labels is None and self.config.class_embed_type in ("projection", "simple_projection", "identity"):
+            class_labels = sentences
+        if sample.ndim == 5:
+            batch, frames = sample.shape[:2]
+            if torch.is_tensor(timestep) and timestep.ndim:
+                # (B,) or (B, M) → (B*M,)
+                timestep = timestep.reshape(-1, 1 if timestep.ndim == 1 else frames).expand(batch, frames).flatten()
+            sample, states, class_labels, timestep_cond, encoder_attention_mask = (
+                None if x is None else x.flatten(0, 1) for x in (sample, states, class_labels, timestep_cond, encoder_attention_mask)
+            )
+            added_cond_kwargs = {key: value.flatten(0, 1) for key, value in (added_cond_kwargs or {}).items()}
+        if encoder_attention_mask is not None:  # 1 keep, 0 drop → a bias (frames, 1, L)
+            encoder_attention_mask = ((1 - encoder_attention_mask.to(sample.dtype)) * -10000.0).unsqueeze(1)
+        if self.config.center_input_sample:
+            sample = 2 * sample - 1.0
+
+        emb = self.time_embedding(self.get_time_embed(sample=sample, timestep=timestep), timestep_cond)
+        class_emb = self.get_class_embed(sample=sample, class_labels=class_labels)
+        if class_emb is not None:
+            emb = torch.cat([emb, class_emb], dim=-1) if self.config.class_embeddings_concat else emb + class_emb
+        aug_emb = self.get_aug_embed(emb=emb, encoder_hidden_states=states, added_cond_kwargs=added_cond_kwargs)
+        if self.config.addition_embed_type == "image_hint":
+            aug_emb, hint = aug_emb
+            sample = torch.cat([sample, hint], dim=1)
+        emb = emb if aug_emb is None else emb + aug_emb
+        emb = emb if self.time_embed_act is None else self.time_embed_act(emb)
+
+        block_args = {
+            "encoder_hidden_states": self.process_encoder_hidden_states(states, added_cond_kwargs),
+            "encoder_attention_mask": encoder_attention_mask,
+            "cross_attention_kwargs": cross_attention_kwargs,
+        }
+        return sample, emb, block_args
+
+    def _way_down(
+        self, x: Tensor, emb: Tensor, block_args: dict[str, Any], visit: Callable[[str, Tensor], Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """conv_in, the down blocks and the mid block; `visit(site, x)` is called after each block and its result goes on."""
+        x = self.conv_in(x)
+        residuals = (x,)
+        for i, block in enumerate(self.down_blocks):
+            x, block_residuals = block(hidden_states=x, temb=emb, **(block_args if getattr(block, "has_cross_attention", False) else {}))
+            output, x = x, visit(f"down.{i}", x)
+            if block_residuals[-1] is output:  # the skip connection carries what was read, too
+                block_residuals = (*block_residuals[:-1], x)
+            residuals += tuple(block_residuals)
+        if self.mid_block is not None:
+            x = visit("mid", self.mid_block(x, emb, **(block_args if getattr(self.mid_block, "has_cross_attention", False) else {})))
+        return x, residuals

@@ -1,0 +1,62 @@
+"""What belongs to a step, as pure functions of (seed, step): which stories are read, every noise draw, each process's share, the learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from accelerate import Accelerator
+
+
+class StepBatches:
+    """Endless batches of row numbers: the permutations of epoch 0, 1, 2, … one after another, cut every `batch` rows; each process gets its
+    share of each batch. Starts at any step without reading what lies before."""
+
+    def __init__(self, rows: int, batch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1):
+        assert batch % world == 0, f"the batch of {batch} rows cannot be shared by {world} processes"
+        self.rows, self.batch, self.seed, self.start, self.rank, self.world = rows, batch, seed, start, rank, world
+
+    def permutation(self, epoch: int) -> torch.Tensor:
+        return torch.randperm(self.rows, generator=torch.Generator().manual_seed(self.seed * 1_000_003 + epoch))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        position, share = self.start * self.batch, self.batch // self.world
+        epoch, order = -1, None
+        while True:
+            batch = []
+            for place in range(position, position + self.batch):
+                if place // self.rows != epoch:
+                    epoch = place // self.rows
+                    order = self.permutation(epoch).tolist()
+                batch.append(order[place % self.rows])
+            yield batch[self.rank * share : (self.rank + 1) * share]
+            position += self.batch
+
+
+def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 16 + stream)
+
+
+def local_rows(accelerator: Accelerator, whole: torch.Tensor) -> torch.Tensor:
+    """This process's share of a tensor drawn for the whole batch, on its device."""
+    share = whole.shape[0] // accelerator.num_processes
+    start = accelerator.process_index * share
+    return whole[start : start + share].to(accelerator.device)
+
+
+def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.02) -> float:
+    """Factor on the learning rate: linear warm-up, then half a cosine down to `floor` at `total` steps."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+
+def warmup_stable_decay(step: int, warmup: int, total: int, decay: float) -> float:
+    """Factor on the learning rate: linear warm-up, level, then over the last `decay` of `total` steps linearly down to 0."""
+    return min(1.0, (step + 1) / max(1, warmup), max(0.0, (total - step) / max(1.0, decay * total)))
+
+
+def halved(step: int, total: int, halvings: int) -> float:
+    """Factor on the learning rates: halved so many times, in equal parts of the run."""
+    return 0.5 ** (step * (halvings + 1) // total)
