@@ -430,7 +430,7 @@ def test_lost_processes_are_told_in_one_line():
     """Of a group of two, one is killed: the other ends with a line that says what to do, and with the code for "again"."""
     text = """
 import os, torch, torch.distributed as dist
-from story_ldm.training.run import run_script
+from story_ldm.training.processes import run_script
 def main(rank):
     dist.init_process_group("gloo", rank=rank, world_size=2)
     if rank == 1: os._exit(9)
