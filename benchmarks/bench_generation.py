@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 import tyro
 from story_ldm.pipelines import StoryLDMPipeline
-from tqdm.auto import tqdm
 
 from story_ldm.cli import SHIPPED_MODEL
 from story_ldm.data.toonstories import make_story
@@ -44,28 +43,27 @@ class FrameBench:
         self.pipe, self.s = pipe, s
         sentences = make_story(split="test_long", index=0, length=51).sentences["referential"]
         with torch.no_grad():
-            self.states, self.pooled = pipe.encode_sentences([sentences])
-            self.negative = [x[0, 0] for x in pipe.encode_sentences([[""]], alone=True)]
+            self.condition = pipe.encode_sentences([sentences])
+            self.negative = pipe.encode_sentences([[""]], alone=True)[0, 0]
             size = pipe.unet.config.sample_size
             self.clean = torch.randn(1, 51, pipe.unet.config.in_channels, size, size, device=pipe.device, dtype=pipe.unet.dtype)
 
     @torch.no_grad()
     def memory(self, position: int) -> StoryMemory:
-        n = slice(0, position)
-        return self.pipe.unet.write(self.clean[:, n], self.states[:, n], self.pooled[:, n]) if position else StoryMemory()
+        earlier = slice(None), slice(position)
+        return self.pipe.unet.write(self.clean[earlier], self.condition[earlier]) if position else StoryMemory()
 
     @torch.no_grad()
     def frame(self, position: int, memory: StoryMemory, bound: int | None = None, write: bool = True) -> None:
         """All diffusion steps of the frame at `position`, and its write pass."""
         unet, s = self.pipe.unet, self.s
-        memory = unet.recall(memory, self.pooled[:, position], bound) if len(memory) else memory
-        noise = self.clean[:, position]
-        states, pooled = self.states[:, position], self.pooled[:, position]
-        with tqdm(disable=True) as bar:
-            self.pipe._draw_frame(noise, states, pooled, *self.negative, memory, s.steps, s.guidance, s.guidance, None, False, bar, 0, None, ())
+        condition = self.condition[:, position]
+        memory = unet.recall(memory, condition.pooled, bound) if len(memory) else memory
+        scales = {"guidance_scale": s.guidance, "memory_guidance_scale": s.guidance}
+        self.pipe.draw_frame(self.clean[:, position], condition, self.negative, memory, num_inference_steps=s.steps, **scales)
         if write:
-            n = slice(position, position + 1)
-            unet.write(self.clean[:, n], self.states[:, n], self.pooled[:, n], positions=[position])
+            own = slice(None), slice(position, position + 1)
+            unet.write(self.clean[own], self.condition[own], positions=[position])
 
     @torch.no_grad()
     def frame_without_cache(self, position: int) -> None:

@@ -17,7 +17,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Literal
 
 import torch
@@ -100,9 +99,10 @@ class PlainStep(torch.nn.Module):
     def forward(self, batch: StoryBatch):
         draws = len(batch.noisy) // len(batch.latents)
         with torch.no_grad():
-            states, pooled = encode_stories(self.text_encoder, None, batch.ids.repeat(draws, 1, 1), batch.mask.repeat(draws, 1, 1))
-        given = {"class_labels": pooled.flatten(0, 1)} if self.unet.class_embedding is not None else {}
-        return self.unet(batch.noisy.flatten(0, 1), batch.levels.flatten(), states.flatten(0, 1), **given).sample.view_as(batch.noisy), None
+            condition = encode_stories(self.text_encoder, None, batch.ids.repeat(draws, 1, 1), batch.mask.repeat(draws, 1, 1))
+        condition = condition.map(lambda x: x.flatten(0, 1))
+        given = {"class_labels": condition.pooled} if self.unet.class_embedding is not None else {}
+        return self.unet(batch.noisy.flatten(0, 1), batch.levels.flatten(), condition.states, **given).sample.view_as(batch.noisy), None
 
 
 def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
@@ -118,7 +118,7 @@ def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
     unet = UNet2DConditionModel(**settings) if v.plain else StoryUNet2DConditionModel(**{**settings, "memory": v.memory})
     language = None if v.plain or v.frozen_text else LanguageMemory(**preset["language_memory"])
     if v.frozen_text:
-        batch.states = encode_stories(text.requires_grad_(False), None, batch.ids, batch.mask)[0]
+        batch.states = encode_stories(text.requires_grad_(False), None, batch.ids, batch.mask).states
     if v.xformers:
         unet.enable_xformers_memory_efficient_attention()
     elif not GPU:
@@ -130,7 +130,7 @@ def new_step(s: Settings, v: Variant) -> Callable[[], tuple[float, int]]:
     empty = torch.zeros(preset["max_length"], dtype=torch.long)
     model = PlainStep(unet, text) if v.plain else StoryDenoiser(unet, text, language, None, empty, empty + 1)
     if s.train == "memory" and not v.plain:
-        freeze(SimpleNamespace(train="memory"), model, {"fp16": torch.float16, "bf16": torch.bfloat16}.get(v.precision))
+        freeze(model, dtype={"fp16": torch.float16, "bf16": torch.bfloat16}.get(v.precision))
     trained = [p for p in model.parameters() if p.requires_grad]
     if v.optimizer == "adamw" and not v.fused:
         optimizer = torch.optim.AdamW(trained, lr=1e-4)

@@ -27,6 +27,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.stories import frames_tensor
+from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames
 from story_ldm.encoders.sentences import encode_stories, tokenize_stories
@@ -139,8 +140,8 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
             raise ValueError(f"callback_on_step_end_tensor_inputs has {sorted(unknown)}; there are {', '.join(CALLBACK_TENSORS)}")
 
         device, dtype = self._execution_device, self.unet.dtype
-        states, pooled = self.encode_sentences(stories)
-        negative_states, negative_pooled = (x[0, 0] for x in self.encode_sentences([[negative_prompt or ""]], alone=True))
+        condition = self.encode_sentences(stories)
+        negative = self.encode_sentences([[negative_prompt or ""]], alone=True)[0, 0]
         has_memory = use_memory and self.unet.config.memory != "none"
         memory_scale = guidance_scale if memory_guidance_scale is None else memory_guidance_scale
         lengths = [len(story) for story in stories]
@@ -150,6 +151,17 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         memory = StoryMemory()
         rows: list[int] = list(range(len(stories)))  # the stories that memory holds
         to_draw = [[n for n, length in enumerate(lengths) if len(given[n]) <= m < length] for m in range(max(lengths))]
+        step = 0  # of all frames
+
+        def on_step(timestep: Tensor, x: Tensor, prediction: Tensor) -> Tensor:
+            nonlocal step
+            if callback_on_step_end is not None:
+                tensors = {"latents": x, "noise_prediction": prediction}
+                changed = callback_on_step_end(self, step, int(timestep), {name: tensors[name] for name in callback_on_step_end_tensor_inputs})
+                x = (changed or {}).get("latents", x)
+            step += 1
+            bar.update()
+            return x
 
         with self.progress_bar(total=num_inference_steps * sum(map(bool, to_draw))) as bar:
             for m in range(max(lengths)):
@@ -167,36 +179,31 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
                         noise = torch.cat([randn_tensor(shape, g, device, dtype) for g in generators])
                     else:
                         noise = torch.cat([randn_tensor(shape, generators, device, dtype) for _ in drawing])
-                    mine = memory
+                    readable = memory
                     if len(memory) and has_memory:
-                        mine = memory.rows(torch.tensor([rows.index(n) for n in drawing], device=device))
-                        mine = self.unet.recall(mine, pooled[drawing, m], max_memory_frames)
-                    x, seen = self._draw_frame(
+                        readable = memory.rows(torch.tensor([rows.index(n) for n in drawing], device=device))
+                        readable = self.unet.recall(readable, condition.pooled[drawing, m], max_memory_frames)
+                    x, seen = self.draw_frame(
                         noise,
-                        states[drawing, m],
-                        pooled[drawing, m],
-                        negative_states,
-                        negative_pooled,
-                        mine,
-                        num_inference_steps,
-                        guidance_scale,
-                        memory_scale,
-                        generators,
-                        return_memory_weights,
-                        bar,
-                        num_inference_steps * sum(map(bool, to_draw[:m])),
-                        callback_on_step_end,
-                        callback_on_step_end_tensor_inputs,
+                        condition[drawing, m],
+                        negative,
+                        readable,
+                        num_inference_steps=num_inference_steps,
+                        guidance_scale=guidance_scale,
+                        memory_guidance_scale=memory_scale,
+                        generators=generators,
+                        return_memory_weights=return_memory_weights,
+                        on_step=on_step,
                     )
                     done |= dict(zip(drawing, x, strict=True))
                     if seen is not None:
-                        for n, row, kept in zip(drawing, seen, self._positions(mine, len(drawing)), strict=True):
+                        for n, row, kept in zip(drawing, seen, self._positions(readable, len(drawing)), strict=True):
                             weights[n][m, kept] = row
                 for n, x in done.items():
                     drawn[n].append(x)
                 if has_memory and m + 1 < max(lengths):
                     clean = torch.stack([done[n] for n in rows])[:, None]  # (stories, 1, c, h, w)
-                    memory.append(self.unet.write(clean, states[rows, m : m + 1], pooled[rows, m : m + 1], positions=[m]))
+                    memory.append(self.unet.write(clean, condition[rows, m : m + 1], positions=[m]))
 
         finished = [self._finish(torch.stack(story), output_type) for story in drawn]
         self.maybe_free_model_hooks()
@@ -204,71 +211,67 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
             return (finished, weights) if return_memory_weights else (finished,)
         return StoryPipelineOutput(frames=finished, memory_weights=weights)
 
-    def encode_sentences(self, stories: list[list[str]], alone: bool = False) -> tuple[Tensor, Tensor]:
-        """States (B, M, L, D) and pooled sentences (B, M, D) of stories, the shorter ones followed by empty sentences.
+    def encode_sentences(self, stories: list[list[str]], alone: bool = False) -> Conditioning:
+        """The conditioning (B, M, …) of stories, the shorter ones followed by empty sentences.
 
         alone: without the language memory, as the empty sentence of guidance is read. Raises ValueError for a sentence that is too long."""
         longest = max(map(len, stories))
         padded = [story + [""] * (longest - len(story)) for story in stories]
         ids, mask = (x.to(self._execution_device) for x in tokenize_stories(self.tokenizer, padded))
-        states, pooled = encode_stories(self.text_encoder, None if alone else self.language_memory, ids, mask)
-        return states.to(self.unet.dtype), pooled.to(self.unet.dtype)
+        return encode_stories(self.text_encoder, None if alone else self.language_memory, ids, mask).to(dtype=self.unet.dtype)
 
-    def _draw_frame(
+    @torch.no_grad()
+    def draw_frame(
         self,
-        x,
-        states,
-        pooled,
-        negative_states,
-        negative_pooled,
-        memory,
-        steps,
-        scale,
-        memory_scale,
-        generators,
-        want_weights,
-        bar,
-        first_step,
-        callback,
-        tensors,
+        noise: Tensor,
+        condition: Conditioning,
+        negative: Conditioning,
+        memory: StoryMemory,
+        *,
+        num_inference_steps: int,
+        guidance_scale: float,
+        memory_guidance_scale: float,
+        generators: torch.Generator | list[torch.Generator] | None = None,
+        return_memory_weights: bool = False,
+        on_step: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda timestep, latents, prediction: latents,
     ) -> tuple[Tensor, np.ndarray | None]:
-        """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents, and who was looked at (B, K)."""
-        stories = len(x)
+        """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents, and its weights (B, K) on the frames in memory.
+
+        condition: of these frames, (B, …). negative: of the empty or negative sentence, without leading dimensions. memory: what the frames
+        may read; it may be empty. on_step(timestep, latents, prediction) returns the latents to go on with.
+        """
+        stories, x = len(noise), noise
         remembers = len(memory) > 0
-        # rows of guidance: (text?, memory?) each; only the last looks at memory
-        if scale <= 1 and memory_scale == scale:
+        # rows of guidance: (text?, memory?) each; only the last reads memory
+        if guidance_scale <= 1 and memory_guidance_scale == guidance_scale:
             kinds = [(True, True)]
-        elif memory_scale == scale or not remembers:
+        elif memory_guidance_scale == guidance_scale or not remembers:
             kinds = [(False, False), (True, True)]
         else:
             kinds = [(False, False), (True, False), (True, True)]
-        row_states = torch.cat([states if text else negative_states.expand_as(states) for text, _ in kinds])
-        row_pooled = torch.cat([pooled if text else negative_pooled.expand_as(pooled) for text, _ in kinds])
+        without_text = negative.map(lambda y: y.expand(stories, *y.shape))
+        row_condition = Conditioning.cat([condition if text else without_text for text, _ in kinds])
         if remembers:
             memory = memory.rows(torch.arange(stories, device=x.device).repeat(len(kinds)))
             if len(kinds) > 1:
                 memory.enabled = torch.tensor([reads for _, reads in kinds], device=x.device).repeat_interleave(stories)
-        self.scheduler.set_timesteps(steps, device=x.device)
+        self.scheduler.set_timesteps(num_inference_steps, device=x.device)
         x = x * self.scheduler.init_noise_sigma
         extra = {"generator": generators} if "generator" in self.scheduler.step.__code__.co_varnames else {}
         seen = []
-        for k, t in enumerate(self.scheduler.timesteps):
+        for t in self.scheduler.timesteps:
             rows = self.scheduler.scale_model_input(torch.cat([x] * len(kinds)), t)
-            out = self.unet(rows, t, row_states, row_pooled, memory=memory if remembers else None, return_memory_weights=want_weights and remembers)
+            readable = memory if remembers else None
+            out = self.unet(rows, t, row_condition, memory=readable, return_memory_weights=return_memory_weights and remembers)
             parts = out.sample.chunk(len(kinds))
             prediction = parts[0]
             if len(kinds) > 1:
-                prediction = parts[0] + scale * (parts[1] - parts[0])
+                prediction = parts[0] + guidance_scale * (parts[1] - parts[0])
             if len(kinds) == 3:
-                prediction = prediction + memory_scale * (parts[2] - parts[1])
+                prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
             if out.memory_weights:
                 seen.append(torch.stack([w[-stories:].mean((1, 2)) for w in out.memory_weights.values()]).mean(0))  # (B, K)
-            x = self.scheduler.step(prediction, t, x, **extra, return_dict=False)[0]
-            if callback is not None:
-                now = {"latents": x, "noise_prediction": prediction}
-                changed = callback(self, first_step + k, int(t), {name: now[name] for name in tensors})
-                x = (changed or {}).get("latents", x)
-            bar.update()
+            x = on_step(t, self.scheduler.step(prediction, t, x, **extra, return_dict=False)[0], prediction)
         return x, torch.stack(seen).mean(0).float().cpu().numpy() if seen else None
 
     def _encode(self, frame: Tensor, dtype: torch.dtype) -> Tensor:

@@ -55,17 +55,16 @@ def noise_for(pipe, stories: int, frames: int, seed: int = 5) -> torch.Tensor:
 def by_hand(pipe, story, latents, steps=3, scale=2.0, memory_scale=None, clean=()) -> torch.Tensor:
     """Eq. 9 without a cache: every diffusion step writes all earlier clean latents anew and calls the UNet once for every guidance term."""
     memory_scale = scale if memory_scale is None else memory_scale
-    states, pooled = pipe.encode_sentences([story])
-    empty = [x[:, 0] for x in pipe.encode_sentences([[""]], alone=True)]
+    condition, empty = pipe.encode_sentences([story]), pipe.encode_sentences([[""]], alone=True)[:, 0]
     clean = list(clean)
     for m in range(len(clean), len(story)):
         pipe.scheduler.set_timesteps(steps)
         x = latents[:, m] * pipe.scheduler.init_noise_sigma
         for t in pipe.scheduler.timesteps:
-            memory = pipe.unet.write(torch.stack(clean, 1), states[:, :m], pooled[:, :m]) if m else None
-            nothing = pipe.unet(x, t, *empty).sample
-            text = pipe.unet(x, t, states[:, m], pooled[:, m]).sample
-            both = pipe.unet(x, t, states[:, m], pooled[:, m], memory=memory).sample
+            memory = pipe.unet.write(torch.stack(clean, 1), condition[:, :m]) if m else None
+            nothing = pipe.unet(x, t, empty).sample
+            text = pipe.unet(x, t, condition[:, m]).sample
+            both = pipe.unet(x, t, condition[:, m], memory=memory).sample
             e = nothing + scale * (text - nothing) + memory_scale * (both - text)
             x = pipe.scheduler.step(e, t, x, return_dict=False)[0]
         clean.append(x)
@@ -286,10 +285,10 @@ def test_max_memory_frames(form, tokenizer):
     )
     (weights,) = small.memory_weights
     assert (np.count_nonzero(weights, axis=1) == [0, 1, 1, 1]).all()
-    states, pooled = pipe.encode_sentences([STORY])
-    memory = pipe.unet.write(small.frames[0][None], states, pooled)
+    condition = pipe.encode_sentences([STORY])
+    memory = pipe.unet.write(small.frames[0][None], condition)
     for m in (2, 3):  # it read the frame whose sentence is the most relevant to its own
-        logits = [pipe.unet.memory_layer(site).relevance(pooled[:, m], entry)[0, :m] for site, entry in memory.entries.items()]
+        logits = [pipe.unet.memory_layer(site).relevance(condition.pooled[:, m], entry)[0, :m] for site, entry in memory.entries.items()]
         assert weights[m].argmax() == torch.stack(logits).mean(0).argmax()
     bounded = draw(pipe, STORY, max_memory_frames=1)
     assert torch.equal(bounded[:2], expected[:2]) and not torch.equal(bounded[2:], expected[2:])

@@ -22,6 +22,7 @@ from story_ldm.encoders.sentences import tokenize_stories, train_tokenizer
 from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
+from story_ldm.training.story_batches import draw_batch
 
 train = script("training/train_story_ldm.py")
 SCHEDULE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1, "set_alpha_to_one": False}
@@ -178,7 +179,7 @@ def test_a_language_memory_for_its_text_encoder_alone(folders, tmp_path):
             weights = load_file(tmp_path / "text_encoder" / "model.safetensors")
             save_file({name: value + 1 for name, value in weights.items()}, tmp_path / "text_encoder" / "model.safetensors")
         s = train.Settings(init_from=folders["epsilon"], text=tmp_path, resolution=16)
-        model, _, _ = train.build(s, preset, train.stable_diffusion(s))
+        model, _, _ = train.build(s, preset, train.open_start(s.init_from), 16)
         assert torch.equal(model.language_memory.to_out.weight, memory.to_out.weight) == own
 
 
@@ -189,15 +190,16 @@ TRAINED = [("epsilon", "memory", None), ("v_prediction", "memory+lora", None), (
 def test_training_lowers_the_loss_and_leaves_the_rest(kind, what, dtype, folders):
     """The script's own model and noise, one batch over and over; also with frozen weights in half precision under autocast."""
     torch.manual_seed(0)
-    s = train.Settings(init_from=folders[kind], train=what, resolution=16, lora_rank=2, text_dropout=0, memory_dropout=0)
-    model, _, tokenizer = train.build(s, {"unet": {"memory_heads": 2}, "language_memory": {"layers": 1}}, train.stable_diffusion(s))
-    train.freeze(s, model, dtype)
+    s = train.Settings(init_from=folders[kind], train=what, resolution=16)
+    model, _, tokenizer = train.build(s, {"unet": {"memory_heads": 2}, "language_memory": {"layers": 1}}, train.open_start(s.init_from), 16)
+    train.freeze(model, 2 if what == "memory+lora" else None, dtype)
     model.train()
     scheduler = train.DDPMScheduler.from_config(SCHEDULERS[kind].config)
     ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
     one = SimpleNamespace(num_processes=1, process_index=0, device=torch.device("cpu"))
     latents = torch.randn(2, len(STORY), 4, 8, 8)
-    batch = train.draw_batch(s, one, scheduler, 0, latents, ids, mask)
+    draws = {"noise_draws": 2, "memory_noise": 150, "text_dropout": 0, "memory_dropout": 0, "language_dropout": 0.25}
+    batch = draw_batch(one, scheduler, 0, 0, latents, ids, mask, **draws)
 
     def loss() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype is not None):

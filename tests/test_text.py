@@ -88,10 +88,15 @@ def test_a_sentence_too_long_is_refused(tokenizer):
     assert tokenize_stories(tokenizer, [["Bruno " * (30 // count)]])[1].sum() == 2 + 30 // count * count, "exactly full is not too long"
 
 
+def both(condition) -> tuple[torch.Tensor, torch.Tensor]:
+    return condition.states, condition.pooled
+
+
+@torch.no_grad()
 def test_sentence_states(tokenizer, text_encoder):
     """Pooled is the state of the end token, padding does not reach it, and sentences alone do not see each other."""
     ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
-    states, pooled = encode_stories(text_encoder, None, ids, mask)
+    states, pooled = both(encode_stories(text_encoder, None, ids, mask))
     assert states.shape == (2, 4, 32, WIDTH) and pooled.shape == (2, 4, WIDTH)
     for m in range(4):
         count = int(mask[0, m].sum())
@@ -106,17 +111,17 @@ def test_language_memory_is_causal(tokenizer, text_encoder):
     """Invariant 1: a changed sentence k, and sentences added at the end, leave the states of all before it bit-identical."""
     memory = tiny_language_memory()
     ids, mask = tokenize_stories(tokenizer, [STORY])
-    states, pooled = encode_stories(text_encoder, memory, ids, mask)
+    states, pooled = both(encode_stories(text_encoder, memory, ids, mask))
     for k in range(4):
         other = tokenize_stories(tokenizer, [[*STORY[:k], "Milo runs.", *STORY[k + 1 :]]])
-        changed, changed_pooled = encode_stories(text_encoder, memory, *other)
+        changed, changed_pooled = both(encode_stories(text_encoder, memory, *other))
         assert torch.equal(states[:, :k], changed[:, :k]) and torch.equal(pooled[:, :k], changed_pooled[:, :k])
         assert all(not torch.equal(pooled[:, m], changed_pooled[:, m]) for m in range(k, 4)), k
     padded = encode_stories(text_encoder, memory, *tokenize_stories(tokenizer, [[*STORY, "", "", ""]]))
-    torch.testing.assert_close(padded[0][:, :4], states, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(padded.states[:, :4], states, atol=1e-5, rtol=1e-4)
     a = encode_stories(text_encoder, memory, *tokenize_stories(tokenizer, [[*STORY, "", ""]]))
     b = encode_stories(text_encoder, memory, *tokenize_stories(tokenizer, [[*STORY, "Toby waves.", "He sits."]]))
-    assert torch.equal(a[0][:, :4], b[0][:, :4]) and not torch.equal(a[0][:, 4:], b[0][:, 4:])
+    assert torch.equal(a.states[:, :4], b.states[:, :4]) and not torch.equal(a.states[:, 4:], b.states[:, 4:])
 
 
 @torch.no_grad()
@@ -170,10 +175,10 @@ def test_with_language(tokenizer, text_encoder):
     ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
     alone, together = encode_stories(text_encoder, None, ids, mask), encode_stories(text_encoder, memory, ids, mask)
     mixed = encode_stories(text_encoder, memory, ids, mask, torch.tensor([True, False]))
-    for found, with_memory, without in zip(mixed, together, alone, strict=True):
+    for found, with_memory, without in zip(both(mixed), both(together), both(alone), strict=True):
         assert torch.equal(found[0], with_memory[0]) and torch.equal(found[1], without[1])
         assert not torch.equal(with_memory[1], without[1])
-    assert torch.equal(encode_stories(text_encoder, None, ids, mask, torch.tensor([True, False]))[0], alone[0])
+    assert torch.equal(encode_stories(text_encoder, None, ids, mask, torch.tensor([True, False])).states, alone.states)
 
 
 @torch.no_grad()

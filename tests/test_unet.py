@@ -6,10 +6,12 @@ import copy
 import json
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, memory_sites
 
 FORMS = ("sentence", "spatial")
@@ -59,10 +61,14 @@ def make_inputs(batch: int = 2, frames: int = 4, channels: int = 3, size: tuple[
     return {**inputs, "timestep": torch.randint(0, 1000, (batch, frames), generator=generator)}
 
 
+def condition_of(inputs: dict[str, torch.Tensor], index=slice(None)) -> Conditioning:
+    return Conditioning(inputs["states"], inputs["sentences"])[index]
+
+
 def teacher_forced(unet: StoryUNet2DConditionModel, inputs: dict[str, torch.Tensor], **kwargs) -> torch.Tensor:
     """What training runs: all frames written, all frames read."""
-    memory = unet.write(inputs["clean"], inputs["states"], inputs["sentences"])
-    return unet(inputs["noisy"], inputs["timestep"], inputs["states"], inputs["sentences"], memory=memory, **kwargs).sample
+    memory = unet.write(inputs["clean"], condition_of(inputs))
+    return unet(inputs["noisy"], inputs["timestep"], condition_of(inputs), memory=memory, **kwargs).sample
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -90,11 +96,11 @@ def test_cached_memory_and_batches(form, config):
     close = {"atol": 1e-5, "rtol": 1e-4}
     memory = None
     for m in range(4):
-        noisy, states, sentences, timestep = (inputs[k][:, m] for k in ("noisy", "states", "sentences", "timestep"))
-        torch.testing.assert_close(unet(noisy, timestep, states, sentences, memory=memory).sample, expected[:, m], **close)
-        as_story = unet(noisy[:, None], timestep, states[:, None], sentences[:, None], memory=memory, positions=[m]).sample
+        noisy, timestep, condition = inputs["noisy"][:, m], inputs["timestep"][:, m], condition_of(inputs)
+        torch.testing.assert_close(unet(noisy, timestep, condition[:, m], memory=memory).sample, expected[:, m], **close)
+        as_story = unet(noisy[:, None], timestep, condition[:, m : m + 1], memory=memory, positions=[m]).sample
         torch.testing.assert_close(as_story[:, 0], expected[:, m], **close)
-        written = unet.write(inputs["clean"][:, m : m + 1], states[:, None], sentences[:, None], positions=[m])
+        written = unet.write(inputs["clean"][:, m : m + 1], condition[:, m : m + 1], positions=[m])
         memory = written if memory is None else memory.append(written)
     assert memory.positions == [0, 1, 2, 3]
     for row in range(2):
@@ -114,7 +120,7 @@ def test_from_unet_is_bit_identical(config, size):
     for form in (*FORMS, "none"):
         unet = StoryUNet2DConditionModel.from_unet(plain, memory=form, memory_heads=4)
         assert not unet.training and unet.config.memory == form and unet.config.block_out_channels == plain.config.block_out_channels
-        story = (inputs["noisy"], inputs["timestep"], inputs["states"], inputs["sentences"])
+        story = (inputs["noisy"], inputs["timestep"], condition_of(inputs))
         assert torch.equal(unet(*story).sample.flatten(0, 1), expected.sample)
         flat = unet(*(x.flatten(0, 1) for x in story), return_dict=False)
         assert torch.equal(flat[0], expected.sample)
@@ -167,10 +173,10 @@ def test_save_and_load(settings, tmp_path):
 def test_memory_can_be_switched_off_a_story():
     unet, inputs = make_unet(), make_inputs()
     with_memory = teacher_forced(unet, inputs)
-    without = unet(inputs["noisy"], inputs["timestep"], inputs["states"], inputs["sentences"]).sample
-    memory = unet.write(inputs["clean"], inputs["states"], inputs["sentences"])
+    without = unet(inputs["noisy"], inputs["timestep"], condition_of(inputs)).sample
+    memory = unet.write(inputs["clean"], condition_of(inputs))
     memory.enabled = torch.tensor([True, False])
-    mixed = unet(inputs["noisy"], inputs["timestep"], inputs["states"], inputs["sentences"], memory=memory).sample
+    mixed = unet(inputs["noisy"], inputs["timestep"], condition_of(inputs), memory=memory).sample
     assert torch.equal(mixed[0], with_memory[0]) and torch.equal(mixed[1], without[1])
     assert not torch.equal(with_memory[:, 1:], without[:, 1:])
 
@@ -179,7 +185,7 @@ def test_memory_can_be_switched_off_a_story():
 @torch.no_grad()
 def test_bounded_memory(form):
     unet, inputs = make_unet(memory=form), make_inputs(frames=5)
-    memory = unet.write(*(inputs[name][:, :4] for name in ("clean", "states", "sentences")))
+    memory = unet.write(inputs["clean"][:, :4], condition_of(inputs, np.s_[:, :4]))
     sentences = inputs["sentences"][:, 4]
 
     def read(memory):
@@ -192,7 +198,7 @@ def test_bounded_memory(form):
     assert small.nbytes * 2 == memory.nbytes
     for row in range(2):  # the same as a memory in which only those two frames were ever written
         kept = small.kept[row].tolist()
-        only = unet.write(*(inputs[name][row : row + 1, kept] for name in ("clean", "states", "sentences")), positions=kept)
+        only = unet.write(inputs["clean"][row : row + 1, kept], condition_of(inputs, np.s_[row : row + 1, kept]), positions=kept)
         expected = unet(inputs["noisy"][row : row + 1, 4], 500, inputs["states"][row : row + 1, 4], sentences[row : row + 1], memory=only).sample
         torch.testing.assert_close(read(small).sample[row : row + 1], expected, atol=1e-5, rtol=1e-4)
     assert all(weights.shape == (2, 2, 1, 2) for weights in read(small).memory_weights.values())
@@ -201,8 +207,8 @@ def test_bounded_memory(form):
 @torch.no_grad()
 def test_memory_weights_of_each_layer():
     unet, inputs = make_unet(memory_blocks=["mid", "up.1"]), make_inputs()
-    memory = unet.write(inputs["clean"], inputs["states"], inputs["sentences"])
-    arguments = (inputs["noisy"], inputs["timestep"], inputs["states"], inputs["sentences"], memory)
+    memory = unet.write(inputs["clean"], condition_of(inputs))
+    arguments = (inputs["noisy"], inputs["timestep"], condition_of(inputs), memory)
     output = unet(*arguments, return_memory_weights=True)
     assert list(output.memory_weights) == ["mid", "up.1"]
     assert all(weights.shape == (2, 2, 4, 4) and torch.equal(weights, weights.tril(-1)) for weights in output.memory_weights.values())
@@ -250,7 +256,7 @@ def test_sources_of_the_write_pass():
             block.register_forward_hook(partial(record, outputs))
         inputs = make_inputs(batch=1, frames=1, channels=unet.config.in_channels, size=(10, 14))
         unet(inputs["noisy"], 0, inputs["states"])
-        memory = unet.write(inputs["clean"], inputs["states"], inputs["sentences"])
+        memory = unet.write(inputs["clean"], condition_of(inputs))
         assert list(memory.entries) == list(memory_sites(unet.config))
         for i, (_, channels, height, width) in enumerate(outputs):
             assert memory.entries[f"up.{i}"].values.shape == (1, 1, height * width, channels)
@@ -260,10 +266,10 @@ def test_sources_of_the_write_pass():
 def test_misuse_is_refused():
     inputs = make_inputs()
     with pytest.raises(ValueError, match="no memory layers"):
-        make_unet(memory="none").write(inputs["clean"], inputs["states"], inputs["sentences"])
+        make_unet(memory="none").write(inputs["clean"], condition_of(inputs))
     with pytest.raises(ValueError, match=r"memory_blocks is .*; this UNet has the blocks down\.0, "):
         make_unet(memory_blocks=["down.7"])
     unet = make_unet()
-    memory = unet.write(inputs["clean"][:, :2], inputs["states"][:, :2], inputs["sentences"][:, :2])
+    memory = unet.write(inputs["clean"][:, :2], condition_of(inputs, np.s_[:, :2]))
     with pytest.raises(AssertionError, match="positions"):
         unet(inputs["noisy"], 0, inputs["states"], inputs["sentences"], memory=memory)

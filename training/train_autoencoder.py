@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,11 +24,11 @@ from torch.utils.data import DataLoader
 from story_ldm.data.stories import frames_tensor, load_stories, one_length
 from story_ldm.encoders.latents import downscale_factor, frames_to_raw, raw_to_frames
 from story_ldm.reports.cards import set_section, training_section
-from story_ldm.systems.story_ldm.presets import preset_at
+from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import StorySettings, finish_run, start_run
+from story_ldm.training.run import StorySettings, finish_run, one_of, start_run
 from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, outlive_signals, parameter_counts, sizes
 
@@ -36,26 +36,33 @@ from story_ldm.training.watch import Watch, forward_flops, outlive_signals, para
 @dataclass
 class Settings(StorySettings):
     output: Path = Path("runs/autoencoder")
-    """Folder of the run: checkpoints while it trains, `vae` when it is done."""
-    preset: str = "toon-64"
+    """Folder of the run: settings, checkpoints, and the finished `vae`."""
+    preset: Annotated[str, one_of(PRESETS)] = "toon-64"
+    """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
     resolution: int | None = None
-    """Pixels a frame and side; the preset's own by default."""
+    """Side of the frames in pixels; defaults to that of the preset."""
     init_from: Path | None = None
     """A trained autoencoder to start from."""
     freeze_encoder: bool = False
-    """Train the decoder alone, so that latents, and models of them, stay as they are."""
+    """Train only the decoder: latents, and models of them, stay valid. Requires --init-from."""
     stories: int = 100_000
-    """How many stories to see in all."""
+    """Number of stories to train on, counted with repetition."""
     batch: int = 24
-    """Stories a step, over all processes."""
+    """Stories per step, over all processes."""
     frames_per_story: int = 2
-    """How many frames of each story to see, drawn at random: frames of one story are much alike."""
+    """Frames per story and step, drawn at random; the frames of one story resemble each other."""
     optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: orthogonal updates of matrices and kernels, AdamW for the other weights."""
     learning_rate: float = 1e-3
+    """Peak learning rate."""
     warmup: int = 100
+    """Steps of linear warm-up."""
     kl_weight: float = 1e-6
+    """Weight of the KL divergence of the latents to N(0, I)."""
     detail_weight: float = 1.0
+    """Weight of the L1 error of details: the frame minus its local mean."""
     workers: int = 1
+    """Processes that load frames."""
 
 
 class Reconstruction(nn.Module):

@@ -40,40 +40,47 @@ from story_ldm.training.watch import Watch, forward_flops, parameter_counts, siz
 @dataclass
 class Settings(RunSettings):
     output: Path = Path("runs/damsm")
-    """Folder of the run: checkpoints while it trains, `damsm` when it is done."""
+    """Folder of the run: settings, checkpoints, and the finished `damsm`."""
     dataset: str = "toonstories"
-    """Name or folder that load_stories takes; where it has one text form only, that is read."""
+    """Name, folder or hub name of the stories, as load_stories takes it; if it has one text form, that one is used for both."""
     resolution: int = 64
-    """Pixels a frame and side."""
+    """Side of the frames in pixels."""
     fit: Literal["crop", "pad"] = "crop"
-    """How pictures that are not square get that size: cut to their middle, or on black."""
+    """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
     stories: int = 108_000
-    """How many stories to see in all."""
+    """Number of stories to train on, counted with repetition."""
     batch: int = 32
-    """Stories a step, over all processes."""
+    """Stories per step, over all processes."""
     frames: int = 2
-    """Frames drawn of each."""
+    """Frames per story and step."""
     full: float = 0.5
-    """Share of frames that are matched with the full form of their sentence, the others with the referential one."""
+    """Share of frames matched with the full form of their sentence; the others are matched with the referential form."""
     width: int = 128
-    """D, the numbers of a word, of a sentence, of a region and of a frame."""
+    """D: width of words, sentences, regions and images."""
     embedding_width: int = 64
+    """Width of the token embeddings."""
     dropout: float = 0.1
+    """Share of embedding values dropped in training."""
     gammas: tuple[float, float, float] = (4.0, 5.0, 10.0)
     """γ1, γ2, γ3 of AttnGAN's Eqs. 9 to 11."""
     learning_rate: float = 2e-3
+    """Peak learning rate."""
     warmup: int = 100
+    """Steps of linear warm-up."""
     weight_decay: float = 1e-2
+    """Decoupled weight decay."""
     noise: float = 0.08
-    """Largest standard deviation of the noise that is added to a frame in [-1, 1]."""
+    """Largest standard deviation of the noise added to frames in [-1, 1]."""
     vocab_size: int = 1000
+    """Tokens of the tokenizer, not counting bytes."""
     max_length: int = 32
-    """What the tokenizer says of itself; the encoder reads any length."""
+    """Nominal length limit stored in the tokenizer; the encoder itself reads sentences of any length."""
     log_every: int = 100
+    """Steps between log lines."""
     validate_stories: int = 1000
-    """So many stories of the validation split are measured at the end."""
+    """Number of validation stories measured at the end."""
     workers: int = 2
-    """Processes that decode the frames."""
+    """Processes that decode frames."""
 
 
 class Matcher(nn.Module):

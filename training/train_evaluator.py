@@ -43,27 +43,31 @@ PAIR_SEEDS = range(1, 5)  # of 1,000 stories each
 @dataclass
 class Settings(RunSettings):
     output: Path = Path("runs/evaluator")
-    """Folder of the run: checkpoints while it trains, `evaluator` when it is done."""
+    """Folder of the run: settings, checkpoints, and the finished `evaluator`."""
     dataset: str = "toonstories"
-    """Name or folder that load_stories takes; it must have character labels."""
+    """Name, folder or hub name of the stories, as load_stories takes it; it must have character labels."""
     resolution: int = 64
-    """Pixels a frame and side."""
+    """Side of the frames in pixels."""
     fit: Literal["crop", "pad"] = "crop"
-    """How pictures that are not square get that size: cut to their middle, or on black."""
+    """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
     stories: int = 160_000
-    """How many stories' worth of frames to see in all (five frames each)."""
+    """Number of stories to train on, counted with repetition and as five frames each."""
     batch: int = 128
-    """Frames a step, over all processes."""
+    """Frames per step, over all processes."""
     learning_rate: float = 3e-3
+    """Peak learning rate."""
     warmup: int = 200
+    """Steps of linear warm-up."""
     weight_decay: float = 1e-2
+    """Decoupled weight decay."""
     noise: float = 0.08
-    """Largest standard deviation of the noise that is added to a frame in [-1, 1]."""
+    """Largest standard deviation of the noise added to frames in [-1, 1]."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints; each is measured on validation, and the best becomes the product."""
+    """Steps between checkpoints; each is measured on validation, and the most accurate weights are the finished evaluator."""
     log_every: int = 100
+    """Steps between log lines."""
     workers: int = 2
-    """Processes that decode the frames."""
+    """Processes that decode frames."""
 
 
 def main(s: Settings) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import tyro
@@ -20,14 +21,14 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
 from story_ldm.data.toonstories import TEXT_FORMS
-from story_ldm.encoders.facts import story_facts, text_loss
+from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_stories, train_tokenizer
 from story_ldm.reports.cards import set_section, training_section
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import RunSettings, finish_run, start_run
+from story_ldm.training.run import RunSettings, finish_run, one_of, start_run
 from story_ldm.training.steps import StepBatches, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -35,22 +36,29 @@ from story_ldm.training.watch import Watch, forward_flops, parameter_counts, siz
 @dataclass
 class Settings(RunSettings):
     output: Path = Path("runs/language")
-    preset: str = "toon-64"
+    """Folder of the run: settings, checkpoints, and the finished tokenizer, text encoder, language memory and fact head."""
+    preset: Annotated[str, one_of(PRESETS)] = "toon-64"
+    """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
     dataset: str = "toonstories"
-    """Name or folder that load_stories takes."""
+    """Name, folder or hub name of the stories, as load_stories takes it."""
     length: int | None = None
-    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
+    """Cut stories into windows of this many frames; required if their lengths differ."""
     text_from: Path | None = None
-    """A pipeline whose tokenizer and text encoder are read by, and stay as they are; by default both are trained anew."""
+    """A pipeline whose tokenizer and text encoder to use, frozen; by default both are trained from scratch."""
     stories: int = 400_000
-    """How many stories to read in all."""
+    """Number of stories to train on, counted with repetition."""
     lengths: tuple[int, ...] = (5, 5, 5, 12)
-    """Story lengths of the built-in world, in turn."""
+    """Story lengths of the built-in world, one per step in turn."""
     batch: int = 48
+    """Stories per step, over all processes."""
     learning_rate: float = 1e-3
+    """Peak learning rate."""
     warmup: int = 200
+    """Steps of linear warm-up."""
     checkpoint_every: int = 1000
+    """Steps between checkpoints."""
     log_every: int = 100
+    """Steps between log lines."""
 
 
 class Reader(nn.Module):
@@ -63,7 +71,7 @@ class Reader(nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """ids, mask (B, M, L) → (B, M, F)"""
-        return self.head(encode_stories(self.text_encoder, self.language_memory, ids.long(), mask.long())[1])
+        return self.head(encode_stories(self.text_encoder, self.language_memory, ids.long(), mask.long()).pooled)
 
 
 def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_names: list[str] | None = None):
@@ -72,13 +80,8 @@ def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_nam
     one_length(data)
     facts = [story_facts(row, data.features) for row in data]
     fact_names = fact_names or sorted(set().union(*(f for story in facts for f in story)))
-    number = {name: i for i, name in enumerate(fact_names)}
-    table = torch.zeros(len(facts), len(facts[0]), len(fact_names), dtype=torch.bool)
-    for n, story in enumerate(facts):
-        for m, statements in enumerate(story):
-            table[n, m, [number[x] for x in statements if x in number]] = True
     ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
-    return ids.int(), mask.bool(), table, fact_names
+    return ids.int(), mask.bool(), fact_table(facts, fact_names), fact_names
 
 
 def new_tokenizer(s: Settings, least: int) -> CLIPTokenizer:

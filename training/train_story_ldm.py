@@ -21,12 +21,14 @@ import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import tyro
-from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor
 from story_ldm.pipelines.story_ldm import StoryLDMPipeline
+from transformers import CLIPTokenizer
 
 from story_ldm.data.stories import held_out_split, load_stories, one_length
 from story_ldm.encoders.facts import text_loss
@@ -35,16 +37,26 @@ from story_ldm.encoders.sentences import tokenize_stories
 from story_ldm.metrics.quick import quick_rates
 from story_ldm.reports.cards import set_section, training_section, write_model_card
 from story_ldm.reports.strips import story_sheet
-from story_ldm.systems.story_ldm.building import averaged, build, freeze, load_facts, stable_diffusion
-from story_ldm.systems.story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, diffusion_loss, noise_scheduler, stratified_timesteps
-from story_ldm.systems.story_ldm.presets import preset_at
+from story_ldm.systems.story_ldm.building import (
+    Train,
+    averaged_weights,
+    build_language_memory,
+    build_text,
+    build_unet,
+    freeze,
+    load_facts,
+    open_start,
+)
+from story_ldm.systems.story_ldm.diffusion import StoryDenoiser, diffusion_loss, noise_scheduler
+from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.training.caches import cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import StorySettings, default_precision, finish_run, start_run
+from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, start_run
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, sharding, unsynced, whole
-from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_stable_decay
+from story_ldm.training.steps import StepBatches, warmup_stable_decay
+from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 SHIPPED_EVALUATOR = Path(__file__).parents[1] / "checkpoints" / "toon-evaluator"
@@ -53,123 +65,135 @@ SHIPPED_EVALUATOR = Path(__file__).parents[1] / "checkpoints" / "toon-evaluator"
 @dataclass
 class Settings(StorySettings):
     output: Path = Path("runs/story-ldm")
-    """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
-    preset: str = "toon-64"
+    """Folder of the run: settings, checkpoints, samples, and the finished `pipeline` or `adapter`."""
+    preset: Annotated[str, one_of(PRESETS)] = "toon-64"
+    """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
     resolution: int | None = None
-    """Pixels a frame and side; by default what the preset, or the Stable Diffusion, is made for."""
-    text_form: str = "referential"
+    """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
+    text_form: TextForm = "referential"
+    """Form of the sentences to train on."""
     vae: Path = Path("runs/autoencoder/vae")
+    """Folder of the autoencoder, as train_autoencoder.py writes it."""
     text: Path = Path("runs/language")
-    """Folder with tokenizer, text_encoder, language_memory and fact head."""
+    """Folder with tokenizer, text encoder, language memory and fact head, as train_language_memory.py writes it."""
     freeze_text_encoder: bool = False
-    """Keep a pretrained text encoder as it is."""
+    """Do not train the text encoder."""
     init_from: Path | None = None
-    """A finished pipeline to start from; memory layers that it lacks start fresh, a language memory that it lacks comes from `--text`.
-    Or a diffusers Stable Diffusion (1.x, 2.x); of the preset then count the memory's heads and blocks and the language memory's layers, and a
-    language memory comes from `--text` where that was trained for its text encoder."""
-    train: Literal["all", "memory", "memory+lora"] = "all"
-    """What is trained. memory: memory layers and language memory alone; memory+lora: and low-rank additions to the UNet's attention."""
+    """A finished pipeline to start from; memory layers it lacks are new, a language memory it lacks is read from --text. Or a diffusers Stable
+    Diffusion (1.x, 2.x); the preset then sets only the memory's heads and blocks and the language memory's layers, and a language memory is read
+    from --text if it was trained for the same text encoder."""
+    train: Train = "all"
+    """Weights to train. memory: only memory layers and language memory; memory+lora: also a LoRA of the UNet's attention."""
     lora_rank: int = 16
+    """Rank of the LoRA of --train memory+lora."""
     half_frozen: bool = False
     """Keep frozen weights in the half precision of autocast (fp16 or bf16)."""
-    memory: str = "spatial"
-    """spatial, sentence (the paper's) or none."""
+    memory: Literal["spatial", "sentence", "none"] = "spatial"
+    """Form of the visual memory: spatial, sentence (the paper's) or none (a plain latent diffusion model)."""
     memory_blocks: tuple[str, ...] | None = None
-    """Which of the UNet's blocks have a memory layer, of down.0, down.1 … mid, up.0 …; by default those of the preset."""
+    """UNet blocks with a memory layer, of down.0, down.1, …, mid, up.0, …; defaults to those of the preset."""
     language_memory: bool = True
+    """Read each sentence together with those before it."""
     stories: int = 120_000
-    """How many stories to see in all."""
+    """Number of stories to train on, counted with repetition."""
     batch: int = 8
-    """Stories a step, over all processes and passes."""
+    """Stories per step, over all processes and passes."""
     device_batch: int | None = None
-    """The most stories that a process takes at a time; its share of the batch is then seen in several passes of the same step."""
+    """Largest number of stories per forward pass of a process; a larger share of the batch is split into passes whose gradients add up."""
     noise_draws: int = 2
-    """Noise draws of each story that share one write pass."""
+    """Noise draws per story that share one write pass."""
     optimizer: Literal["adamw", "adamw8bit", "muon"] = "adamw"
-    """adamw8bit: its averages in 8 bits, on a GPU, by bitsandbytes. muon: orthogonal steps for the
-    UNet's matrices and kernels, AdamW for the rest."""
+    """adamw8bit: AdamW with 8-bit states (bitsandbytes, GPU only). muon: orthogonal updates of the UNet's matrices and kernels, AdamW for the
+    other weights."""
     learning_rate: float = 4e-4
+    """Peak learning rate of the UNet."""
     text_learning_rate: float = 2e-4
+    """Peak learning rate of the text encoder and the language memory."""
     warmup: int = 300
+    """Steps of linear warm-up."""
     decay: float = 0.2
-    """Share of the run, at its end, over which the learning rate falls to zero."""
+    """Share of the run, at its end, over which the learning rate falls linearly to zero."""
     weight_decay: float = 0.01
+    """Decoupled weight decay."""
     max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm."""
     ema_decay: float = 0.999
-    prediction: str = "v_prediction"
-    """epsilon or v_prediction; a Stable Diffusion keeps its own."""
+    """Decay of the moving average of the weights, which is what the finished model has."""
+    prediction: Literal["v_prediction", "epsilon"] = "v_prediction"
+    """Prediction target; a Stable Diffusion keeps its own."""
     min_snr_gamma: float = 5.0
+    """γ of the Min-SNR loss weights."""
     text_dropout: float = 0.1
-    """Share of stories without text and memory (for guidance)."""
+    """Share of stories trained without text and memory, for guidance."""
     memory_dropout: float = 0.1
-    """Share of stories with text and without visual memory."""
+    """Share of stories trained with text and without visual memory."""
     language_dropout: float = 0.25
-    """Share of stories whose sentences are encoded alone, so that visual memory learns to resolve them."""
+    """Share of stories whose sentences are encoded without language memory; visual memory has to resolve their references."""
     memory_noise: int = 150
-    """Memory's clean latents get noise of a level up to this, against the piling up of errors."""
+    """Highest noise level added to the remembered latents of half of the stories, which makes sampling robust to its own errors."""
     text_loss: float = 0.1
+    """Weight of the loss of reading facts off pooled sentences; 0 switches it off."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them."""
+    """Recompute activations in the backward pass instead of storing them."""
     compile: bool = False
     """torch.compile the UNet; the first steps take minutes."""
     channels_last: bool = True
-    """Memory format of the UNet's weights."""
+    """Store the UNet's convolutions in the channels_last memory format."""
     xformers: bool = False
-    """Attention by xformers, on a GPU."""
+    """Use xformers attention (GPU only)."""
     store: Literal["float16", "bfloat16", "float32"] = "float16"
-    """Precision of the finished pipeline's weights; checkpoints keep all of it."""
+    """Precision of the finished weights; checkpoints keep full precision."""
     checkpoint_every: int = 1000
+    """Steps between checkpoints."""
     sample_every: int = 2000
-    """Draw validation stories every so many steps; 0 is never."""
+    """Steps between validation samples; 0 draws none."""
     sample_stories: int = 16
+    """Number of validation stories to draw."""
     evaluator: Path | None = None
-    """Reads the drawn validation stories, so that rates are logged; by default the shipped one, where it knows the dataset's characters."""
+    """Frame evaluator that reads the drawn stories for the logged rates; defaults to the shipped one if it knows the dataset's characters."""
     cache: Path = Path("runs/cache")
-    """Latents, and the sentence states of a frozen text encoder, are computed once and kept here."""
+    """Folder of cached latents and of the sentence states of a frozen text encoder."""
 
 
-# when a run goes on: what is kept and shown, and how the same numbers are computed
+# may differ when a run is resumed: what is kept and shown, and how the same numbers are computed
 MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
 MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_last", "xformers")
 
 
 def main(s: Settings) -> None:
-    if s.train != "all" and (s.init_from is None or s.memory == "none"):
-        raise ValueError(f"train is {s.train!r} with init_from {s.init_from} and memory {s.memory!r}; it wants a model to start from, and memory")
-    if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
-        raise ValueError(f"memory_blocks is {s.memory_blocks} with memory {s.memory!r}; it wants one block or more, and memory")
+    check(s)
     precision = default_precision() if s.precision == "auto" else s.precision
     half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
     if s.half_frozen and (half is None or s.train == "all"):
-        raise ValueError(f"half_frozen is on with precision {precision!r} and train {s.train!r}; it wants fp16 or bf16, and memory")
+        raise ValueError(f"--half-frozen with precision {precision} and --train {s.train}; it requires fp16 or bf16, and --train memory")
     check_sharding(s.optimizer, s.train, precision)
-    sd = stable_diffusion(s)
+    sd = open_start(s.init_from)
     preset = preset_at(s.preset, s.resolution if sd is None else None)
-    native = preset["resolution"]
+    prediction, native = s.prediction, preset["resolution"]
     if sd is not None:
-        s.prediction, native = sd.scheduler.config.prediction_type, sd.unet.config.sample_size * downscale_factor(sd.vae)
+        prediction, native = sd.scheduler.config.prediction_type, sd.unet.config.sample_size * downscale_factor(sd.vae)
         if s.resolution and s.resolution % downscale_factor(sd.vae):
-            raise ValueError(f"resolution is {s.resolution}; it must be divisible by {downscale_factor(sd.vae)}, the pixels of a latent cell")
-    s.resolution = s.resolution or native
-    if s.device_batch is not None and s.device_batch < 1:
-        raise ValueError(f"device_batch is {s.device_batch}; it must be at least 1")
-    accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True)
+            raise ValueError(f"--resolution is {s.resolution}; it must be divisible by {downscale_factor(sd.vae)}, the pixels of a latent cell")
+    resolution = s.resolution or native
+    resolved = {"prediction": prediction, "resolution": resolution}
+    accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True, **resolved)
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
-    s.channels_last = s.channels_last and not sharding()  # which cut contiguous weights
     with accelerator.main_process_first():
         shape = {"fit": s.fit, "flip": s.flip, "window": s.length}
-        data = load_stories(s.dataset, "train", s.resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
+        data = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
         one_length(data)
-    model, vae, tokenizer = build(s, preset, sd)
+    model, vae, tokenizer = build(s, preset, sd, resolution)
     if s.train != "all":
-        freeze(s, model, half if s.half_frozen else None)
-    latents = cached_latents(s.cache, accelerator, data, (s.dataset, s.resolution), vae)
+        freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
+    latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae)
     ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
     ids, mask, states = ids.int(), mask.bool(), None
     if s.freeze_text_encoder or s.train != "all":
         states = cached_states(s.cache, accelerator, ids, model.text_encoder)
-    model.fact_head, facts = load_facts(s, data) if sd is None else (None, None)
-    scheduler = noise_scheduler(s.prediction) if sd is None else DDPMScheduler.from_config(sd.scheduler.config)
+    facts = None
+    if sd is None and s.text_loss and s.language_memory:
+        model.fact_head, facts = load_facts(s.text, data)
+    scheduler = noise_scheduler(prediction) if sd is None else DDPMScheduler.from_config(sd.scheduler.config)
 
     text_parameters = [p for n, p in model.named_parameters() if not n.startswith("unet.") and p.requires_grad]
     groups = muon_groups(model.unet) if s.optimizer == "muon" else [{"params": [p for p in model.unet.parameters() if p.requires_grad]}]
@@ -179,7 +203,7 @@ def main(s: Settings) -> None:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     blank = copy.deepcopy(model) if accelerator.is_fsdp2 and accelerator.is_main_process else None  # takes the whole weights when it is drawn
     model, optimizer = accelerator.prepare(model, optimizer)
-    ema = MovingAverage(averaged(s, model), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=not accelerator.is_fsdp2)
+    ema = MovingAverage(averaged_weights(model, s.train), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=not accelerator.is_fsdp2)
     accelerator.register_for_checkpointing(schedule, ema)
     base = None
     if s.train != "all":
@@ -192,12 +216,13 @@ def main(s: Settings) -> None:
     step, curve = progress["step"], progress.get("curve", [])
     parameters = parameter_counts(**dict(accelerator.unwrap_model(model).named_children()))
     if s.train != "all":
-        parameters["of them trained"] = sum(p.numel() for p in averaged(s, model))
+        parameters["of them trained"] = sum(p.numel() for p in averaged_weights(model, s.train))
     accelerator.print(sizes(parameters))
 
     share = s.batch // accelerator.num_processes
+    draws = {name: getattr(s, name) for name in ("noise_draws", "memory_noise", "text_dropout", "memory_dropout", "language_dropout")}
     with accelerator.autocast(), torch.no_grad():
-        one = draw_batch(s, accelerator, scheduler, 0, latents[:share], ids[:share], mask[:share]).part(torch.arange(1))
+        one = draw_batch(accelerator, scheduler, s.seed, 0, latents[:share], ids[:share], mask[:share], **draws).part(torch.arange(1))
         flops = forward_flops(accelerator.unwrap_model(model), one)
     accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs a story of {latents.shape[1]} frames, each with {s.noise_draws} noise draws")
     if s.compile:
@@ -208,7 +233,7 @@ def main(s: Settings) -> None:
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
         rows = next(batches)
-        stories = draw_batch(s, accelerator, scheduler, step, latents[rows], ids[rows], mask[rows], states and states(rows))
+        stories = draw_batch(accelerator, scheduler, s.seed, step, latents[rows], ids[rows], mask[rows], states and states(rows), **draws)
         passes = torch.arange(len(rows)).split(s.device_batch or len(rows))
         sums = {"loss": 0.0, "error": 0.0, "text": 0.0}
         for part in passes:
@@ -225,7 +250,7 @@ def main(s: Settings) -> None:
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-        ema.step(averaged(s, model))
+        ema.step(averaged_weights(model, s.train))
         step += 1
         seen = step * s.batch
         values = watch.tick(step, seen, s.batch, schedule.get_last_lr()[0], **sums)
@@ -240,53 +265,53 @@ def main(s: Settings) -> None:
     product = s.output / ("pipeline" if s.train == "all" else "adapter")
     weights = whole(ema.shadow_params)
     if accelerator.is_main_process:
-        pipe = finished_pipeline(s, blank or accelerator.unwrap_model(model), weights, vae, tokenizer, scheduler)
+        pipe = finished_pipeline(blank or accelerator.unwrap_model(model), s.train, weights, vae, tokenizer, scheduler)
         seen = step * s.batch
         if s.train == "all":
             pipe.to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
             write_model_card(product, s, parameters, curve, seen, sorted(s.output.glob("samples/*.png")))
         else:
-            save_adapter(s, pipe, product)
+            save_adapter(pipe, product, getattr(torch, s.store), s.train == "memory+lora", resolution=resolution, trained_on=s.dataset)
             set_section(product, "Training", training_section(s, parameters, curve, seen))
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)
 
 
-def draw_batch(s: Settings, accelerator, scheduler, step: int, latents, ids, mask, states=None) -> StoryBatch:
-    """This process's part of the batch with all its noise; every draw is a function of (seed, step) and made for the whole batch."""
-    generator = step_generator(s.seed, step)
-    stories, frames, *shape = latents.shape
-    stories *= accelerator.num_processes
-    steps = scheduler.config.num_train_timesteps
+def check(s: Settings) -> None:
+    """Raises ValueError for settings that exclude each other."""
+    if s.train != "all" and (s.init_from is None or s.memory == "none"):
+        raise ValueError(f"--train {s.train} requires --init-from and a memory form; --init-from is {s.init_from}, --memory {s.memory}")
+    if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
+        raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block, and a memory form")
+    if s.device_batch is not None and s.device_batch < 1:
+        raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
 
-    def coin(p: float) -> torch.Tensor:
-        return local_rows(accelerator, torch.rand(stories, generator=generator) >= p)
 
-    device = accelerator.device
-    clean = latents.to(device).float()
-    noises, levels = [], []
-    for _ in range(s.noise_draws):
-        noises.append(local_rows(accelerator, torch.randn(stories, frames, *shape, generator=generator)))
-        levels.append(local_rows(accelerator, stratified_timesteps(stories * frames, steps, generator).view(stories, frames)))
-    noise, levels = torch.cat(noises), torch.cat(levels)
-    memory_noise = local_rows(accelerator, torch.randn(stories, frames, *shape, generator=generator))
-    memory_levels = local_rows(accelerator, torch.randint(0, s.memory_noise + 1, (stories, frames), generator=generator))
-    memory_levels = memory_levels * ~coin(0.5)[:, None]  # half of the stories are remembered as they are
-    remembered = torch.where((memory_levels > 0)[..., None, None, None], add_noise(scheduler, clean, memory_noise, memory_levels), clean)
-    return StoryBatch(
-        latents=clean,
-        ids=ids.to(device).long(),
-        mask=mask.to(device).long(),
-        noisy=add_noise(scheduler, clean.repeat(s.noise_draws, 1, 1, 1, 1), noise, levels),
-        noise=noise,
-        levels=levels,
-        memory_latents=remembered,
-        memory_levels=memory_levels,
-        use_text=coin(s.text_dropout),
-        use_memory=coin(s.memory_dropout),
-        use_language=coin(s.language_dropout),
-        states=None if states is None else states.to(device).float(),
-    )
+def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolution: int) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer]:
+    """The model to train, the autoencoder and the tokenizer: new, from `--vae` and `--text`, from a finished pipeline, or a Stable Diffusion."""
+    if sd is not None:
+        vae, tokenizer, text_encoder = sd.vae, sd.tokenizer, sd.text_encoder
+    else:
+        vae = AutoencoderKL.from_pretrained(s.vae if s.init_from is None else s.init_from / "vae")
+        tokenizer, text_encoder = build_text(s.init_from or s.text)
+    vae.requires_grad_(False).eval()
+    text_encoder.requires_grad_(not s.freeze_text_encoder)
+    language = None
+    if s.language_memory:
+        folders = (s.text,) if sd is not None or s.init_from is None else (s.init_from, s.text)
+        language = build_language_memory(text_encoder, preset["language_memory"], folders, same_encoder=sd is not None)
+    cells = resolution // downscale_factor(vae) if sd is not None or s.resolution is not None else None
+    unet = build_unet(preset["unet"], s.memory, s.memory_blocks, s.init_from, sd, cells)
+    if s.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    if s.xformers:
+        unet.enable_xformers_memory_efficient_attention()
+    elif not torch.cuda.is_available():
+        unet.set_attn_processor(AttnProcessor())  # the backward of fused attention is slow on a CPU
+    if s.channels_last and not sharding():  # which splits contiguous weights
+        unet.to(memory_format=torch.channels_last)
+    ids, mask = tokenize_stories(tokenizer, [[""]])
+    return StoryDenoiser(unet, text_encoder, language, None, ids[0, 0], mask[0, 0]), vae, tokenizer
 
 
 def sample(s: Settings, accelerator, model, blank, ema, vae, tokenizer, scheduler, step: int) -> None:
@@ -295,9 +320,9 @@ def sample(s: Settings, accelerator, model, blank, ema, vae, tokenizer, schedule
     if accelerator.is_main_process:
         stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form, limit=s.sample_stories, pictures=False)
         if blank is None:
-            ema.store(averaged(s, model))
+            ema.store(averaged_weights(model, s.train))
         parts = (blank or accelerator.unwrap_model(model)).to(accelerator.device).eval()
-        pipe = finished_pipeline(s, parts, weights, vae.to(accelerator.device), tokenizer, scheduler)
+        pipe = finished_pipeline(parts, s.train, weights, vae.to(accelerator.device), tokenizer, scheduler)
         pipe.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(n) for n in range(len(stories))]
         with accelerator.autocast() if s.half_frozen else nullcontext():
@@ -309,14 +334,14 @@ def sample(s: Settings, accelerator, model, blank, ema, vae, tokenizer, schedule
         (s.output / "samples").mkdir(exist_ok=True)
         sheet.save(s.output / "samples" / f"step-{step:08d}.png")
         if blank is None:
-            ema.restore(averaged(s, model))
+            ema.restore(averaged_weights(model, s.train))
             model.train()
     accelerator.wait_for_everyone()
 
 
-def finished_pipeline(s, parts: StoryDenoiser, weights: list[torch.Tensor], vae, tokenizer, scheduler) -> StoryLDMPipeline:
-    """The pipeline of the averaged weights (which stay in `parts`: call when training is over, or restore)."""
-    for parameter, weight in zip(averaged(s, parts), weights, strict=True):
+def finished_pipeline(parts: StoryDenoiser, train: str, weights: list[torch.Tensor], vae, tokenizer, scheduler) -> StoryLDMPipeline:
+    """The pipeline of the averaged weights. They stay in `parts`: restore those of training unless it is over."""
+    for parameter, weight in zip(averaged_weights(parts, train), weights, strict=True):
         parameter.data.copy_(weight)
     return StoryLDMPipeline(
         vae=vae,
@@ -328,15 +353,14 @@ def finished_pipeline(s, parts: StoryDenoiser, weights: list[torch.Tensor], vae,
     )
 
 
-def save_adapter(s, pipe: StoryLDMPipeline, folder: Path) -> None:
+def save_adapter(pipe: StoryLDMPipeline, folder: Path, dtype: torch.dtype, with_lora: bool, **facts) -> None:
     """The memory adapter and, where one was trained, the LoRA."""
-    dtype = getattr(torch, s.store)
-    pipe.save_memory_adapter(folder, dtype, resolution=s.resolution, trained_on=s.dataset)
-    if s.train == "memory+lora":
+    pipe.save_memory_adapter(folder, dtype, **facts)
+    if with_lora:
         from peft import get_peft_model_state_dict
 
         pipe.save_lora_weights(folder, unet_lora_layers={n: w.to(dtype) for n, w in get_peft_model_state_dict(pipe.unet).items()})
-        set_section(folder, "LoRA", "It was trained together with the LoRA beside it: `pipe.load_lora_weights(folder)` after the adapter.")
+        set_section(folder, "LoRA", "Trained together with the LoRA in this folder: load it after the adapter, by `pipe.load_lora_weights(folder)`.")
 
 
 if __name__ == "__main__":

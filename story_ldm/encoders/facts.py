@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -31,6 +32,16 @@ def story_facts(story: dict, features) -> list[set[str]]:
                 fact.add(f"{name} {kind} {names('attributes', kind)[value]}")
         fact.update(f"prop {names('attributes', 'prop_colors')[c]}" for c in attributes.get("prop_colors", []))
     return facts
+
+
+def fact_table(stories: list[list[set[str]]], names: list[str]) -> Tensor:
+    """The statements of N stories of M sentences each → (N, M, F) bool; statements that are not among the F names are left out."""
+    number = {name: i for i, name in enumerate(names)}
+    table = torch.zeros(len(stories), len(stories[0]), len(names), dtype=torch.bool)
+    for n, story in enumerate(stories):
+        for m, facts in enumerate(story):
+            table[n, m, [number[x] for x in facts if x in number]] = True
+    return table
 
 
 def text_loss(logits: Tensor, facts: Tensor, use: Tensor | None = None) -> Tensor:

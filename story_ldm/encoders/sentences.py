@@ -2,7 +2,7 @@
 
     tokenizer = train_tokenizer(sentences, vocab_size=1000, max_length=32)
     ids, mask = tokenize_stories(tokenizer, [["Bruno waves.", "He sits down."]])               # (B, M, L) each
-    states, pooled = encode_stories(text_encoder, language_memory, ids, mask)                  # (B, M, L, D), (B, M, D)
+    condition = encode_stories(text_encoder, language_memory, ids, mask)                       # states (B, M, L, D), pooled (B, M, D)
 
 A CLIP text encoder reads each sentence alone, as in the paper. `LanguageMemory` goes on top of it (or not): in it the tokens of sentence m see
 the tokens of all sentences up to m, so that S^{≤m} conditions frame m as in the paper's p(Z^m | Z^{<m}, S^{≤m}).
@@ -18,6 +18,7 @@ from tokenizers import pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
@@ -80,7 +81,7 @@ def encode_stories(
     mask: Tensor,
     with_language: Tensor | None = None,
     alone: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+) -> Conditioning:
     """Sentence states (B, M, L, D) and pooled sentences (B, M, D), the state of each sentence's end token.
 
     with_language (B,) bool: stories whose sentences are encoded alone although there is a language memory (dropout in training). alone
@@ -92,4 +93,4 @@ def encode_stories(
     if with_language is not None and language_memory is not None:
         states = torch.where(with_language[:, None, None, None], states, alone.to(states.dtype))
     end = (mask.sum(-1) - 1)[..., None, None].expand(-1, -1, 1, states.shape[-1])  # (B, M, 1, D)
-    return states, states.gather(2, end).squeeze(2)
+    return Conditioning(states, states.gather(2, end).squeeze(2))

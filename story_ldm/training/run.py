@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import tyro
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
 from huggingface_hub import create_repo, upload_folder
@@ -27,48 +29,56 @@ from story_ldm.training.processes import any_process
 from story_ldm.training.sharding import sharding
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
+TextForm = Literal["referential", "full"]
+
+
+def one_of(table: Collection[str]) -> Any:
+    """Annotation of a setting whose choices are the keys of a table: `preset: Annotated[str, one_of(PRESETS)]`."""
+    return tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(tuple(table)))
 
 
 @dataclass(kw_only=True)
 class RunSettings:
-    """What every training script can be told about its run."""
+    """Settings of every training script."""
 
     output: Path
-    """Folder of the run: settings, checkpoints, and what it makes."""
+    """Folder of the run: settings, checkpoints, and the finished model."""
     precision: Precision = "auto"
-    """auto: the fp16 or bf16 that the launcher was told, else fp16 on GPUs and bf16 on a CPU; no: float32."""
+    """Mixed precision. auto: the launcher's, else fp16 on a GPU and bf16 on a CPU; no: float32."""
     seed: int = 0
+    """Seed of the order of the stories, of all noise and of new weights."""
     max_minutes: float | None = None
-    """Stop (with a checkpoint and a product) after this many minutes."""
+    """Stop after this many minutes, with a checkpoint and a finished model; the same command resumes the run."""
     timeout: float = 30
-    """Minutes that a process waits for the others before it gives them up."""
+    """Minutes to wait for the other processes before giving up."""
     checkpoint_every: int = 500
-    """Steps."""
+    """Steps between checkpoints."""
     keep: int = 2
-    """How many checkpoints."""
+    """Number of recent checkpoints to keep."""
     log_every: int = 50
-    """Steps."""
+    """Steps between log lines."""
     log_with: Literal["tensorboard", "wandb", "trackio"] | None = None
+    """Tracker that also gets the logged values."""
     push_to_hub: str | None = None
-    """OWNER/NAME on the Hugging Face hub that gets the finished model; wants a login (`hf auth login`)."""
+    """OWNER/NAME on the Hugging Face hub to upload the finished model to; requires a login (`hf auth login`)."""
     num_proc: int = 2
-    """Processes that make or read the dataset."""
+    """Processes that prepare the dataset."""
     limit: int | None = None
-    """Only the first stories of each split."""
+    """Use only the first stories of each split."""
 
 
 @dataclass(kw_only=True)
 class StorySettings(RunSettings):
-    """What the scripts that train on whole stories can be told about them, besides."""
+    """Settings of the scripts that train on whole stories."""
 
     dataset: str = "toonstories"
-    """Name or folder that load_stories takes."""
+    """Name, folder or hub name of the stories, as load_stories takes it."""
     fit: Literal["crop", "pad"] = "crop"
-    """How pictures that are not square get a model's size: cut to their middle, or on black."""
+    """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
     flip: bool = False
-    """Add a mirrored copy of each story of which no sentence names a side."""
+    """Add a mirrored copy of each story whose sentences name no side."""
     length: int | None = None
-    """Cut a folder's stories into stories of so many frames; needed where theirs differ."""
+    """Cut stories into windows of this many frames; required if their lengths differ."""
 
 
 MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "push_to_hub", "num_proc", "workers")  # when a run goes on

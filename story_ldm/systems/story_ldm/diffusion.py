@@ -9,6 +9,7 @@ from diffusers import DDPMScheduler
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
+from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
@@ -96,20 +97,16 @@ class StoryDenoiser(nn.Module):
 
     def forward(self, batch: StoryBatch) -> tuple[Tensor, Tensor | None]:
         """→ prediction (draws * B, M, c, h, w) and the logits of the statements (B, M, F)."""
-        states, pooled = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, batch.states)
-        logits = None if self.fact_head is None else self.fact_head(pooled)
+        condition = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, batch.states)
+        logits = None if self.fact_head is None else self.fact_head(condition.pooled)
         empty = self.text_encoder(self.empty_ids[None]).last_hidden_state[0]  # (L, D)
-        end = empty[self.empty_mask.sum() - 1]
-        has_text = batch.use_text
-        shown_states = torch.where(has_text[:, None, None, None], states, empty.to(states.dtype))
-        shown_pooled = torch.where(has_text[:, None, None], pooled, end.to(pooled.dtype))
+        shown = condition.where(batch.use_text, Conditioning(empty, empty[self.empty_mask.sum() - 1]))
         draws = len(batch.noisy) // len(batch.latents)
         memory, positions = None, list(range(batch.latents.shape[1]))
         if self.unet.config.memory != "none" and len(positions) > 1:
-            earlier = [x[:, :-1] for x in (batch.memory_latents, states, pooled)]  # no frame reads the last
-            memory = self.unet.write(*earlier, timestep=batch.memory_levels[:, :-1])
-            memory.enabled = batch.use_memory & has_text
-            memory = memory.rows(torch.arange(len(states), device=states.device).repeat(draws))
-        shown_states, shown_pooled = shown_states.repeat(draws, 1, 1, 1), shown_pooled.repeat(draws, 1, 1)
-        noise = self.unet(batch.noisy, batch.levels, shown_states, shown_pooled, memory, positions).sample
+            earlier = slice(None), slice(-1)  # no frame reads the last
+            memory = self.unet.write(batch.memory_latents[earlier], condition[earlier], timestep=batch.memory_levels[earlier])
+            memory.enabled = batch.use_memory & batch.use_text
+            memory = memory.rows(torch.arange(len(batch.latents), device=batch.latents.device).repeat(draws))
+        noise = self.unet(batch.noisy, batch.levels, shown.repeat(draws), memory, positions).sample
         return noise, logits

@@ -1,8 +1,8 @@
 """StoryUNet2DConditionModel: diffusers' UNet with a memory layer after each down, mid and up block.
 
 unet = StoryUNet2DConditionModel.from_unet(pipe.unet)                       # begins bit-identical to the plain UNet
-memory = unet.write(clean_latents, states, sentences)                       # write pass: (B, K, c, h, w) → StoryMemory
-noise = unet(noisy_latents, t, states, sentences, memory=memory).sample     # read pass: frame m reads the frames before m
+memory = unet.write(clean_latents, condition)                               # write pass: (B, K, c, h, w) → StoryMemory
+noise = unet(noisy_latents, t, condition, memory=memory).sample             # read pass: frame m reads the frames before m
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.utils import BaseOutput, apply_lora_scale
 from torch import Tensor, nn
 
+from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, StoryMemory
 
 
@@ -135,17 +136,14 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
     def write(
         self,
         latents: Tensor,
-        encoder_hidden_states: Tensor,
-        sentences: Tensor,
+        condition: Conditioning,
         positions: list[int] | None = None,
         timestep: Tensor | float = 0,
         *,
         class_labels: Tensor | None = None,
-        encoder_attention_mask: Tensor | None = None,
         cross_attention_kwargs: dict[str, Any] | None = None,
-        added_cond_kwargs: dict[str, Tensor] | None = None,
     ) -> StoryMemory:
-        """The write pass: latents (B, K, c, h, w), states (B, K, L, D) and pooled sentences (B, K, D) of finished frames → their memory.
+        """The write pass: latents (B, K, c, h, w) and conditioning (B, K, …) of finished frames → their memory.
 
         Runs the way down and the mid block alone and reads no memory, so that frames can be written one by one or all at once.
         `timestep` is the noise level of the latents: 0 is clean; a tensor (B,) or (B, K) where noise was added in training.
@@ -155,17 +153,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         frames = latents.shape[1]
         positions = list(range(frames)) if positions is None else list(positions)
         assert len(positions) == frames and positions == sorted(set(positions)), f"{frames} frames at positions {positions}"
-        sample, emb, block_args = self._embed(
-            latents,
-            timestep,
-            encoder_hidden_states,
-            sentences,
-            class_labels,
-            None,
-            encoder_attention_mask,
-            cross_attention_kwargs,
-            added_cond_kwargs,
-        )
+        assert condition.pooled is not None, "memory is found by pooled sentences; the conditioning has none"
+        sample, emb, block_args = self._embed(latents, timestep, condition, class_labels, None, cross_attention_kwargs)
         outputs = {}
 
         def keep(site: str, x: Tensor) -> Tensor:
@@ -176,7 +165,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         entries = {}
         for site, source in self.memory_sources.items():
             x = outputs[site] if source is None else residuals[source]
-            entries[site] = self.memory_layer(site).write(to_tokens(x, frames), sentences, x.shape[-2:])
+            entries[site] = self.memory_layer(site).write(to_tokens(x, frames), condition.pooled, x.shape[-2:])
         return StoryMemory(entries, positions)
 
     def recall(self, memory: StoryMemory, sentences: Tensor, max_memory_frames: int | None) -> StoryMemory:
@@ -195,8 +184,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         self,
         sample: Tensor,
         timestep: Tensor | float,
-        encoder_hidden_states: Tensor,
-        sentences: Tensor | None = None,
+        encoder_hidden_states: Conditioning | Tensor,
         memory: StoryMemory | None = None,
         positions: list[int] | None = None,
         return_memory_weights: bool = False,
@@ -208,27 +196,21 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         added_cond_kwargs: dict[str, Tensor] | None = None,
         return_dict: bool = True,
     ) -> StoryUNetOutput | tuple:
-        """The read pass. sample (B, M, c, h, w), states (B, M, L, D), pooled sentences (B, M, D), timestep (), (B,) or (B, M).
+        """The read pass. sample (B, M, c, h, w), conditioning (B, M, …), timestep (), (B,) or (B, M).
 
         A frame reads the entries of `memory` before its position; positions are 0..M-1 unless given. With sample (B, c, h, w) and
-        states (B, L, D), as the base class takes them, every row is one frame of another story, and it comes after the whole memory
-        unless `positions` says where it stands. Without memory this is the base class's forward on the flattened frames.
+        conditioning (B, …) every row is one frame of another story, and it comes after the whole memory unless `positions` says where it
+        stands. Without memory this is the base class's forward on the flattened frames. As in the base class, `encoder_hidden_states` may be
+        sentence states alone, with their mask and added conditions in the keywords.
         """
+        condition = encoder_hidden_states
+        if not isinstance(condition, Conditioning):
+            condition = Conditioning(condition, mask=encoder_attention_mask, added=added_cond_kwargs or {})
         stories = sample.ndim == 5
         frames = sample.shape[1] if stories else 1
         default_up_factor = 2**self.num_upsamplers
         odd_size = any(size % default_up_factor for size in sample.shape[-2:])
-        x, emb, block_args = self._embed(
-            sample,
-            timestep,
-            encoder_hidden_states,
-            sentences,
-            class_labels,
-            timestep_cond,
-            encoder_attention_mask,
-            cross_attention_kwargs,
-            added_cond_kwargs,
-        )
+        x, emb, block_args = self._embed(sample, timestep, condition, class_labels, timestep_cond, cross_attention_kwargs)
 
         readable = [0]
         if memory is not None and len(memory):
@@ -236,8 +218,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
                 positions = list(range(frames)) if stories else [memory.positions[-1] + 1]
                 assert not stories or positions == memory.positions, "the memory is not of these frames: say their positions"
             assert len(positions) == frames, f"{frames} frames at positions {positions}"
-            assert sentences is not None, "memory is found by sentences: pass them"
-            sentences = sentences if stories else sentences[:, None]
+            assert condition.pooled is not None, "memory is found by pooled sentences; the conditioning has none"
+            sentences = condition.pooled if stories else condition.pooled[:, None]
             readable = memory.readable(positions)
         weights = {}
 
@@ -279,26 +261,22 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         self,
         sample: Tensor,
         timestep: Tensor | float,
-        states: Tensor,
-        sentences: Tensor | None,
+        condition: Conditioning,
         class_labels: Tensor | None,
         timestep_cond: Tensor | None,
-        encoder_attention_mask: Tensor | None,
         cross_attention_kwargs: dict[str, Any] | None,
-        added_cond_kwargs: dict[str, Tensor] | None,
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Stories flattened to frames, the time embedding, the arguments of cross-attention blocks; the base forward's steps 0 and 1."""
         if class_labels is None and self.config.class_embed_type in ("projection", "simple_projection", "identity"):
-            class_labels = sentences
+            class_labels = condition.pooled
         if sample.ndim == 5:
             batch, frames = sample.shape[:2]
             if torch.is_tensor(timestep) and timestep.ndim:
                 # (B,) or (B, M) → (B*M,)
                 timestep = timestep.reshape(-1, 1 if timestep.ndim == 1 else frames).expand(batch, frames).flatten()
-            sample, states, class_labels, timestep_cond, encoder_attention_mask = (
-                None if x is None else x.flatten(0, 1) for x in (sample, states, class_labels, timestep_cond, encoder_attention_mask)
-            )
-            added_cond_kwargs = {key: value.flatten(0, 1) for key, value in (added_cond_kwargs or {}).items()}
+            sample, class_labels, timestep_cond = (None if x is None else x.flatten(0, 1) for x in (sample, class_labels, timestep_cond))
+            condition = condition.map(lambda x: x.flatten(0, 1))
+        states, encoder_attention_mask, added_cond_kwargs = condition.states, condition.mask, condition.added
         if encoder_attention_mask is not None:  # 1 keep, 0 drop → a bias (frames, 1, L)
             encoder_attention_mask = ((1 - encoder_attention_mask.to(sample.dtype)) * -10000.0).unsqueeze(1)
         if self.config.center_input_sample:
