@@ -1,11 +1,11 @@
-"""Speed and memory of generation, all in one run: medians, and the ratios that matter.
+"""Measure speed and memory of generation; prints medians and ratios as tables.
 
     python benchmarks/bench_generation.py                       # the shipped model
-    python benchmarks/bench_generation.py --model DIR --repeats 9
+    python benchmarks/bench_generation.py --model FOLDER --repeats 9
 
-1. A frame of Story-LDM at position 5 (five earlier frames in memory) against a frame of the plain LDM: same UNet, steps and guidance.
-2. Position 50 against position 5, with bounded memory. 3. Cached memory against memory written anew at every diffusion step.
-4. Seconds a story, 1 and 16 stories at once. 5. Bytes of memory, and growth of the process, against the story length M.
+1. A Story-LDM frame at position 5 (five earlier frames in memory) against a frame of the plain LDM, with the same UNet, steps and guidance.
+2. Position 50 against position 5, with bounded memory. 3. Cached memory against memory recomputed at every diffusion step.
+4. Seconds per story, for batches of 1 and of 16 stories. 5. Size of the visual memory and peak memory of the process, by story length M.
 """
 
 from __future__ import annotations
@@ -19,25 +19,29 @@ from pathlib import Path
 
 import torch
 import tyro
-from story_ldm.pipelines import StoryLDMPipeline
 
-from story_ldm.cli import SHIPPED_MODEL
 from story_ldm.data.toonstories import make_story
+from story_ldm.files import markdown_table, model_folder
+from story_ldm.pipelines import StoryLDMPipeline
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 
 
 @dataclass
 class Settings:
-    model: Path = SHIPPED_MODEL
+    model: Path = Path("toon-story-ldm")
+    """Folder of the Story-LDM pipeline to measure, or the name of a shipped one."""
     steps: int = 20
+    """Diffusion steps per frame."""
     guidance: float = 2.0
+    """Guidance scale of text and memory."""
     max_memory_frames: int = 5
-    """How many earlier frames the bounded memory reads."""
+    """Number of earlier frames read in the rows with bounded memory."""
     repeats: int = 7
+    """Timed runs of each row; the median is printed."""
 
 
 class FrameBench:
-    """One frame at a position, timed alone: the pipeline's own reverse process with a memory written beforehand."""
+    """One frame at a given position: the pipeline's reverse process, with a memory that was written before."""
 
     def __init__(self, pipe: StoryLDMPipeline, s: Settings):
         self.pipe, self.s = pipe, s
@@ -50,24 +54,25 @@ class FrameBench:
 
     @torch.no_grad()
     def memory(self, position: int) -> StoryMemory:
+        """The visual memory of all frames before `position`."""
         earlier = slice(None), slice(position)
         return self.pipe.unet.write(self.clean[earlier], self.condition[earlier]) if position else StoryMemory()
 
     @torch.no_grad()
-    def frame(self, position: int, memory: StoryMemory, bound: int | None = None, write: bool = True) -> None:
-        """All diffusion steps of the frame at `position`, and its write pass."""
+    def frame(self, position: int, memory: StoryMemory, max_memory_frames: int | None = None, write: bool = True) -> None:
+        """Run all diffusion steps of the frame at `position`, and its write pass."""
         unet, s = self.pipe.unet, self.s
         condition = self.condition[:, position]
-        memory = unet.recall(memory, condition.pooled, bound) if len(memory) else memory
+        memory = unet.recall(memory, condition.pooled, max_memory_frames) if len(memory) else memory
         scales = {"guidance_scale": s.guidance, "memory_guidance_scale": s.guidance}
         self.pipe.draw_frame(self.clean[:, position], condition, self.negative, memory, num_inference_steps=s.steps, **scales)
         if write:
-            own = slice(None), slice(position, position + 1)
-            unet.write(self.clean[own], self.condition[own], positions=[position])
+            current = slice(None), slice(position, position + 1)
+            unet.write(self.clean[current], self.condition[current], positions=[position])
 
     @torch.no_grad()
     def frame_without_cache(self, position: int) -> None:
-        """The same, with the memory of all earlier frames written anew before every diffusion step."""
+        """The same, plus one write pass of all earlier frames per diffusion step."""
         self.pipe.scheduler.set_timesteps(self.s.steps)
         for _ in range(self.s.steps):
             self.memory(position)
@@ -75,21 +80,21 @@ class FrameBench:
 
 
 def interleaved(repeats: int, **jobs: Callable[[], None]) -> dict[str, float]:
-    """Median seconds of each job; the jobs take turns, so that a slow moment of the machine hits all of them."""
-    times = {name: [] for name in jobs}
+    """Median seconds of each job. The jobs are interleaved, to spread slow phases of the machine over all of them."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
     for n in range(repeats + 1):
         for name, job in jobs.items():
             start = time.perf_counter()
             job()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            if n:  # the first round warms up
+            if n:  # the first round is a warm-up
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
 def main(s: Settings) -> None:
-    pipe = StoryLDMPipeline.from_pretrained(s.model)
+    pipe = StoryLDMPipeline.from_pretrained(model_folder(s.model))
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.set_progress_bar_config(disable=True)
     bench = FrameBench(pipe, s)
@@ -104,30 +109,32 @@ def main(s: Settings) -> None:
         recomputed=lambda: bench.frame_without_cache(5),
     )
     print(f"{s.steps} steps, guidance {s.guidance}, {torch.get_num_threads()} threads, medians of {s.repeats} runs\n")
-    print("| a frame | ms |\n|---|---|")
-    for name, value in times.items():
-        print(f"| {name} | {1000 * value:.0f} |")
-    print("\n| ratio | value | bar |\n|---|---|---|")
-    print(f"| position 5 ÷ plain LDM | {times['at_5'] / times['plain']:.2f} | ≤ 1.25 |")
-    print(f"| position 50 ÷ position 5, memory bounded to {s.max_memory_frames} | {times['bounded_50'] / times['bounded_5']:.2f} | ≤ 1.10 |")
-    print(f"| position 50 ÷ position 5, memory not bounded | {times['unbounded_50'] / times['at_5']:.2f} | |")
-    print(f"| recomputed ÷ cached memory | {times['recomputed'] / times['at_5']:.2f} | |")
+    print(markdown_table(("frame", "ms"), ((name, f"{1000 * value:.0f}") for name, value in times.items())))
+    ratios = [
+        ("position 5 ÷ plain LDM", "at_5", "plain", "≤ 1.25"),
+        (f"position 50 ÷ position 5, memory bounded to {s.max_memory_frames}", "bounded_50", "bounded_5", "≤ 1.10"),
+        ("position 50 ÷ position 5, memory not bounded", "unbounded_50", "at_5", ""),
+        ("recomputed ÷ cached memory", "recomputed", "at_5", ""),
+    ]
+    rows = ((name, f"{times[above] / times[below]:.2f}", bar) for name, above, below, bar in ratios)
+    print(f"\n{markdown_table(('ratio', 'value', 'bar'), rows)}")
 
     stories = [make_story(split="test", index=n).sentences["referential"] for n in range(16)]
-    whole = interleaved(
+    per_batch = interleaved(
         max(1, s.repeats // 3),
         one=lambda: pipe(stories[:1], num_inference_steps=s.steps, guidance_scale=s.guidance),
         sixteen=lambda: pipe(stories, num_inference_steps=s.steps, guidance_scale=s.guidance),
     )
-    print("\n| stories of 5 frames at once | seconds a story |\n|---|---|")
-    print(f"| 1 | {whole['one']:.2f} |\n| 16 | {whole['sixteen'] / 16:.2f} |")
+    batches = ((1, f"{per_batch['one']:.2f}"), (16, f"{per_batch['sixteen'] / 16:.2f}"))
+    print(f"\n{markdown_table(('batch, stories of 5 frames', 'seconds per story'), batches)}")
 
-    print("\n| story length M | visual memory, MiB | peak of the process, MiB |\n|---|---|---|")
+    costs = []
     for length in (5, 10, 25, 50):
         memory = bench.memory(length)
         bench.frame(length, memory)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"| {length} | {memory.nbytes / 2**20:.2f} | {peak:.0f} |")
+        costs.append((length, f"{memory.nbytes / 2**20:.2f}", f"{peak:.0f}"))
+    print(f"\n{markdown_table(('story length M', 'visual memory, MiB', 'peak memory of the process, MiB'), costs)}")
 
 
 if __name__ == "__main__":

@@ -1,38 +1,37 @@
 #!/usr/bin/env bash
-# What memory does: six variants of Story-LDM, each warm-started from the same memoryless weights and trained on the same number of stories,
-# then drawn and scored on the whole test split, with visual memory on and off. Goes on where it was stopped;
-# results that are there are kept.
+# Ablation of the memory: six variants of Story-LDM, each initialised from the same memoryless weights and trained on the same number of stories, then
+# scored on the whole test split, with visual memory on and off. Running it again resumes it; existing results are kept.
 #
 #     bash evaluation/ablation.sh            # runs/ablation, generated/ablation, results/ablation; hours on a CPU
 #
-# The memoryless weights are the shipped model without its memory, trained on for a while on full text so that nothing is missed. The language
-# memory is trained before on text alone, reading by the shipped text encoder; visual memory starts fresh.
+# The memoryless weights are the shipped model without its memory, trained further on full text, in which no name or place has to be remembered. The
+# language memory is trained first, on text alone, with the shipped text encoder; visual memory starts from its initialisation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shipped=checkpoints/toon-story-ldm
 runs=${RUNS:-runs/ablation}
 stories=${STORIES:-16000}
 
-train() { # name, then settings
+train() { # name, then options
     [ -e "$runs/$1/pipeline/model_index.json" ] ||
         accelerate launch training/train_story_ldm.py --output "$runs/$1" --text "$runs/language" --cache "$runs/cache" --optimizer muon \
             --learning-rate 5e-4 --batch 12 --warmup 100 --decay 0.4 --checkpoint-every 200 --sample-every 0 "${@:2}"
 }
 
-# What all variants start from.
+# Initial weights of all variants
 base() {
     [ -e "$runs/language/fact_head.safetensors" ] ||
         accelerate launch training/train_language_memory.py --text-from $shipped --stories 40000 --output "$runs/language"
     train memoryless --init-from $shipped --stories 6000 --memory none --no-language-memory --text-form full --freeze-text-encoder
 }
 
-measure() { # name of the result, of the variant, then settings of the drawing
+measure() { # name of the result, name of the variant, then options of generate_stories.py
     if [ -e "results/ablation/$1.json" ]; then return; fi
     python evaluation/generate_stories.py --model "$runs/$2/pipeline" --dtype bfloat16 --out "generated/ablation/$1" "${@:3}"
     python evaluation/score_stories.py --system "$1" --generated "generated/ablation/$1" --results results/ablation
 }
 
-variant() { # name, then settings
+variant() { # name, then options
     local with_off=false text=referential
     case "$1" in *spatial* | sentence*) with_off=true ;; plain-full-text) text=full ;; esac
     if [ -e "results/ablation/$1.json" ] && { [ $with_off = false ] || [ -e "results/ablation/$1-off.json" ]; }; then return; fi
@@ -52,7 +51,7 @@ variant plain-full-text --memory none --no-language-memory --text-form full
 
 names=(plain sentence-memory spatial-memory language-memory language-and-spatial-memory plain-full-text) drawn=()
 for name in "${names[@]}"; do
-    if [ -d "generated/ablation/$name" ]; then drawn+=("$name=generated/ablation/$name"); fi # the repository keeps results, no pictures
+    if [ -d "generated/ablation/$name" ]; then drawn+=("$name=generated/ablation/$name"); fi # the repository has results, but no pictures
 done
 gallery=()
 if [ ${#drawn[@]} -gt 0 ]; then gallery=(--generated "${drawn[@]}" --stories 3); fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The baselines: StoryGAN with its reductions and the dynamic-block GAN with its ablations, trained on the built-in world, drawn and scored on the
-# whole test split, and compared with Story-LDM. Goes on where it was stopped; results that are there are kept.
+# The baselines: StoryGAN with its reductions and the dynamic-block GAN with its ablations, trained on the built-in world, scored on the whole test
+# split, and compared with Story-LDM. Running it again resumes it; existing results are kept.
 #
 #     bash evaluation/baselines.sh           # runs/baselines, generated/baselines, results/baselines; about four hours on two CPU cores
 #
-# The two whole models have the same training time on a CPU, validation included; reductions and ablations see as many stories as the whole model
-# that they belong to.
+# StoryGAN and the dynamic-block GAN have the same training time on a CPU, including validation; reductions and ablations see as many stories as the
+# full model they belong to.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs=${RUNS:-runs/baselines}
@@ -26,11 +26,11 @@ for name in story-gan svfn svc image-gan; do
     system story_gan "$name" "$stories"
 done
 for name in dynamic-block no-attention sa-only wsa-only no-block-in-g no-block-in-d; do
-    system dynamic_block_gan "$name" $((stories * 7 / 10)) # a story takes it 1.4 times as long
+    system dynamic_block_gan "$name" $((stories * 7 / 10)) # one story takes 1.4 times as long
 done
 
 gallery=()
-if [ ${#drawn[@]} = ${#names[@]} ]; then # a gallery needs the pictures of all
+if [ ${#drawn[@]} = ${#names[@]} ]; then # the gallery needs the pictures of all systems
     python evaluation/generate_stories.py --model toon-story-ldm --out generated/baselines/story-ldm --dtype bfloat16 --stories 2
     gallery=(--generated "${drawn[@]}" story-ldm=generated/baselines/story-ldm --stories 2)
 fi

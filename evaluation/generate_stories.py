@@ -1,35 +1,35 @@
-"""Draws the stories of a whole split with a trained system and writes them in the story form.
+"""Generate the stories of a split with a trained system, and write them in the story form.
 
     python evaluation/generate_stories.py --model toon-story-ldm --split test --out generated/story-ldm
     python evaluation/generate_stories.py --model toon-story-ldm --no-memory --out generated/story-ldm-no-memory
-    accelerate launch evaluation/generate_stories.py --model runs/story-ldm/pipeline --out generated/mine     # on several GPUs
+    accelerate launch evaluation/generate_stories.py --model runs/story-ldm/pipeline --out generated/story-ldm     # on several GPUs
 
-A system is given the sentences and nothing else, and each story its own noise, which is a function of its id and `--seed`. Every `--batch` stories
-become one Parquet file, written beside and renamed, so that the same command goes on where it stopped and several processes share the work: the
-files do not depend on either. `generation.json` tells how the stories were made, how large the model is and how long a story took.
+The system gets the sentences only. The noise of a story is a function of its id and `--seed`. Every `--batch` stories are written to one Parquet
+file, atomically. Running the same command again resumes the generation, and several processes share the files; neither changes their content.
+`generation.json` has the settings, the size of the model and the time per story.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from datasets import Dataset, Features, Image, List, Value
+from diffusers import DiffusionPipeline
 from tqdm.auto import tqdm
 
 from story_ldm import pipelines
 from story_ldm.data.stories import load_stories
-from story_ldm.files import file_digest, write_text
+from story_ldm.files import file_digest, model_folder, shipped_models, write_text, written_beside
 
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 FEATURES = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
 
 
@@ -38,32 +38,41 @@ class Settings:
     model: str
     """Folder of a pipeline, or the name of a shipped one."""
     out: Path
-    """Folder of the generated stories; `evaluation/score_stories.py --generated` reads it."""
+    """Folder for the generated stories, to pass to score_stories.py as --generated."""
     dataset: str = "toonstories"
+    """Name or folder of the dataset with the sentences, as load_stories takes it."""
     split: str = "test"
-    text: str = "referential"
+    """Split of the dataset."""
+    text: Literal["referential", "full"] = "referential"
+    """Form of the sentences: referential (she, there), or full, with all names and places."""
     stories: int | None = None
-    """Only the first so many of the split."""
+    """Number of stories to generate, from the start of the split; by default all."""
     steps: int = 20
+    """Diffusion steps per frame."""
     guidance: float = 2.0
+    """Scale of classifier-free guidance."""
     memory_guidance: float | None = None
+    """Guidance scale of the visual memory; by default that of --guidance."""
     memory: bool = True
-    """--no-memory switches the visual memory off."""
+    """Use the visual memory."""
     max_memory_frames: int | None = None
+    """Number of earlier frames kept in the visual memory; by default all."""
     memory_weights: bool = False
-    """Keep who looked at whom, for the gallery."""
+    """Store the memory weights, which compare_systems.py shows in its gallery."""
     batch: int = 50
-    """Stories that are drawn at a time, and kept in one file."""
-    dtype: str = "float32"
+    """Number of stories generated at once and stored in one file."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Precision of the model's weights."""
     seed: int = 0
+    """Seed of the noise, together with each story's id."""
 
 
-DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "memory_weights")  # what only Story-LDM has
+DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "memory_weights")  # settings of Story-LDM only
 
 
 def main(s: Settings) -> None:
     state = Accelerator()
-    folder = CHECKPOINTS / s.model if (CHECKPOINTS / s.model).is_dir() else Path(s.model)
+    folder = model_folder(s.model)
     kind = pipeline_class(folder)
     with state.main_process_first():
         stories = load_stories(s.dataset, s.split, text=s.text, limit=s.stories, pictures=False)
@@ -73,20 +82,19 @@ def main(s: Settings) -> None:
     state.wait_for_everyone()
 
     files = shard_files(s, len(stories))
-    mine = [n for n in range(state.process_index, len(files), state.num_processes) if not files[n].exists()]
+    own = [n for n in range(state.process_index, len(files), state.num_processes) if not files[n].exists()]
     seconds, drawn, parameters = 0.0, 0, None
-    if mine:
+    if own:
         pipe = kind.from_pretrained(folder, dtype=getattr(torch, s.dtype)).to(state.device)
         pipe.set_progress_bar_config(disable=True)
         parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
-    for n in tqdm(mine, desc=f"files of {s.batch} stories", disable=not state.is_main_process):
+    for n in tqdm(own, desc=f"files of {s.batch} stories", disable=not state.is_main_process):
         rows = stories.select(range(n * s.batch, min((n + 1) * s.batch, len(stories))))
         started = time.perf_counter()
         table = draw(pipe, rows, s, kind)
         seconds, drawn = seconds + time.perf_counter() - started, drawn + len(rows)
-        beside = files[n].with_name(f".{files[n].name}.partial")
-        table.to_parquet(str(beside))
-        os.replace(beside, files[n])
+        with written_beside(files[n]) as partial:
+            table.to_parquet(str(partial))
     state.wait_for_everyone()
     work = gather_object([(seconds, drawn, parameters)])
     if state.is_main_process and any(part[1] for part in work):
@@ -100,14 +108,14 @@ def main(s: Settings) -> None:
         print(f"{len(stories)} stories in {s.out}")
 
 
-def draw(pipe, rows: Dataset, s: Settings, kind: type) -> Dataset:
-    """The stories of some rows, drawn at one time, in the story form."""
-    more = {}
+def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[DiffusionPipeline]) -> Dataset:
+    """Generate the stories of these rows in one call. Returns them in the story form."""
+    options = {}
     if kind is pipelines.StoryLDMPipeline:
-        more = {"num_inference_steps": s.steps, "guidance_scale": s.guidance, "memory_guidance_scale": s.memory_guidance, "use_memory": s.memory}
-        more |= {"max_memory_frames": s.max_memory_frames, "return_memory_weights": s.memory_weights}
+        options = {"num_inference_steps": s.steps, "guidance_scale": s.guidance, "memory_guidance_scale": s.memory_guidance, "use_memory": s.memory}
+        options |= {"max_memory_frames": s.max_memory_frames, "return_memory_weights": s.memory_weights}
     generators = [torch.Generator().manual_seed(story_seed(story_id, s.seed)) for story_id in rows["story_id"]]
-    out = pipe(rows["sentences"][:], generator=generators, **more)
+    out = pipe(rows["sentences"][:], generator=generators, **options)
     columns = {"story_id": rows["story_id"][:], "frames": out.frames, "sentences": rows["sentences"][:]}
     features = dict(FEATURES)
     if out.memory_weights is not None:
@@ -116,54 +124,59 @@ def draw(pipe, rows: Dataset, s: Settings, kind: type) -> Dataset:
     return Dataset.from_dict(columns, features=Features(features))
 
 
-def pipeline_class(folder: Path) -> type:
-    """The pipeline that wrote a folder. Raises SystemExit where there is none, or one of another library."""
+def pipeline_class(folder: Path) -> type[DiffusionPipeline]:
+    """Class of the pipeline in a folder. Raises SystemExit if there is none, or if it is not a story pipeline."""
     if not (folder / "model_index.json").exists():
-        shipped = ", ".join(sorted(f.name for f in CHECKPOINTS.iterdir() if (f / "model_index.json").exists()))
-        raise SystemExit(f"{folder} holds no pipeline (model_index.json); give the folder of one, or a shipped one: {shipped}")
+        shipped = ", ".join(name for name, f in shipped_models().items() if (f / "model_index.json").exists())
+        raise SystemExit(f"--model {folder} has no pipeline (model_index.json); it must be the folder of a pipeline, or a shipped one: {shipped}")
     name = json.loads((folder / "model_index.json").read_text())["_class_name"]
     kind = getattr(pipelines, name, None)
     if kind is None:
-        raise SystemExit(f"{folder} is a {name}; story pipelines are {', '.join(n for n in pipelines.__all__ if n.endswith('Pipeline'))}")
+        raise SystemExit(
+            f"--model {folder} is a {name}; it must be a story pipeline: {', '.join(n for n in pipelines.__all__ if n.endswith('Pipeline'))}"
+        )
     return kind
 
 
-def settings_of(s: Settings, kind: type) -> dict:
-    """What the stories depend on; settings of the diffusion alone are left out for other systems, which must have the defaults."""
+def settings_of(s: Settings, kind: type[DiffusionPipeline]) -> dict:
+    """Settings that the stories depend on. Settings of Story-LDM are left out for other systems. Raises SystemExit if one of these was changed."""
     values = {name: value for name, value in json.loads(json.dumps(asdict(s), default=str)).items() if name != "out"}
     if kind is not pipelines.StoryLDMPipeline:
         defaults = {field: Settings.__dataclass_fields__[field].default for field in DIFFUSION}
         odd = [field for field in DIFFUSION if values[field] != defaults[field]]
         if odd:
-            raise SystemExit(f"--{odd[0].replace('_', '-')} is a setting of Story-LDM; {kind.__name__} has none")
+            raise SystemExit(f"--{odd[0].replace('_', '-')} is a setting of Story-LDM; {kind.__name__} does not have it")
         values = {name: value for name, value in values.items() if name not in DIFFUSION}
     return {"pipeline": kind.__name__, **values}
 
 
 def weights_digest(folder: Path) -> str:
+    """Digest of all safetensors files in a folder."""
     return hashlib.sha256("".join(file_digest(file) for file in sorted(folder.rglob("*.safetensors"))).encode()).hexdigest()[:16]
 
 
 def claim(out: Path, how: dict) -> None:
-    """Writes beside the stories how they are made, or refuses to mix them with others. Raises SystemExit that shows what differs."""
+    """Write the settings to generation.json. Raises SystemExit, which lists the differences, if the folder has stories of other settings."""
     file = out / "generation.json"
-    then = json.loads(file.read_text()) if file.exists() else how
-    changed = [f"  {name}: {then.get(name)!r} → {value!r}" for name, value in how.items() if then.get(name) != value]
+    before = json.loads(file.read_text()) if file.exists() else how
+    changed = [f"  {name}: {before.get(name)!r} → {value!r}" for name, value in how.items() if before.get(name) != value]
     if changed:
-        raise SystemExit(f"{out} holds stories made in another way; give another --out:\n" + "\n".join(changed))
+        raise SystemExit(f"--out {out} has stories generated with other settings; use another folder:\n" + "\n".join(changed))
     if not file.exists():
         if any(out.glob("data/*.parquet")):
-            raise SystemExit(f"{out} holds stories of which nothing is known (generation.json is missing); give another --out")
+            raise SystemExit(f"--out {out} has stories of unknown settings (generation.json is missing); use another folder")
         (out / "data").mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(how, indent=1))
 
 
 def shard_files(s: Settings, stories: int) -> list[Path]:
+    """The Parquet files of all stories."""
     count = -(-stories // s.batch)
     return [s.out / "data" / f"{s.split}-{n:05d}-of-{count:05d}.parquet" for n in range(count)]
 
 
 def story_seed(story_id: str, seed: int) -> int:
+    """Seed of a story's noise."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{story_id}".encode()).digest()[:7], "big")
 
 

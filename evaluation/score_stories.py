@@ -1,15 +1,15 @@
-"""Scores the stories of any system against the reference, by one frozen protocol: results/<system>.json and a table to read.
+"""Score the stories of any system against the reference by one frozen protocol; writes results/<system>.json and <system>.md.
 
     python evaluation/score_stories.py --generated generated/story-ldm --system story-ldm
-    python evaluation/score_stories.py --frames pictures --system mine        # <story_id>/<position>.png, drawn by any program
+    python evaluation/score_stories.py --frames pictures --system other       # <story_id>/<position>.png, drawn by any program
     python evaluation/score_stories.py --generated toonstories --system truth  # the reference against itself
     python evaluation/score_stories.py --generated generated/p --system p --dataset data/pororo --evaluator runs/pororo-evaluator/evaluator
 
-Protocol 1: what the evaluator reads in the frames (exact sets, F1, garment, action, pronouns), whether marks and layouts that no sentence
-names are those of the story's own earlier frames, Fréchet distances of frames and of stories, cosine and R-precision of sentence and frame by
-matched encoders, SSIM with the true frame. All for all, named and referential frames and by position; 95 % bootstrap over stories. Labels and
-the choice of frames are those of the referential text, whichever text a system was given; matching is done with the full text, which says what
-a frame must show. A dataset without character labels has no rates; the evaluator's features serve its distances.
+Protocol 1: rates of the evaluator's readings of the frames (exact sets, F1, garment, action, pronouns), and of marks and layouts that no sentence
+states, compared with the story's own earlier frames; Fréchet distances of frames and of stories; cosine and R-precision of sentence and frame by
+matched encoders; SSIM with the true frame. Rates are computed for all, named and referential frames and by position, with 95 % intervals by bootstrap
+over stories. Labels and the choice of frames are those of the referential text, whichever text the system read; matching uses the full text, which
+states everything that a frame must show. A dataset without character labels has no rates; its distances use the evaluator's features.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import json
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -32,59 +33,63 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm.auto import tqdm
 
-from story_ldm.data.stories import load_stories
+from story_ldm.data.stories import load_stories, to_float
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
-from story_ldm.files import write_text
+from story_ldm.files import markdown_table, model_folder, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
-from story_ldm.metrics.ceiling import memoryless_ceiling, what_is_told
+from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
 from story_ldm.metrics.cells import number, shown
 from story_ldm.metrics.frechet import distance, frame_features, open_network, story_features, video_features
 from story_ldm.metrics.generated import folder_frames, generated_frames
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
-from story_ldm.metrics.story_rates import PRONOUNS, Table, as_arrays, measures, per_story, rates_by_position, story_rates
+from story_ldm.metrics.story_rates import PRONOUNS, Measures, Table, as_arrays, measures, per_story, rates_by_position, story_rates
 from story_ldm.reports.cards import set_section
 from story_ldm.reports.rates import rates_markdown
 
 PROTOCOL = "story-protocol-1"
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
-DRAWN_WITH = ("text", "steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "dtype", "seed")  # of these the tables tell
-SMALLEST_ACCURACY = 0.99  # of an evaluator on real frames of the built-in world
-DISTANCE_RESAMPLES = 100  # of the bootstrap of Fréchet distances, each of which takes a moment
+DRAWN_WITH = ("text", "steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "dtype", "seed")  # settings that the tables list
+SMALLEST_ACCURACY = 0.99  # required of an evaluator on real frames of the built-in world
+DISTANCE_RESAMPLES = 100  # fewer than for rates: computing a Fréchet distance takes long
 
 
 @dataclass
 class Settings:
     system: str
-    """What the system is called in tables."""
+    """Name of the system in tables and of its result files."""
     generated: str | None = None
-    """Folder of generated stories in the story form."""
+    """Folder of generated stories in the story form; either this or --frames."""
     frames: Path | None = None
-    """Or a folder of pictures, <story_id>/<position>.png."""
+    """Folder of pictures, <story_id>/<position>.png; either this or --generated."""
     results: Path = Path("results")
-    """<system>.json and <system>.md are written here."""
+    """Folder for <system>.json and <system>.md."""
     dataset: str = "toonstories"
+    """Name or folder of the reference stories, as load_stories takes it."""
     split: str = "test"
+    """Split of the reference stories."""
     stories: int | None = None
-    """Only the first so many of the split."""
+    """Number of stories to score, from the start of the split; by default all."""
     resize: bool = False
-    """Make pictures of another size fit."""
-    evaluator: Path = CHECKPOINTS / "toon-evaluator"
-    matcher: Path = CHECKPOINTS / "toon-damsm"
+    """Resize pictures whose size differs from the evaluator's, instead of raising an error."""
+    evaluator: Path = Path("toon-evaluator")
+    """Folder of the frame evaluator (train_evaluator.py), or the name of a shipped one."""
+    matcher: Path = Path("toon-damsm")
+    """Folder of the matched encoders of sentences and frames (train_damsm.py) for cosine and R-precision, or the name of a shipped one."""
     inception: Path | None = None
-    """Inception-v3 as TorchScript, for fid_inception."""
+    """TorchScript file of Inception-v3, to compute fid_inception."""
     r2plus1d: Path | None = None
-    """R(2+1)D-18 as TorchScript, for fsd_r2plus1d."""
+    """TorchScript file of R(2+1)D-18, to compute fsd_r2plus1d."""
     lpips: bool = False
-    """Needs torchvision, and fetches AlexNet's weights once."""
+    """Compute LPIPS; requires torchvision and downloads AlexNet's weights once."""
     card: Path | None = None
-    """Folder of a model whose card (README.md) gets the tables as a section named after the system."""
+    """Folder of a model; its card (README.md) gets a section with the tables, named after the system."""
     ceiling: bool = True
-    """Count the memoryless ceiling on the train split (of the built-in world)."""
+    """Compute the memoryless ceiling from the train split (built-in world only)."""
     resamples: int = 1000
-    """Of the bootstrap."""
+    """Number of bootstrap resamples for 95 % intervals."""
     seed: int = 0
+    """Seed of the bootstrap and of R-precision's candidates."""
 
 
 def main(s: Settings) -> None:
@@ -92,7 +97,7 @@ def main(s: Settings) -> None:
     try:
         result = without_nan(score(s))
     except (ValueError, FileNotFoundError) as error:
-        raise SystemExit(f"{s.system} is not scored: {error}") from error
+        raise SystemExit(f"{s.system} was not scored: {error}") from error
     result["seconds"] = round(time.monotonic() - started, 1)
     s.results.mkdir(parents=True, exist_ok=True)
     write_text(s.results / f"{s.system}.json", json.dumps(result, separators=(",", ":"), default=str) + "\n")
@@ -104,13 +109,13 @@ def main(s: Settings) -> None:
 
 
 def score(s: Settings) -> dict:
-    """The results file of a system. Raises ValueError where anything does not fit, before it is scored."""
+    """Content of a system's results file. Raises ValueError, before scoring, if the stories or the models do not fit the reference."""
     if (s.generated is None) == (s.frames is None):
-        raise ValueError("give --generated or --frames, one of them")
+        raise ValueError("exactly one of --generated and --frames is required")
     if s.lpips and find_spec("torchvision") is None:
-        raise ValueError("--lpips needs torchvision, which is not installed")
+        raise ValueError("--lpips requires torchvision, which is not installed")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    evaluator = FrameEvaluator.from_pretrained(s.evaluator, dtype=torch.float32).eval()
+    evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator), dtype=torch.float32).eval()
     size = evaluator.config.sample_size
     reference = load_stories(s.dataset, s.split, size, limit=s.stories)
     _check_world(evaluator, reference)
@@ -120,10 +125,11 @@ def score(s: Settings) -> dict:
     if s.frames is not None:
         frames, generation = folder_frames(s.frames, reference, size, s.resize), None
     else:
+        assert s.generated is not None
         texts = (reference["sentences"][:], full)
-        itself = s.generated == s.dataset
-        stories = reference if itself else load_stories(s.generated, s.split, None)
-        frames = truth if itself else generated_frames(stories, reference, size, s.resize, texts)
+        same = s.generated == s.dataset  # the reference is scored against itself
+        stories = reference if same else load_stories(s.generated, s.split, None)
+        frames = truth if same else generated_frames(stories, reference, size, s.resize, texts)
         file = Path(s.generated) / "generation.json"
         generation = printable(json.loads(file.read_text())) if file.exists() else None
 
@@ -136,18 +142,18 @@ def score(s: Settings) -> dict:
     built_in = tuple(names) == CHARACTER_NAMES
     low = {head: value for head, value in accuracy.items() if value < SMALLEST_ACCURACY and head != "prop"}
     if built_in and low:
-        raise ValueError(f"the evaluator {s.evaluator} reads real frames too badly: {low}; at least {SMALLEST_ACCURACY} is asked of it")
+        raise ValueError(f"--evaluator {s.evaluator} has an accuracy of {low} on real frames; at least {SMALLEST_ACCURACY} is required")
 
     readings, pronouns = as_arrays(_read(evaluator, frames)), PRONOUNS if built_in else ("",) * len(names)
-    found = measures(labels, readings, pronouns) if labelled else {}
+    rates = measures(labels, readings, pronouns) if labelled else {}
     table = story_rates(labels, readings, pronouns, s.resamples, s.seed) if labelled else {}
     weights, every = bootstrap_weights(int(story.max()) + 1, s.resamples, s.seed), np.ones(len(frames), bool)
-    (match, true), pixels = _matching(s, truth, frames, full, device), _pixels(s, truth, frames)
-    likeness = {}
+    (match, true_means), pixels = _matching(s, truth, frames, full, device), _pixels(s, truth, frames)
+    similarities: Measures = {}
     for row, columns in {"match": match, "pixels": pixels}.items():
         table[row] = {name: share(values, every, labels["story"], weights) for name, values in columns.items()}
-        likeness |= {(row, name): (values, every) for name, values in columns.items()}
-    for name, value in true.items():
+        similarities |= {(row, name): (values, every) for name, values in columns.items()}
+    for name, value in true_means.items():
         table["match"][name]["truth"] = value
     ceiling = _ceiling(s, labels, reference, evaluator) if s.ceiling and built_in and labelled else None
     return {
@@ -156,13 +162,13 @@ def score(s: Settings) -> dict:
         "generation": generation,
         "reference": {"dataset": s.dataset, "split": s.split, "stories": len(reference), "frames": len(truth), "size": size},
         "table": table,
-        "by_position": rates_by_position(labels, found, s.resamples, s.seed) if labelled else {},
+        "by_position": rates_by_position(labels, rates, s.resamples, s.seed) if labelled else {},
         "distances": _distances(s, evaluator, truth, frames, story, device),
         "ceiling": ceiling,
         "evaluator": {"name": s.evaluator.name, "accuracy": accuracy},
         "story_ids": reference["story_id"][:],
-        "per_story": per_story(found | likeness, labels["story"]),
-        "settings": asdict(replace(s, evaluator=s.evaluator.name, matcher=s.matcher.name)),
+        "per_story": per_story(rates | similarities, labels["story"]),
+        "settings": {**asdict(s), "evaluator": s.evaluator.name, "matcher": s.matcher.name},
         "versions": {"torch": torch.__version__, "torchmetrics": torchmetrics.__version__, "datasets": datasets.__version__},
     }
 
@@ -174,33 +180,37 @@ def _check_world(evaluator: FrameEvaluator, reference: Dataset) -> None:
         return
     for column, known in (("characters", evaluator.config.characters), ("backgrounds", evaluator.config.backgrounds)):
         if list(known) != (names := label_names(reference.features, column)):
-            raise ValueError(f"the evaluator is of another world: it knows the {column} {list(known)}, the reference has {names or 'none'}")
+            raise ValueError(f"--evaluator was trained for other {column}, {list(known)}; those of the reference are {names or 'not labelled'}")
 
 
 def _read(evaluator: FrameEvaluator, frames: Tensor) -> dict[str, Tensor]:
-    parts = [evaluator.read(part.float() / 127.5 - 1) for part in tqdm(frames.split(250), desc="reading frames", leave=False)]
+    parts = [evaluator.read(to_float(part)) for part in tqdm(frames.split(250), desc="reading frames", leave=False)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _distances(s: Settings, evaluator: FrameEvaluator, truth: Tensor, frames: Tensor, story: Tensor, device: str) -> dict[str, dict]:
     real, drawn = (frame_features(evaluator, x, device=device) for x in (truth, frames))
-    stories, often = torch.arange(int(story.max()) + 1), {"resamples": min(s.resamples, DISTANCE_RESAMPLES), "seed": s.seed}
-    found = {
-        "fid_evaluator": distance(real, drawn, story, **often) | {"pixels": "[-1, 1]"},
-        "fsd_evaluator": distance(story_features(real, story), story_features(drawn, story), stories, **often) | {"pixels": "[-1, 1]"},
+    stories, bootstrap = torch.arange(int(story.max()) + 1), {"resamples": min(s.resamples, DISTANCE_RESAMPLES), "seed": s.seed}
+    distances = {
+        "fid_evaluator": distance(real, drawn, story, **bootstrap) | {"pixels": "[-1, 1]"},
+        "fsd_evaluator": distance(story_features(real, story), story_features(drawn, story), stories, **bootstrap) | {"pixels": "[-1, 1]"},
     }
     if s.inception is not None:
         network = open_network(s.inception)
-        found["fid_inception"] = distance(*(frame_features(network, x, device=device) for x in (truth, frames))) | {"pixels": "0 … 255"}
+        distances["fid_inception"] = distance(frame_features(network, truth, device=device), frame_features(network, frames, device=device)) | {
+            "pixels": "0 … 255"
+        }
     if s.r2plus1d is not None:
         network = open_network(s.r2plus1d)
-        found["fsd_r2plus1d"] = distance(*(video_features(network, x, story, device) for x in (truth, frames))) | {"pixels": "Kinetics"}
-    return found
+        distances["fsd_r2plus1d"] = distance(video_features(network, truth, story, device), video_features(network, frames, story, device)) | {
+            "pixels": "Kinetics"
+        }
+    return distances
 
 
 def _matching(s: Settings, truth: Tensor, frames: Tensor, full: list[list[str]], device: str) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Cosine × 100 and R-precision of each frame and its sentence in the full text (F,); the means of the true frames."""
-    text_encoder, image_encoder, tokenizer = load_damsm(s.matcher)
+    """Cosine × 100 and R-precision of each generated frame (F,) with its sentence of the full text, and their means over the true frames."""
+    text_encoder, image_encoder, tokenizer = load_damsm(model_folder(s.matcher))
     text_encoder.to(device), image_encoder.to(device)
     texts = [text for row in full for text in row]
     sentences = embed_sentences(text_encoder, tokenizer, texts)
@@ -208,9 +218,9 @@ def _matching(s: Settings, truth: Tensor, frames: Tensor, full: list[list[str]],
     if len(set(texts)) > 1:
         columns["r-precision"] = []
     else:
-        print("all sentences are the same one; there is no R-precision", file=sys.stderr)
+        print("warning: R-precision is left out, because all sentences are the same", file=sys.stderr)
     for pictures in (frames, truth):
-        images = torch.cat([embed_frames(image_encoder, part.float() / 127.5 - 1) for part in pictures.split(250)])
+        images = torch.cat([embed_frames(image_encoder, to_float(part)) for part in pictures.split(250)])
         columns["cosine"].append(100 * sentence_frame_cosines(sentences, images).numpy())
         if "r-precision" in columns:
             columns["r-precision"].append(r_precision(sentences, images, texts, seed=s.seed).numpy())
@@ -219,9 +229,9 @@ def _matching(s: Settings, truth: Tensor, frames: Tensor, full: list[list[str]],
 
 @torch.no_grad()
 def _pixels(s: Settings, truth: Tensor, frames: Tensor) -> dict[str, np.ndarray]:
-    """Likeness of each frame and the true one (F,), pixels in [0, 1]."""
+    """SSIM, and LPIPS if set, of each frame and the true one (F,), of pixels in [0, 1]."""
     pairs = list(zip(frames.split(250), truth.split(250)))
-    # single precision is off by up to 1e-4, below the three digits shown; CPUs have no fast convolution in double
+    # single precision errs by up to 1e-4, less than the three digits shown; CPUs have no fast convolution in double precision
     ssim = [structural_similarity_index_measure(a / 255, b / 255, data_range=1.0, reduction="none") for a, b in pairs]
     columns = {"ssim": torch.cat([x.reshape(-1) for x in ssim]).numpy()}
     if s.lpips:
@@ -235,20 +245,21 @@ def _pixels(s: Settings, truth: Tensor, frames: Tensor) -> dict[str, np.ndarray]
 def _ceiling(s: Settings, labels: dict, reference: Dataset, evaluator: FrameEvaluator) -> Table:
     train = load_stories(s.dataset, "train", pictures=False).remove_columns("frames")
     train_labels = as_arrays(frame_labels(train, len(evaluator.config.characters)))
-    told = [
-        what_is_told(of, [sentence for row in rows["sentences"] for sentence in row], evaluator.config.backgrounds)
+    train_facts, facts = (
+        stated_facts(of, [sentence for row in rows["sentences"] for sentence in row], evaluator.config.backgrounds)
         for of, rows in ((train_labels, train), (labels, reference))
-    ]
-    return memoryless_ceiling(told[0], train_labels, told[1], labels, resamples=s.resamples, seed=s.seed)
+    )
+    return memoryless_ceiling(train_facts, train_labels, facts, labels, resamples=s.resamples, seed=s.seed)
 
 
 def printable(generation: dict) -> dict:
-    """How stories were made, for a file that others read: of a model that lies somewhere on this machine, the last two folders of its path."""
+    """generation.json without paths of this machine: of the model's absolute path, only the last two folders are kept."""
     model = Path(generation.get("model", ""))
     return {**generation, "model": "/".join(model.parts[-2:])} if model.is_absolute() else generation
 
 
 def markdown(result: dict) -> str:
+    """The tables of a results file."""
     reference, accuracy = result["reference"], result["evaluator"]["accuracy"]
     scores = {row: columns for row, columns in result["table"].items() if row not in ("match", "pixels")}
 
@@ -256,23 +267,26 @@ def markdown(result: dict) -> str:
         return f"{shown(number(cell, 'low'), 1, 3)} – {shown(number(cell, 'high'), 1, 3)}" if "low" in cell else ""
 
     more = [
-        f"| {name} | {shown(number(value), 1, 3)} | {interval(value)}{', ' * ('low' in value)}"
-        f"floor {shown(number(value, 'floor'), 1, 3)} ({value['real']} real, {value['generated']} drawn) |"
+        (
+            name,
+            shown(number(value), 1, 3),
+            f"{interval(value)}{', ' * ('low' in value)}"
+            f"floor {shown(number(value, 'floor'), 1, 3)} ({value['real']} real, {value['generated']} drawn)",
+        )
         for name, value in result["distances"].items()
     ]
     more += [
-        f"| {name} | {shown(number(value), 1, 3)} | {interval(value)}"
-        f"{', true frames ' + shown(number(value, 'truth'), 1, 3) if 'truth' in value else ''} |"
+        (
+            name,
+            shown(number(value), 1, 3),
+            f"{interval(value)}{', true frames ' + shown(number(value, 'truth'), 1, 3) if 'truth' in value else ''}",
+        )
         for row in ("match", "pixels")
         for name, value in result["table"][row].items()
     ]
-    lines = "\n".join(["| | | |", "|---|---|---|", *more])
     positions = result["by_position"]
     columns = list(next(iter(positions.values()), {}))
-    by_position = [f"| {' | '.join(['position', *columns])} |", "|---" * (len(columns) + 1) + "|"]
-    for name, values in positions.items():
-        cells = (shown(number(values[column]), 100) for column in columns)
-        by_position.append(f"| {' | '.join([name, *cells])} |")
+    by_position = [[name, *(shown(number(values[column]), 100) for column in columns)] for name, values in positions.items()]
     how = result["generation"] or {}
     drawn = ", ".join(f"{name} {how[name]}" for name in DRAWN_WITH if how.get(name) is not None)
     read = ", ".join(f"{head} {100 * value:.2f}" for head, value in accuracy.items())
@@ -282,16 +296,16 @@ def markdown(result: dict) -> str:
 
 {rates_markdown(scores, result["ceiling"])}
 
-{lines}
+{markdown_table(("", "", ""), more)}
 
-{chr(10).join(by_position)}
+{markdown_table(("position", *columns), by_position)}
 
 {f"The evaluator reads the true frames right in (%): {read}." if read else "The reference has no character labels; no rate is counted."}
 """
 
 
-def without_nan(value):
-    """NaN (a rate of nothing) as null, which JSON has; numbers to six digits."""
+def without_nan(value: Any) -> Any:
+    """The value with NaN (nothing was counted) replaced by None, which JSON can store, and floats rounded to six digits."""
     if isinstance(value, dict):
         return {name: without_nan(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):

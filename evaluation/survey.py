@@ -1,4 +1,4 @@
-"""A survey of human raters: which system told this story best? All of it is in `story_ldm/app/survey.py`.
+"""Survey of human raters as a web page: they choose which system tells a story best. The code is in `story_ldm/app/survey.py`.
 
 python evaluation/survey.py --systems story-ldm=DIR storygan=DIR --samples 100 --raters 3 --database survey.sqlite --port 8000
 python evaluation/survey.py --database survey.sqlite --tally --output survey.json

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import torch
 from diffusers import DiffusionPipeline
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from story_ldm.files import model_folder, write_text
+
+from .bundle import pipeline_file
 
 OLD_MODULES = {  # what folders of version 0.1 call the modules of their components
     "story_ldm.unet": "story_ldm.systems.story_ldm.unet",
@@ -14,6 +23,11 @@ OLD_MODULES = {  # what folders of version 0.1 call the modules of their compone
 }
 
 
+HUB_NAME = r"[\w-][\w.-]*/[\w-][\w.-]*"
+HUB_FILES = ["*.json", "*.txt", "*.safetensors", "README.md"]  # no pickles, no code
+HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+
+
 class StoryPipeline(DiffusionPipeline):
     @classmethod
     def load_config(cls, *args, **kwargs):
@@ -22,12 +36,36 @@ class StoryPipeline(DiffusionPipeline):
         def renamed(config: dict) -> dict:
             return {part: [OLD_MODULES.get(value[0], value[0]), *value[1:]] if isinstance(value, list) else value for part, value in config.items()}
 
-        found = super().load_config(*args, **kwargs)
-        return (renamed(found[0]), *found[1:]) if isinstance(found, tuple) else renamed(found)
+        config = super().load_config(*args, **kwargs)
+        return (renamed(config[0]), *config[1:]) if isinstance(config, tuple) else renamed(config)
 
     @classmethod
-    def from_pretrained(cls, folder, **kwargs) -> StoryPipeline:
-        """diffusers' own, but in float32 unless `dtype` is given, whatever the weights are stored in."""
+    def from_pretrained(cls, model: str | Path, **kwargs) -> StoryPipeline:
+        """Opens a folder, a shipped model by name, or `owner/name` of the Hugging Face hub, whose weights are read from safetensors only. kwargs are
+        those of diffusers, but the default dtype is float32, whatever the weights are stored in.
+
+        Raises OSError for what is none of these."""
+        folder = model_folder(model)
+        if not folder.is_dir() and isinstance(model, str) and re.fullmatch(HUB_NAME, model):
+            folder = cls._download(model, **{name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
+        if not (folder / "model_index.json").is_file():
+            raise OSError(f"{model} is not a pipeline: there is no {folder / 'model_index.json'}, and it is not the name of a shipped model")
         if "torch_dtype" not in kwargs:  # the name that diffusers had before
             kwargs.setdefault("dtype", torch.float32)
-        return super().from_pretrained(folder, **kwargs)
+        return super().from_pretrained(str(folder), **kwargs)
+
+    @staticmethod
+    def _download(name: str, **options) -> Path:
+        """The files of a pipeline on the hub. diffusers' own download refuses component classes that are neither its own nor in the repository."""
+        try:
+            return Path(snapshot_download(name, allow_patterns=HUB_FILES, **options))
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise OSError(f"{name} is neither a folder nor a pipeline that can be read from the Hugging Face hub: {error}") from error
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+        """diffusers' own, in safetensors, with a `pipeline.py` by which plain diffusers opens the folder (see bundle.py)."""
+        kind = next(kind for kind in type(self).__mro__ if kind.__module__.startswith("story_ldm.pipelines."))
+        components = [value[0] for value in self.config.values() if isinstance(value, (list, tuple)) and value[0]]
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        write_text(Path(save_directory) / "pipeline.py", pipeline_file(kind, components))  # first: push_to_hub uploads the folder at the end
+        super().save_pretrained(save_directory, **kwargs)

@@ -1,14 +1,19 @@
-"""What every pipeline checks before anything is drawn. All raise ValueError that says what was given and what is needed."""
+"""Checks of the inputs that all pipelines share, made before any frame is drawn. Each raises ValueError with the value and what is required."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 
-def check_sentences(sentences) -> tuple[bool, list[list[str]]]:
-    """Whether one story was given, and the stories as a list."""
+import torch
+
+
+def check_sentences(sentences: Sequence[str] | Sequence[Sequence[str]]) -> tuple[bool, list[list[str]]]:
+    """Whether `sentences` is a single story, and the stories as lists."""
     if not isinstance(sentences, (list, tuple)) or not sentences:
         raise ValueError(f"sentences is {sentences!r}; it must be a list of sentences, or a list of such lists")
     single = not isinstance(sentences[0], (list, tuple))
-    stories = [list(sentences)] if single else [list(story) if isinstance(story, (list, tuple)) else story for story in sentences]
+    stories: list[Any] = [list(sentences)] if single else [list(story) if isinstance(story, (list, tuple)) else story for story in sentences]
     for n, story in enumerate(stories):
         if not isinstance(story, list) or not story:
             raise ValueError(f"story {n} is {story!r}; every story must be a list of at least one sentence")
@@ -18,11 +23,11 @@ def check_sentences(sentences) -> tuple[bool, list[list[str]]]:
     return single, stories
 
 
-def check_generator(generator, stories: list[list[str]]) -> None:
+def check_generator(generator: torch.Generator | list[torch.Generator] | None, stories: list[list[str]]) -> None:
     if isinstance(generator, list) and len(generator) != len(stories):
-        raise ValueError(f"generator is a list of {len(generator)} for {len(stories)} stories; give one, or one a story")
+        raise ValueError(f"generator is a list of {len(generator)}; give one, or a list of one for each of the {len(stories)} stories")
 
 
-def check_output_type(output_type: str, known: tuple[str, ...]) -> None:
-    if output_type not in known:
-        raise ValueError(f"output_type is {output_type!r}; it must be one of {', '.join(known)}")
+def check_output_type(output_type: str, choices: tuple[str, ...]) -> None:
+    if output_type not in choices:
+        raise ValueError(f"output_type is {output_type!r}; it must be one of {', '.join(choices)}")

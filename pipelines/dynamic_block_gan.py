@@ -3,8 +3,8 @@
     pipe = DynamicBlockGANPipeline.from_pretrained("runs/dynamic-block-gan/pipeline")
     frames = pipe(["Rosa the rabbit in a red shirt waves in the city.", "She sits down."]).frames[0]
 
-Stories may be of any length, and those of a batch of different ones. Each dynamic block chooses one attention for each frame (Eq. 3), without noise.
-No later sentence is seen: a longer story begins with the frames of a shorter one.
+Stories may have any length, also different ones in a batch. Each dynamic block chooses one attention for each frame (Eq. 3), without noise.
+No later sentence is used: a longer story begins with the frames of a shorter one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class DynamicBlockGANPipeline(GANPipeline):
     ) -> StoryPipelineOutput | tuple:
         """Draws one frame a sentence.
 
-        sentences: one story or a list of stories. generator: one, or one a story. latents: the noise itself, z (stories, Z), which all frames of a
-        story have in common. output_type: "pil", "np" or "pt".
+        sentences: one story or a list of stories. generator: one, or one a story. latents: the noise itself, z (stories, Z), shared by all frames
+        of a story. output_type: "pil", "np" or "pt".
 
         Raises ValueError, before anything is drawn, for input that does not fit.
         """

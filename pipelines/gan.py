@@ -1,4 +1,4 @@
-"""What both GANs' pipelines have in common."""
+"""Base class of the GANs' pipelines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FRAMES_AT_ONCE = 64  # a story of 50 frames needs no more memory than a few shor
 
 
 class GANPipeline(StoryPipeline):
-    """Sentences are checked before anything is drawn; frames come out as from every pipeline of this project."""
+    """Checks input before anything is drawn, and returns frames as every pipeline of this project."""
 
     def __init__(self):
         super().__init__()
@@ -29,7 +29,7 @@ class GANPipeline(StoryPipeline):
         return stories, generator if isinstance(generator, list) else [generator] * len(stories)
 
     def finished(self, drawn: list[Tensor], lengths: list[int], output_type: str, return_dict: bool) -> StoryPipelineOutput | tuple:
-        """Parts of the frames (F, 3, H, W) in [-1, 1] of stories of these lengths, one after another."""
+        """The output. drawn: frames of all stories in order, in parts (F, 3, H, W) in [-1, 1]. lengths: of the stories."""
         stories = torch.cat(drawn).float().split(lengths)
         finished = [self.image_processor.postprocess(frames, output_type=output_type) for frames in stories]
         self.maybe_free_model_hooks()
@@ -37,5 +37,5 @@ class GANPipeline(StoryPipeline):
 
 
 def normal(width: int, generator: torch.Generator | None) -> Tensor:
-    """N(0, I) on the CPU, drawn where the generator is."""
+    """N(0, I) on the CPU, drawn on the generator's device."""
     return torch.randn(width, generator=generator, device=generator.device if generator is not None else None).cpu()

@@ -3,7 +3,7 @@
     pipe = StoryGANPipeline.from_pretrained("runs/story-gan/pipeline")
     frames = pipe(["Rosa the rabbit in a red shirt waves in the city.", "She sits down."]).frames[0]
 
-Stories may be of any length, and those of a batch of different ones. All frames of a story are drawn at once; its noise is drawn first.
+Stories may have any length, also different ones in a batch. All frames of a story are drawn at once; its noise is drawn first.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class StoryGANPipeline(GANPipeline):
         gists = gan.gists(vectors, code, state_noise, frame_noise)[mask]  # (frames of all stories, G)
         return self.finished([gan.draw(part) for part in gists.split(FRAMES_AT_ONCE)], lengths, output_type, return_dict)
 
-    def draw_noise(self, lengths: list[int], generators: list[torch.Generator | None]) -> tuple[Tensor, Tensor, Tensor]:
-        """ε_S, g_0 and ε_1 … ε_M of each story, one story and one frame after another: a longer story begins with the noise of a shorter one."""
+    def draw_noise(self, lengths: list[int], generators: list[torch.Generator | None]) -> tuple[Tensor, ...]:
+        """ε_S, g_0 and ε_1 … ε_M of each story, story by story and frame by frame: a longer story begins with the noise of a shorter one."""
         drawn, config = [], self.story_gan.config
         for length, own in zip(lengths, generators, strict=True):
             story, state = (normal(config.width, own) for _ in range(2))

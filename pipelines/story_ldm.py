@@ -3,11 +3,11 @@
     pipe = StoryLDMPipeline.from_pretrained("checkpoints/toon-story-ldm")
     frames = pipe(["Rosa the rabbit in a red shirt waves in the city.", "She sits down."]).frames[0]
 
-Frames are drawn one after another (Eq. 9). Each finished frame is written into the visual memory once; every diffusion step of every later frame
-reads it. Stories of a batch may differ in length.
+Frames are drawn in order (Eq. 9). Each finished frame is written into the visual memory once and read at every diffusion step of all later frames.
+Stories of a batch may differ in length. With a Stable Diffusion and a memory adapter trained for its shape:
 
-    pipe = StoryLDMPipeline.from_stable_diffusion("a Stable Diffusion", memory_adapter="runs/adapter/adapter")
-    pipe.load_lora_weights("a LoRA of it")
+    pipe = StoryLDMPipeline.from_stable_diffusion("folder or hub name", memory_adapter="runs/adapter/adapter")
+    pipe.load_lora_weights("a LoRA for that Stable Diffusion")
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils.torch_utils import randn_tensor
@@ -44,9 +44,9 @@ CALLBACK_TENSORS = ("latents", "noise_prediction")
 
 
 class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
-    """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline; `language_memory` may be None (the paper's own form).
+    """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline; `language_memory` may be None (the paper's form).
 
-    LoRAs of the Stable Diffusion that it was made from are loaded, weighed and fused by diffusers' own methods."""
+    LoRAs for the underlying Stable Diffusion are loaded, weighted and fused with diffusers' methods (`load_lora_weights`, …)."""
 
     model_cpu_offload_seq = "text_encoder->language_memory->unet->vae"
     _optional_components = ["language_memory"]
@@ -57,7 +57,7 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         text_encoder: CLIPTextModel,
         tokenizer: CLIPTokenizer,
         unet: StoryUNet2DConditionModel,
-        scheduler,
+        scheduler: SchedulerMixin,
         language_memory: LanguageMemory | None = None,
     ):
         super().__init__()
@@ -67,11 +67,13 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         self.image_processor = VaeImageProcessor()
 
     @classmethod
-    def from_stable_diffusion(cls, sd: str | Path | StableDiffusionPipeline, memory_adapter: str | Path | None = None, **kwargs) -> StoryLDMPipeline:
-        """A Stable Diffusion (folder, hub name, or one already open, whose parts are shared but for the UNet) that reads earlier frames by a
-        memory adapter; without one it draws every frame alone. kwargs are those of `from_pretrained`.
+    def from_stable_diffusion(
+        cls, sd: str | Path | StableDiffusionPipeline, memory_adapter: str | Path | None = None, **kwargs: Any
+    ) -> StoryLDMPipeline:
+        """A story pipeline from a Stable Diffusion and a memory adapter; without an adapter each frame is drawn alone.
 
-        Raises ValueError for a Stable Diffusion or an adapter that does not fit."""
+        sd: folder, hub name, or an open pipeline, whose components are shared except for the UNet. kwargs: those of `from_pretrained`.
+        Raises ValueError if the Stable Diffusion or the adapter does not fit."""
         if isinstance(sd, StableDiffusionPipeline):
             check_stable_diffusion(sd.unet.config, "the open pipeline")
             if getattr(sd.unet, "peft_config", None):
@@ -85,11 +87,11 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         return pipe
 
     def load_memory_adapter(self, memory_adapter: str | Path) -> None:
-        """Memory layers and language memory (or none) of an adapter, its folder or file, in the place of those that are there."""
+        """Replace memory layers and language memory by those of an adapter (folder or file). Raises ValueError if it does not fit the UNet."""
         self.register_modules(language_memory=load_memory_adapter(memory_adapter, self.unet))
 
-    def save_memory_adapter(self, folder: str | Path, dtype: torch.dtype | None = None, **facts) -> Path:
-        """Writes memory layers and language memory as a file of their own, with a card; `facts` are noted in both. Returns the file."""
+    def save_memory_adapter(self, folder: str | Path, dtype: torch.dtype | None = None, **facts: Any) -> Path:
+        """Save memory layers and language memory as a memory adapter with a card; both include `facts` (JSON). Returns the file."""
         facts = {"prediction_type": self.scheduler.config.prediction_type, **facts}
         return save_memory_adapter(folder, self.unet, self.language_memory, dtype, **facts)
 
@@ -114,16 +116,16 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         callback_on_step_end: Callable[[Any, int, int, dict], dict] | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
     ) -> StoryPipelineOutput | tuple:
-        """Draws one frame a sentence.
+        """Draw one frame for each sentence.
 
-        sentences: one story or a list of stories. height, width: pixels, by default what the model was trained for.
-        guidance_scale, memory_guidance_scale: e = e(∅,∅) + g (e(S,∅) - e(∅,∅)) + g_memory (e(S,memory) - e(S,∅)); by default both are one
-        scale, which needs two rows a frame instead of three.
-        generator: one, or one a story. latents: the starting noise, (stories, M, c, h, w). frames: pictures of each story's first frames, to go on
-        from. max_memory_frames: read only so many earlier frames, those whose sentences are most relevant. use_memory: False switches the
-        visual memory off. callback_on_step_end(pipe, step, timestep, tensors): steps count through all frames.
+        sentences: one story or a list of stories. height, width: pixels, by default the training resolution.
+        guidance_scale, memory_guidance_scale: e = e(∅,∅) + g (e(S,∅) - e(∅,∅)) + g_memory (e(S,memory) - e(S,∅)); by default both are equal,
+        which needs two UNet rows per frame, not three.
+        generator: one, or a list with one per story. latents: the initial noise (stories, M, c, h, w). frames: the first frames of each story as
+        PIL images, to be continued. max_memory_frames: read at most this many earlier frames, those with the most relevant sentences.
+        use_memory: False disables the visual memory. callback_on_step_end(pipe, step, timestep, tensors): `step` counts over all frames.
 
-        Raises ValueError, before anything is drawn, for input that does not fit.
+        Raises ValueError for invalid input, before any frame is drawn.
         """
         single, stories = check_sentences(sentences)
         factor = downscale_factor(self.vae)
@@ -132,12 +134,12 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         height, width = height or native[0] * factor, width or native[1] * factor
         multiple = factor * 2**self.unet.num_upsamplers if (height, width) != (native[0] * factor, native[1] * factor) else factor
         self._check(stories, height, width, multiple, num_inference_steps, generator, latents, output_type, max_memory_frames)
-        given = self._check_frames(frames, stories, single, (width, height))
+        first_frames = self._check_frames(frames, stories, single, (width, height))
         if negative_prompt is not None and not isinstance(negative_prompt, str):
-            raise ValueError(f"negative_prompt is {negative_prompt!r}; it must be one string for all stories, or None")
+            raise ValueError(f"negative_prompt is {negative_prompt!r}; it must be a string, which applies to all stories, or None")
         unknown = set(callback_on_step_end_tensor_inputs) - set(CALLBACK_TENSORS)
         if unknown:
-            raise ValueError(f"callback_on_step_end_tensor_inputs has {sorted(unknown)}; there are {', '.join(CALLBACK_TENSORS)}")
+            raise ValueError(f"callback_on_step_end_tensor_inputs has {sorted(unknown)}; it may have {', '.join(CALLBACK_TENSORS)}")
 
         device, dtype = self._execution_device, self.unet.dtype
         condition = self.encode_sentences(stories)
@@ -149,9 +151,9 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         drawn: list[list[Tensor]] = [[] for _ in stories]
         weights = [np.zeros((n, n), np.float32) for n in lengths] if return_memory_weights else None
         memory = StoryMemory()
-        rows: list[int] = list(range(len(stories)))  # the stories that memory holds
-        to_draw = [[n for n, length in enumerate(lengths) if len(given[n]) <= m < length] for m in range(max(lengths))]
-        step = 0  # of all frames
+        rows = list(range(len(stories)))  # the stories in memory
+        to_draw = [[n for n, length in enumerate(lengths) if len(first_frames[n]) <= m < length] for m in range(max(lengths))]
+        step = 0  # counts over all frames
 
         def on_step(timestep: Tensor, x: Tensor, prediction: Tensor) -> Tensor:
             nonlocal step
@@ -165,11 +167,11 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
 
         with self.progress_bar(total=num_inference_steps * sum(map(bool, to_draw))) as bar:
             for m in range(max(lengths)):
-                alive = [n for n in rows if lengths[n] > m]
-                if len(alive) < len(rows):
-                    index = torch.tensor([rows.index(n) for n in alive], device=device)
-                    memory, rows = memory.rows(index) if len(memory) else memory, alive
-                done: dict[int, Tensor] = {n: self._encode(given[n][m], dtype) for n in rows if m < len(given[n])}
+                unfinished = [n for n in rows if lengths[n] > m]
+                if len(unfinished) < len(rows):
+                    index = torch.tensor([rows.index(n) for n in unfinished], device=device)
+                    memory, rows = memory.rows(index) if len(memory) else memory, unfinished
+                clean: dict[int, Tensor] = {n: self._encode(first_frames[n][m], dtype) for n in rows if m < len(first_frames[n])}
                 drawing = to_draw[m]
                 if drawing:
                     generators = [generator[n] for n in drawing] if isinstance(generator, list) else generator
@@ -182,8 +184,8 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
                     readable = memory
                     if len(memory) and has_memory:
                         readable = memory.rows(torch.tensor([rows.index(n) for n in drawing], device=device))
-                        readable = self.unet.recall(readable, condition.pooled[drawing, m], max_memory_frames)
-                    x, seen = self.draw_frame(
+                        readable = self.unet.recall(readable, condition[drawing, m].pooled, max_memory_frames)
+                    x, frame_weights = self.draw_frame(
                         noise,
                         condition[drawing, m],
                         negative,
@@ -195,15 +197,15 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
                         return_memory_weights=return_memory_weights,
                         on_step=on_step,
                     )
-                    done |= dict(zip(drawing, x, strict=True))
-                    if seen is not None:
-                        for n, row, kept in zip(drawing, seen, self._positions(readable, len(drawing)), strict=True):
-                            weights[n][m, kept] = row
-                for n, x in done.items():
+                    clean |= dict(zip(drawing, x, strict=True))
+                    if weights is not None and frame_weights is not None:
+                        for n, row, positions in zip(drawing, frame_weights, self._positions(readable, len(drawing)), strict=True):
+                            weights[n][m, positions] = row
+                for n, x in clean.items():
                     drawn[n].append(x)
                 if has_memory and m + 1 < max(lengths):
-                    clean = torch.stack([done[n] for n in rows])[:, None]  # (stories, 1, c, h, w)
-                    memory.append(self.unet.write(clean, condition[rows, m : m + 1], positions=[m]))
+                    frame = torch.stack([clean[n] for n in rows])[:, None]  # (stories, 1, c, h, w)
+                    memory.append(self.unet.write(frame, condition[rows, m : m + 1], positions=[m]))
 
         finished = [self._finish(torch.stack(story), output_type) for story in drawn]
         self.maybe_free_model_hooks()
@@ -212,9 +214,9 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         return StoryPipelineOutput(frames=finished, memory_weights=weights)
 
     def encode_sentences(self, stories: list[list[str]], alone: bool = False) -> Conditioning:
-        """The conditioning (B, M, …) of stories, the shorter ones followed by empty sentences.
+        """The conditioning (B, M, …) of stories; shorter stories are padded with empty sentences.
 
-        alone: without the language memory, as the empty sentence of guidance is read. Raises ValueError for a sentence that is too long."""
+        alone: skip the language memory, as for the empty sentence of guidance. Raises ValueError if a sentence is too long."""
         longest = max(map(len, stories))
         padded = [story + [""] * (longest - len(story)) for story in stories]
         ids, mask = (x.to(self._execution_device) for x in tokenize_stories(self.tokenizer, padded))
@@ -235,34 +237,35 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         return_memory_weights: bool = False,
         on_step: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda timestep, latents, prediction: latents,
     ) -> tuple[Tensor, np.ndarray | None]:
-        """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents, and its weights (B, K) on the frames in memory.
+        """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents (B, c, h, w) and memory weights (B, K).
 
-        condition: of these frames, (B, …). negative: of the empty or negative sentence, without leading dimensions. memory: what the frames
-        may read; it may be empty. on_step(timestep, latents, prediction) returns the latents to go on with.
+        condition: (B, …), of these frames. negative: of the empty or negative sentence, without leading dimensions. memory: the K earlier frames
+        to read; it may be empty. on_step(timestep, latents, prediction) returns the latents for the next step. The weights are None unless
+        requested, and if memory is empty.
         """
         stories, x = len(noise), noise
-        remembers = len(memory) > 0
-        # rows of guidance: (text?, memory?) each; only the last reads memory
+        has_memory = len(memory) > 0
+        # rows of guidance as (with text, with memory); only the last one reads memory
         if guidance_scale <= 1 and memory_guidance_scale == guidance_scale:
             kinds = [(True, True)]
-        elif memory_guidance_scale == guidance_scale or not remembers:
+        elif memory_guidance_scale == guidance_scale or not has_memory:
             kinds = [(False, False), (True, True)]
         else:
             kinds = [(False, False), (True, False), (True, True)]
         without_text = negative.map(lambda y: y.expand(stories, *y.shape))
         row_condition = Conditioning.cat([condition if text else without_text for text, _ in kinds])
-        if remembers:
+        if has_memory:
             memory = memory.rows(torch.arange(stories, device=x.device).repeat(len(kinds)))
             if len(kinds) > 1:
                 memory.enabled = torch.tensor([reads for _, reads in kinds], device=x.device).repeat_interleave(stories)
         self.scheduler.set_timesteps(num_inference_steps, device=x.device)
         x = x * self.scheduler.init_noise_sigma
         extra = {"generator": generators} if "generator" in self.scheduler.step.__code__.co_varnames else {}
-        seen = []
+        step_weights = []
         for t in self.scheduler.timesteps:
             rows = self.scheduler.scale_model_input(torch.cat([x] * len(kinds)), t)
-            readable = memory if remembers else None
-            out = self.unet(rows, t, row_condition, memory=readable, return_memory_weights=return_memory_weights and remembers)
+            readable = memory if has_memory else None
+            out = self.unet(rows, t, row_condition, memory=readable, return_memory_weights=return_memory_weights and has_memory)
             parts = out.sample.chunk(len(kinds))
             prediction = parts[0]
             if len(kinds) > 1:
@@ -270,17 +273,17 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
             if len(kinds) == 3:
                 prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
             if out.memory_weights:
-                seen.append(torch.stack([w[-stories:].mean((1, 2)) for w in out.memory_weights.values()]).mean(0))  # (B, K)
+                step_weights.append(torch.stack([w[-stories:].mean((1, 2)) for w in out.memory_weights.values()]).mean(0))  # (B, K)
             x = on_step(t, self.scheduler.step(prediction, t, x, **extra, return_dict=False)[0], prediction)
-        return x, torch.stack(seen).mean(0).float().cpu().numpy() if seen else None
+        return x, torch.stack(step_weights).mean(0).float().cpu().numpy() if step_weights else None
 
     def _encode(self, frame: Tensor, dtype: torch.dtype) -> Tensor:
         return encode_frames(self.vae, frame[None].to(self._execution_device)).to(dtype)[0]
 
-    def _finish(self, latents: Tensor, output_type: str):
+    def _finish(self, latents: Tensor, output_type: str) -> Any:
         if output_type == "latent":
             return latents
-        frames = torch.cat([decode_latents(self.vae, frame[None]) for frame in latents])  # one by one: the same bits for any story length
+        frames = torch.cat([decode_latents(self.vae, frame[None]) for frame in latents])  # one by one: bit-identical for any story length
         return self.image_processor.postprocess(frames, output_type=output_type)
 
     @staticmethod
@@ -288,23 +291,34 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         return [memory.positions] * stories if memory.kept is None else memory.kept.tolist()
 
     @staticmethod
-    def _check_frames(frames, stories: list[list[str]], single: bool, size: tuple[int, int]) -> list[Tensor]:
-        """Given first frames as tensors (K, 3, H, W), K = 0 for a story without."""
+    def _check_frames(frames: Any, stories: list[list[str]], single: bool, size: tuple[int, int]) -> list[Tensor]:
+        """The first K frames of each story as a tensor (K, 3, H, W); K may be 0."""
         if frames is None:
             return [torch.zeros(0)] * len(stories)
         frames = [frames] if single else frames
         if not isinstance(frames, (list, tuple)) or len(frames) != len(stories):
-            raise ValueError(f"frames must be a list with an entry for each of the {len(stories)} stories")
+            raise ValueError(f"frames must be a list with one entry for each of the {len(stories)} stories")
         for n, (pictures, story) in enumerate(zip(frames, stories, strict=True)):
             if not isinstance(pictures, (list, tuple)) or not all(isinstance(picture, Image.Image) for picture in pictures):
-                raise ValueError(f"frames of story {n} must be PIL pictures in a list, not {pictures!r}")
+                raise ValueError(f"frames of story {n} must be a list of PIL images, not {pictures!r}")
             if len(pictures) > len(story):
-                raise ValueError(f"story {n} is given {len(pictures)} frames for {len(story)} sentences; there may not be more")
+                raise ValueError(f"frames of story {n} has {len(pictures)} images; it may have at most {len(story)}, one per sentence")
             if any(picture.size != size for picture in pictures):
-                raise ValueError(f"frames of story {n} have the sizes {[p.size for p in pictures]}; it is drawn at {size}")
+                raise ValueError(f"frames of story {n} have the sizes {[p.size for p in pictures]}; they must have the size {size}")
         return [frames_tensor(pictures) if pictures else torch.zeros(0) for pictures in frames]
 
-    def _check(self, stories, height, width, multiple, steps, generator, latents, output_type, max_memory_frames) -> None:
+    def _check(
+        self,
+        stories: list[list[str]],
+        height: int,
+        width: int,
+        multiple: int,
+        steps: int,
+        generator: torch.Generator | list[torch.Generator] | None,
+        latents: Tensor | None,
+        output_type: str,
+        max_memory_frames: int | None,
+    ) -> None:
         for name, value in (("height", height), ("width", width)):
             if value < 1 or value % multiple:
                 raise ValueError(f"{name} is {value}; it must be positive and divisible by {multiple}")
@@ -314,7 +328,7 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         factor = downscale_factor(self.vae)
         shape = (len(stories), max(map(len, stories)), self.unet.config.in_channels, height // factor, width // factor)
         if latents is not None and tuple(latents.shape) != shape:
-            raise ValueError(f"latents have the shape {tuple(latents.shape)}; these stories need {shape}")
+            raise ValueError(f"latents have the shape {tuple(latents.shape)}; these stories require {shape}")
         check_output_type(output_type, OUTPUT_TYPES)
         if max_memory_frames is not None and max_memory_frames < 1:
             raise ValueError(f"max_memory_frames is {max_memory_frames}; it must be at least 1, or None for all")

@@ -7,7 +7,7 @@ from importlib import import_module
 
 os.environ.setdefault("MKL_CBWR", "AUTO")  # else MKL's last bit depends on where in memory the numbers lie, so on the process
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "StoryLDMPipeline": "story_ldm.pipelines.story_ldm",

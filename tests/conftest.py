@@ -1,4 +1,4 @@
-"""Models small enough to build in a test, of random weights in which nothing is zero, and a server that runs the training scripts."""
+"""Shared fixtures: tiny models with random nonzero weights, and a server process that runs the training scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker a core; and what tests fork must not wait for the threads of its parent
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one worker per core; and forked processes must not wait for threads of the parent
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", CUDA_VISIBLE_DEVICES=os.environ.get("CUDA_VISIBLE_DEVICES", ""))
 
 import pytest
@@ -24,48 +24,49 @@ from accelerate.hooks import ModelHook, add_hook_to_module
 from diffusers import AutoencoderKL, DDIMScheduler
 from published_copies import copies, own_cache  # noqa: F401 (fixtures)
 from safetensors.torch import load_file
-from story_ldm.pipelines import StoryLDMPipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.toonstories import story_row
 from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import new_text_encoder, train_tokenizer
+from story_ldm.pipelines import StoryLDMPipeline
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 from story_ldm.training.checkpoints import save_component
 
 ROOT = Path(__file__).parents[1]
-WIDTH = 8  # of the sentence states
+WIDTH = 8  # width of the sentence states
 STORY = ["Bruno the bear in a red shirt waves on the beach.", "He sits down there.", "Rosa comes and jumps.", "They both wave."]
 
 
 def script(path: str):
-    """A script of a plain folder, as a module."""
+    """Imports a script, by its path from the repository's root, as a module."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module there
     spec.loader.exec_module(module)
     return module
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    """All that a run holds, but for checkpoints before its last."""
+    """All weights of a run, except for checkpoints before the last."""
     last = sorted((run / "checkpoints").glob("step-*"))[-1]
     files = [file for file in sorted(run.rglob("*.safetensors")) if "checkpoints" not in file.parts or last in file.parents]
     return {f"{file.relative_to(run)}/{name}": value for file in files for name, value in load_file(file).items()}
 
 
-def assert_same_training(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], limit: float = 1e-4) -> None:
-    """Weights differ by rounding alone: in the mean over a tensor, for rounding may decide a single ReLU, by less than `limit`; the statistics
-    of a batch norm, which begin at 0 and 1, by less than a twentieth."""
-    assert list(expected) == list(found) and len(found) > 20
+def assert_same_training(expected: dict[str, torch.Tensor], actual: dict[str, torch.Tensor], limit: float = 1e-4) -> None:
+    """Asserts that weights differ only by rounding: each tensor's RMS difference is at most `limit`, or 5 % of the RMS of batch norm statistics.
+
+    Single numbers may differ by more, because rounding may decide a ReLU."""
+    assert list(expected) == list(actual) and len(actual) > 20
     for name, value in expected.items():
         scale = 0.05 * value.float().square().mean().sqrt() if "running" in name else limit
-        assert (found[name].float() - value.float()).square().mean().sqrt() <= scale, name
+        assert (actual[name].float() - value.float()).square().mean().sqrt() <= scale, name
 
 
 def calls_seen_by_hooks(*parts: torch.nn.Module) -> list[str]:
-    """Puts a hook before each part, as offloading does, and gives the list to which every call adds the part's class."""
+    """Adds a pre-forward hook to each part, as offloading does; returns a list to which every call appends the part's class name."""
     called = []
 
     class Hook(ModelHook):
@@ -79,7 +80,7 @@ def calls_seen_by_hooks(*parts: torch.nn.Module) -> list[str]:
 
 
 def sentences_of(count: int, text: str = "referential", **settings) -> list[list[str]]:
-    """Stories of the built-in world without their pictures."""
+    """Sentences of `count` stories of the built-in world."""
     return [story_row(0, "train", index, 16, text, pictures=False, **settings)["sentences"] for index in range(count)]
 
 
@@ -90,7 +91,7 @@ def tokenizer() -> CLIPTokenizer:
 
 @pytest.fixture(scope="session")
 def damsm(tokenizer, tmp_path_factory) -> Path:
-    """Folder of a pair of matched encoders, of random weights."""
+    """Folder of a DAMSM with random weights."""
     folder = tmp_path_factory.mktemp("text") / "damsm"
     torch.manual_seed(0)
     save_component(DAMSMTextEncoder(len(tokenizer), width=6, embedding_width=8), folder / "text_encoder")
@@ -101,7 +102,7 @@ def damsm(tokenizer, tmp_path_factory) -> Path:
 
 
 def as_trained(model: torch.nn.Module, seed: int = 0, std: float = 0.3) -> torch.nn.Module:
-    """Fills whatever starts at zero, so that a path that is switched off shows."""
+    """Fills zero-initialised parameters with noise, to make every path affect the output."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         if not parameter.any():
@@ -110,7 +111,7 @@ def as_trained(model: torch.nn.Module, seed: int = 0, std: float = 0.3) -> torch
 
 
 def tiny_vae(r: int = 1, normalised: bool = False) -> AutoencoderKL:
-    """Two pixels a latent cell and side, times r; `normalised` per channel as those trained here, else as Stable Diffusion's."""
+    """2 r × 2 r pixels per latent cell; latents `normalised` per channel, as by train_autoencoder.py, or by one factor, as Stable Diffusion's."""
     torch.manual_seed(r)
     vae = AutoencoderKL(
         in_channels=3 * r * r,
@@ -155,7 +156,7 @@ def tiny_unet(memory: str = "spatial", size: int = 8, **settings) -> StoryUNet2D
 def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     torch.manual_seed(0)
     encoder = new_text_encoder(tokenizer, WIDTH, layers=1, heads=2).eval()
-    for parameter in encoder.parameters():  # CLIP starts so small that sentences hardly differ
+    for parameter in encoder.parameters():  # CLIP's initial weights are so small that sentences hardly differ
         torch.nn.init.normal_(parameter, std=0.5)
     return encoder
 
@@ -200,7 +201,7 @@ TINY_DYNAMIC_BLOCK = {
     "discriminator": {**TINY_BLOCKS, "block_out_channels": (8, 16)},
 }
 
-# Reads jobs by line, runs each in processes of its own that have nothing left to import, and says how they ended.
+# Reads one job per line, runs it in forked processes, which have everything imported already, and prints their exit codes.
 SERVER = """
 import json, os, runpy, sys, traceback
 import accelerate, diffusers.training_utils, tqdm.auto, tyro
@@ -249,7 +250,7 @@ def run(argv):
 
 
 def shard_on_cpu(kind):
-    # accelerate shards on accelerators alone; now it does so between processes on a CPU
+    # accelerate shards only on GPUs; this makes it shard between processes on a CPU
     import torch
     from accelerate import DistributedType, state
 
@@ -274,7 +275,7 @@ def start(argv, log, env):
     child = os.fork()
     if child:
         return child
-    os.setsid()  # so that whoever kills it can kill its data loading workers, too
+    os.setsid()  # a process group of its own, to kill it together with its data loading workers
     os.environ.update(env)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1), os.dup2(file, 2)
@@ -284,9 +285,9 @@ def start(argv, log, env):
             shard_on_cpu("DeepSpeed" if "ACCELERATE_USE_DEEPSPEED" in env else "FSDP2")
         run(argv)
         code = 0
-    except SystemExit as stopped:
-        code = stopped.code if isinstance(stopped.code, int) else 1
-        print(stopped.code, file=sys.stderr)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+        print(error.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     sys.stdout.flush(), sys.stderr.flush()
@@ -294,7 +295,7 @@ def start(argv, log, env):
 
 
 if __name__ == "__main__" and sys.argv[1:]:
-    run(sys.argv[1:])  # as the script of a launcher
+    run(sys.argv[1:])  # started by a launcher
 elif __name__ == "__main__":
     for line in sys.stdin:
         job = json.loads(line)
@@ -306,7 +307,7 @@ elif __name__ == "__main__":
 
 @dataclass
 class Trainer:
-    """Runs training scripts, with a preset "tiny" beside the real ones, on a CPU in fp32."""
+    """Runs training scripts, with an additional preset "tiny", on a CPU in fp32."""
 
     file: Path
     env: dict[str, str]
@@ -318,13 +319,13 @@ class Trainer:
         return self.file.with_name("log.txt")
 
     def start(self, script: str, *argv, processes: int = 1, env: dict[str, str] | None = None) -> list[int]:
-        """Starts the script in so many processes (of one run, as a launcher would, with more that it says in `env`) and returns their numbers."""
+        """Starts a script in the processes of one run, with the environment of a launcher and `env`; returns their process ids."""
         self.log_file.write_text("")
         envs = [{}]
         if processes > 1:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
             common = {
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
@@ -333,15 +334,15 @@ class Trainer:
             }
             common |= env or {}
             envs = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
-        exact = ["--precision", "no"] if script.startswith("train_") else []
-        job = {"argv": [str(ROOT / "training" / script), *map(str, argv), *exact], "log": str(self.log_file), "envs": envs}
+        float32 = ["--precision", "no"] if script.startswith("train_") else []
+        job = {"argv": [str(ROOT / "training" / script), *map(str, argv), *float32], "log": str(self.log_file), "envs": envs}
         self.server.stdin.write(json.dumps(job) + "\n")
         self.server.stdin.flush()
         self.running = json.loads(self.server.stdout.readline())
         return self.running
 
     def wait(self, seconds: float = 300) -> list[int]:
-        """Exit codes of the processes; whichever hang are killed."""
+        """Exit codes of the processes, which are killed after `seconds`."""
         if not select.select([self.server.stdout], [], [], seconds)[0]:
             for process in self.running:
                 os.killpg(process, signal.SIGKILL)
@@ -352,13 +353,13 @@ class Trainer:
         return self.log_file.read_text()
 
     def __call__(self, *argv, processes: int = 1, env: dict[str, str] | None = None) -> str:
-        """Runs to the end and returns what was printed."""
+        """Runs a script to its end and returns its output; fails if it fails."""
         self.start(*argv, processes=processes, env=env)
         assert not any(self.wait()), self.log[-3000:]
         return self.log
 
     def kill_at(self, file: Path, *argv, processes: int = 1, env: dict[str, str] | None = None) -> None:
-        """Runs until a file is there that lies in the folder `argv` names, and is killed in that moment; anew where it was at its end before."""
+        """Starts a script and kills it when `file` exists. If the script ended before that, deletes its output folder and tries again."""
         for _ in range(5):
             started = self.start(*argv, processes=processes, env=env)
             while not file.exists() and not select.select([self.server.stdout], [], [], 0.002)[0]:
@@ -371,7 +372,7 @@ class Trainer:
             if codes == [-signal.SIGKILL] * processes:
                 return
             shutil.rmtree(next(folder for folder in argv if isinstance(folder, Path) and folder in file.parents))
-        raise AssertionError("five times it was at its end before it could be killed")
+        raise AssertionError("the script ended before it could be killed, in five attempts")
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,14 @@ def test_interval_covers_the_truth_nineteen_times_in_twenty():
     assert 180 <= covered <= 199
 
 
+def test_interval_is_the_normal_one_on_many_stories():
+    """Between the 2.5 % and the 97.5 % quantile lie 2 · 1.96 standard errors."""
+    right = np.random.default_rng(0).random(800) < 0.3
+    found = share(right, np.ones(800, bool), np.arange(800), bootstrap_weights(800, 4000, 0))
+    error = (right.mean() * (1 - right.mean()) / 800) ** 0.5
+    assert [found["low"], found["high"]] == pytest.approx([right.mean() - 1.96 * error, right.mean() + 1.96 * error], abs=0.15 * error)
+
+
 @given(st.integers(1, 60))
 def test_positions_are_in_one_group_each(longest):
     covered = [m for first, last in position_groups(longest) for m in range(first, last + 1)]

@@ -5,6 +5,7 @@ pytest tests/test_cli.py
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -85,6 +86,28 @@ def test_data_and_preview(tmp_path, monkeypatch):
     assert len(load_stories(tmp_path / "world", "test", 16)) == 2
     story_ldm(monkeypatch, "preview", tmp_path / "world", "--size", 16, "--stories", 2, "--output", tmp_path / "sheet.png")
     assert Image.open(tmp_path / "sheet.png").height > 2 * 16
+
+
+@pytest.mark.parametrize("command", [cli.generate, cli.preview, cli.toonstories, cli.convert, cli.check])
+def test_every_option_has_help(command):
+    helped = [line.strip().split(": ")[0] for line in command.__doc__.split("Args:")[1].splitlines() if ": " in line]
+    assert set(inspect.signature(command).parameters) <= set(helped)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("data", "convert", "nothing", "x", "--out", "y"), "invalid choice 'nothing' for argument 'source'"),
+        (("data", "convert", "pororo", "x", "--out", "y", "--frame", "last"), "Error parsing --frame"),
+        (("preview", "--text", "half"), "invalid choice 'half' for argument '--text'"),
+        (("data",), "{toonstories, convert, check}"),
+    ],
+)
+def test_choices_are_choices(monkeypatch, capsys, words, says):
+    with pytest.raises(SystemExit) as end:
+        story_ldm(monkeypatch, *words)
+    text = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert end.value.code == 2 and says in text, text
 
 
 def test_presets_are_the_sizes_they_name():

@@ -1,4 +1,4 @@
-"""The matched text-image encoders: their loss against the paper's equations, what is measured with them, and their training as it is run."""
+"""DAMSM: its encoders, its loss compared with the paper's equations, the metrics that use it, and its training script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import sentences_of
+from conftest import script, sentences_of
 from safetensors.torch import load_file
 
 from story_ldm.encoders.damsm import (
@@ -48,7 +48,7 @@ def prefix_mask(lengths: list[int], longest: int) -> torch.Tensor:
 
 @torch.no_grad()
 def test_padding_does_not_matter():
-    """Neither how much there is, nor what stands in it, nor what else is in the batch."""
+    """Neither its length, nor its content, nor the other sentences of the batch."""
     encoder, lengths = tiny_text(), [3, 7, 1]
     ids, mask = torch.randint(50, (3, 7)), prefix_mask(lengths, 7)
     words, sentence = encoder(ids, mask)
@@ -62,18 +62,28 @@ def test_padding_does_not_matter():
         alone, its_sentence = encoder(ids[n : n + 1, :length], mask[n : n + 1, :length])
         torch.testing.assert_close(alone[0], words[n, :length])
         torch.testing.assert_close(its_sentence[0], sentence[n])
-        # a sentence is what each direction says when it has read all of it
+        # a sentence's vector is the last state of each direction
         torch.testing.assert_close(sentence[n], torch.cat([words[n, length - 1, :8], words[n, 0, 8:]]))
 
 
 @torch.no_grad()
-def test_dropout_is_in_its_draws_alone():
+def test_dropout_depends_only_on_its_draws():
     encoder = tiny_text(dropout=0.5)
     ids, mask, draws = torch.randint(50, (2, 5)), prefix_mask([5, 2], 5), torch.rand(2, 5, 8)
     without, dropped = encoder(ids, mask)[1], encoder(ids, mask, draws)[1]
     encoder.train()
     assert torch.equal(encoder(ids, mask)[1], without) and torch.equal(encoder(ids, mask, draws)[1], dropped)
     assert not torch.allclose(without, dropped)
+
+
+@torch.no_grad()
+def test_what_dropout_leaves_is_enlarged():
+    """By the share that is left, so that the mean stays: draws of which none is below a half double all embeddings."""
+    encoder = tiny_text(dropout=0.5)
+    ids, mask = torch.randint(50, (2, 5)), prefix_mask([5, 2], 5)
+    dropped = encoder(ids, mask, torch.full((2, 5, 8), 0.5))[1]
+    encoder.embedding.weight *= 2
+    torch.testing.assert_close(dropped, encoder(ids, mask)[1])
 
 
 @torch.no_grad()
@@ -99,7 +109,7 @@ def cosine(a, b):
 
 
 def transcribed(words, mask, sentence, regions, image, same, gammas):
-    """AttnGAN Eqs. 7 to 13, one number after another; the mean over the batch where it writes the sum."""
+    """AttnGAN Eqs. 7 to 13, number by number, with the mean over the batch instead of the sum."""
     gamma1, gamma2, gamma3 = gammas
     batch = len(words)
 
@@ -134,16 +144,16 @@ def features(batch: int = 5, longest: int = 4, regions: int = 6, width: int = 8)
     return [words * mask[..., None], mask, *others]
 
 
-@pytest.mark.parametrize("some_are_alike", [False, True])
-def test_loss_is_the_papers(some_are_alike):
+@pytest.mark.parametrize("some_are_equal", [False, True])
+def test_loss_is_the_papers(some_are_equal):
     words, mask, *others = features()
     same = torch.zeros(5, 5, dtype=torch.bool)
-    if some_are_alike:
+    if some_are_equal:
         same[[0, 3, 1, 1], [3, 0, 2, 1]] = True
     gradients, losses = [], []
     for function in (damsm_loss, transcribed):
         leaves = [x.clone().requires_grad_() for x in (words, *others)]
-        given = same if some_are_alike or function is transcribed else None
+        given = same if some_are_equal or function is transcribed else None
         loss = function(leaves[0], mask, *leaves[1:], given, (4.0, 5.0, 10.0))
         loss = loss[0] if function is damsm_loss else loss
         loss.backward()
@@ -154,25 +164,31 @@ def test_loss_is_the_papers(some_are_alike):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
 
 
-def test_pairs_alike_are_not_counted_as_wrong():
-    """A batch in which each pair stands twice: told of it, it is as if each stood there once."""
+def test_equal_pairs_do_not_count_as_mismatches():
+    """With every pair twice in a batch, `same` removes the duplicates from the mismatches."""
     words, mask, *others = features()
     once, _ = damsm_loss(words, mask, *others)
     twice = [torch.cat([x, x]) for x in (words, mask, *others)]
     same = torch.eye(5, dtype=torch.bool).repeat(2, 2)
-    blind, _ = damsm_loss(*twice)
-    told, _ = damsm_loss(*twice, same)
-    # the others still stand there twice, as much for those who know as for those who do not
-    assert told < blind and told > once
+    without_same, _ = damsm_loss(*twice)
+    with_same, _ = damsm_loss(*twice, same)
+    assert once < with_same < without_same, "the other pairs are there twice in both"
     matched, parts = damsm_loss(*twice[:4], twice[2], same)
     assert parts["top1"] == 1 and parts["sentence"] < parts["word"] and torch.equal(matched, parts["word"] + parts["sentence"])
-    assert damsm_loss(*twice[:4], twice[2])[1]["sentence"] > 2 * math.log(2), "untold, its double would be held against it"
+    assert damsm_loss(*twice[:4], twice[2])[1]["sentence"] > 2 * math.log(2), "without `same`, the duplicate counts as a mismatch"
     everything = torch.ones(10, 10, dtype=torch.bool)
     assert damsm_loss(*twice, everything)[0] == 0
 
 
 @torch.no_grad()
-def test_scores_of_words_do_not_see_padding_or_neighbours():
+def test_top1_is_a_share_of_frames():
+    """Both frames are nearest to the first sentence, though each sentence is nearest to its own frame."""
+    sentence, image = torch.eye(2), torch.tensor([[1.0, 0.0], [0.9, 0.1]])
+    parts = damsm_loss(sentence[:, None], torch.ones(2, 1).long(), sentence, image[:, None], image)[1]
+    assert parts["top1"] == 0.5
+
+
+def test_word_scores_do_not_depend_on_padding_or_other_sentences():
     words, mask, _, regions, _ = features(batch=20, longest=9)
     scores = word_scores(words, mask, regions, 4.0, 5.0)
     for n, length in enumerate(mask.sum(1).tolist()):
@@ -182,7 +198,7 @@ def test_scores_of_words_do_not_see_padding_or_neighbours():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(dtype):
-    """Features of half precision, and large ones: the loss is counted in float32 and its gradient is finite, under autocast, too."""
+    """For large features in half precision, the loss is computed in float32 and its gradient is finite, even under autocast."""
     words, mask, *others = features()
     leaves = [(50 * x).to(dtype).requires_grad_() for x in (words, *others)]
     expected = damsm_loss(leaves[0].float(), mask, *(x.float() for x in leaves[1:]))[0]
@@ -193,7 +209,7 @@ def test_half_precision(dtype):
     assert all(torch.isfinite(x.grad).all() for x in leaves)
 
 
-# --- what is measured ------------------------------------------------------------------------------------------------------------------
+# --- the metrics ------------------------------------------------------------------------------------------------------------------
 
 
 def test_cosines():
@@ -203,13 +219,13 @@ def test_cosines():
 
 
 def test_r_precision_of_perfect_and_of_shuffled_pairs():
-    texts = [f"sentence {n // 2}" for n in range(3000)]  # each twice: its own words are never a wrong candidate
+    texts = [f"sentence {n // 2}" for n in range(3000)]  # each twice: equal texts are never mismatching candidates
     sentence = torch.randn(1500, 32, generator=torch.Generator().manual_seed(0)).repeat_interleave(2, 0)
     assert r_precision(sentence, 3 * sentence, texts).all()
     shuffled = r_precision(sentence, sentence.roll(2, 0), texts).double().mean().item()
     assert abs(shuffled - 0.01) < 4 * (0.01 * 0.99 / 3000) ** 0.5
     assert abs(r_precision(sentence, sentence.roll(2, 0), texts, candidates=5).double().mean().item() - 0.2) < 0.04
-    assert not r_precision(sentence[:1].repeat(3000, 1), sentence, texts).any(), "who says the same of all has found none"
+    assert not r_precision(sentence[:1].repeat(3000, 1), sentence, texts).any(), "constant embeddings have no precision"
     with pytest.raises(ValueError, match="all 4 texts are the same"):
         r_precision(sentence[:4], sentence[:4], ["he waves"] * 4)
 
@@ -218,16 +234,27 @@ def test_candidates_belong_to_seed_and_frame():
     drawn = [[_others(own=frame % 300, texts=300, count=99, seed=seed, frame=frame) for frame in range(40)] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2] and drawn[0][0] != drawn[0][1]
     assert all(len(set(others)) == 99 and frame not in others and set(others) < set(range(300)) for frame, others in enumerate(drawn[0]))
-    assert _others(3, 5, 99, 0, 0) == [0, 1, 2, 4], "all where there are fewer"
+    assert _others(3, 5, 99, 0, 0) == [0, 1, 2, 4], "all of them, if fewer than asked for"
     generator = torch.Generator().manual_seed(0)
     sentence, image = (torch.randn(300, 8, generator=generator) for _ in range(2))
     texts = [str(n) for n in range(300)]
-    found = r_precision(sentence, image, texts, candidates=10, seed=1)
+    hits = r_precision(sentence, image, texts, candidates=10, seed=1)
     for frame in range(300):
         others = _others(frame, 300, 9, 1, frame)
         best = max((cosine(sentence[n], image[frame]).item(), n) for n in (frame, *others))[1]
-        assert found[frame] == (best == frame)
-    assert torch.equal(found, r_precision(sentence, image, texts, candidates=10, seed=1))
+        assert hits[frame] == (best == frame)
+    assert torch.equal(hits, r_precision(sentence, image, texts, candidates=10, seed=1))
+
+
+def test_positions_are_different_ones_of_their_own_story():
+    """Each as often as any other; repeated only where a story is shorter than what is drawn."""
+    draw = script("training/train_damsm.py").draw_positions
+    lengths = torch.tensor([5, 2, 9, 3] * 500)
+    positions = draw(lengths, 3, torch.Generator().manual_seed(0))
+    assert positions.shape == (2000, 3) and (positions >= 0).all() and (positions < lengths[:, None]).all()
+    assert all(len(set(row)) == min(3, length) for row, length in zip(positions.tolist(), lengths.tolist(), strict=True))
+    shares = torch.bincount(positions[::4].flatten(), minlength=5) / 1500
+    assert (shares - 0.2).abs().max() < 0.05
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------------------------
@@ -249,7 +276,7 @@ def test_saved_and_loaded_is_the_same(folder, tokenizer):
     assert torch.equal(embed_sentences(text_encoder, same_tokenizer, sentences), embed_sentences(tiny_text(len(tokenizer)), tokenizer, sentences))
     assert torch.equal(embed_frames(image_encoder, frames), embed_frames(tiny_image(), frames))
     torch.testing.assert_close(embed_sentences(text_encoder, tokenizer, sentences, batch=3), embed_sentences(text_encoder, tokenizer, sentences))
-    ids, mask = tokenize(tokenizer, [*sentences, " and ".join(sentences)])  # longer than the tokenizer's own length
+    ids, mask = tokenize(tokenizer, [*sentences, " and ".join(sentences)])  # longer than the tokenizer's limit
     assert ids.shape == mask.shape and mask[-1].all() and mask.shape[1] > tokenizer.model_max_length
 
     save_component(text_encoder, folder / "text_encoder", torch.float16)
@@ -260,7 +287,7 @@ def test_saved_and_loaded_is_the_same(folder, tokenizer):
     torch.testing.assert_close(embed_frames(image_encoder, frames), embed_frames(tiny_image(), frames), atol=0.01, rtol=0.01)
 
 
-def test_what_cannot_be_loaded(folder, tokenizer, tmp_path):
+def test_invalid_folders(folder, tokenizer, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing.*train_damsm"):
         load_damsm(tmp_path / "nothing")
     for part, file in (("tokenizer", None), ("image_encoder", None), ("text_encoder", "diffusion_pytorch_model.safetensors")):
@@ -281,7 +308,7 @@ def test_what_cannot_be_loaded(folder, tokenizer, tmp_path):
 
 
 def command(output: Path, *more) -> list:
-    """The arguments of one run of 12 steps over 6 stories of the built-in world: two epochs of batches that do not divide it."""
+    """Arguments of a run of 12 steps over 6 stories of the built-in world: eight epochs, with a batch of 4 that does not divide 6."""
     argv = ["train_damsm.py", "--output", output, "--limit", 6, "--batch", BATCH, "--stories", STEPS * BATCH, "--width", 16]
     return [*argv, "--warmup", 2, "--learning-rate", 2e-4, "--log-every", 1, "--workers", 0, "--num-proc", 1, *more]
 
@@ -310,24 +337,24 @@ def test_a_finished_run_is_a_folder(finished):
 
 
 def test_stopped_and_run_again(trainer, finished, tmp_path):
-    """Invariant 5: killed in the midst of it and run on to the end, it has the weights of one that was not."""
+    """Invariant 5: a run that is killed and resumed ends with the weights of an uninterrupted one."""
     argv = command(tmp_path / "run", "--checkpoint-every", 2)
     trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000004", *argv)
     assert not (tmp_path / "run" / "damsm").exists()
-    clock = trainer(*argv, "--max-minutes", 1e-9)
-    assert "going on from" in clock and "stories/s" not in clock and load_damsm(tmp_path / "run" / "damsm")
+    limited = trainer(*argv, "--max-minutes", 1e-9)
+    assert "resuming from" in limited and "stories/s" not in limited and load_damsm(tmp_path / "run" / "damsm")
     log = trainer(*argv)
-    assert "going on from" in log and "step 1 |" not in log
-    expected, found = weights(finished), weights(tmp_path / "run")
-    assert list(expected) == list(found) and len(found) > 20
-    assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+    assert "resuming from" in log and "step 1 |" not in log
+    expected, actual = weights(finished), weights(tmp_path / "run")
+    assert list(expected) == list(actual) and len(actual) > 20
+    assert [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
 
 
 def test_two_processes_are_one_with_the_whole_batch(trainer, finished, tmp_path):
-    """Invariant 6, compared in fp32 after 12 steps: each sentence is set against the frames of both processes."""
+    """Invariant 6, in fp32 after 12 steps: each sentence is compared with the frames of both processes."""
     trainer(*command(tmp_path / "run"), processes=2)
-    expected, found = weights(finished), weights(tmp_path / "run")
-    assert list(expected) == list(found)
+    expected, actual = weights(finished), weights(tmp_path / "run")
+    assert list(expected) == list(actual)
     for name, value in expected.items():
-        # the mean over a tensor, for single numbers may be off where rounding decides a ReLU or the first step of Adam; weights moved by 1e-3
-        assert (found[name] - value).square().mean().sqrt() < 2e-5, name
+        # the RMS over a tensor, because rounding may decide a ReLU or Adam's first step for single numbers; training moved the weights by 1e-3
+        assert (actual[name] - value).square().mean().sqrt() < 2e-5, name

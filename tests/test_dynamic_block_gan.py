@@ -8,10 +8,10 @@ import math
 import pytest
 import torch
 from conftest import STORY, TINY_DYNAMIC_BLOCK, calls_seen_by_hooks, sentences_of, tiny_text_encoder
-from story_ldm.pipelines import DynamicBlockGANPipeline
 
 from story_ldm.encoders.damsm import DAMSMTextEncoder
 from story_ldm.encoders.sentence_vectors import read_words, tokens_of
+from story_ldm.pipelines import DynamicBlockGANPipeline
 from story_ldm.systems.dynamic_block_gan.choices import choices_of, columns_of, plot
 from story_ldm.systems.dynamic_block_gan.networks import (
     ATTENTIONS,
@@ -119,14 +119,14 @@ def test_equations_soft_and_hard(attention):
     """Eqs. 1 to 3 and both attentions, with given noise and without any."""
     block, x, words, mask, gumbel = block_inputs(attention)
     for noise in (gumbel, None):
-        found, ab = block(x, words, mask, noise)
-        torch.testing.assert_close(found, block_by_hand(block, x, words, mask, noise))
+        actual, ab = block(x, words, mask, noise)
+        torch.testing.assert_close(actual, block_by_hand(block, x, words, mask, noise))
     if attention == "both":
         assert 0 < (ab > 0).sum() < len(ab), "both are chosen here"
         soft, hard = block(x, words, mask, gumbel)[0], block(x, words, mask, None)[0]
         assert not torch.allclose(soft, hard)
     else:
-        assert torch.equal(found, block(x, words, mask, gumbel)[0]) and not ab.any()
+        assert torch.equal(actual, block(x, words, mask, gumbel)[0]) and not ab.any()
 
 
 def test_choice():
@@ -176,12 +176,12 @@ def test_the_hard_choice_is_made_in_float32():
     block.words.bias.zero_()
     x = 0.02 * x
     block = block.bfloat16()
-    found, its_ab = block(x.bfloat16(), words.bfloat16(), mask, None)
+    actual, its_ab = block(x.bfloat16(), words.bfloat16(), mask, None)
     p = choice(its_ab, None, 1.0).bfloat16()
     assert ((p[:, 0] == p[:, 1]) & (its_ab > 0)).any(), "a case in which they are"
     a = block.image(x.bfloat16()).flatten(2).mT
     h = torch.where((its_ab > 0)[:, None, None], attend(a, a), attend(a, block.words(words.bfloat16()), mask))
-    assert torch.equal(found, x.bfloat16() + block.out(h.mT.unflatten(2, x.shape[2:])))
+    assert torch.equal(actual, x.bfloat16() + block.out(h.mT.unflatten(2, x.shape[2:])))
 
 
 @pytest.mark.parametrize("hard", [False, True])
@@ -232,15 +232,15 @@ def test_discriminator(attention):
     judge = tiny_judge(attention)
     frames, fake = (torch.rand(4, T, 3, 16, 16, generator=seeded(n)) * 2 - 1 for n in range(2))
     own, wrong = ((*texts(seed=seed), noise_for(judge)) for seed in (1, 2))
-    found = judge(frames, own, wrong, fake)
-    for logits, (x, condition) in zip(found, [(frames, own), (frames, wrong), (fake, own)], strict=True):
+    actual = judge(frames, own, wrong, fake)
+    for logits, (x, condition) in zip(actual, [(frames, own), (frames, wrong), (fake, own)], strict=True):
         assert logits.shape == (4 * T,) and logits.dtype == torch.float32
         torch.testing.assert_close(logits, judge(x, condition)[0], **CLOSE)
         alone = torch.cat([judge(x[n : n + 1], tuple(part[n : n + 1] for part in condition))[0] for n in range(4)])
         torch.testing.assert_close(logits, alone, **CLOSE)
     mixed = frames.clone()
     mixed[0, 1] = frames[1, 1]  # a frame of another story
-    assert all(judge(mixed, own)[0][m] != found[0][m] for m in range(T)) and torch.equal(judge(mixed, own)[0][2 * T :], found[0][2 * T :])
+    assert all(judge(mixed, own)[0][m] != actual[0][m] for m in range(T)) and torch.equal(judge(mixed, own)[0][2 * T :], actual[0][2 * T :])
 
 
 @pytest.mark.parametrize("norms", [("group", "group"), ("batch", "batch"), ("batch", "spectral")])
@@ -254,10 +254,10 @@ def test_every_parameter_gets_a_gradient(system, norms):
     loss, _ = discriminator_loss(*judge(real, (*own, noise_for(judge)), (*wrong, noise_for(judge)), fake.detach()))
     loss.backward()
     assert all(weight.grad is None for weight in gan.parameters())
-    found = {name: weight.grad for name, weight in judge.named_parameters()}
+    actual = {name: weight.grad for name, weight in judge.named_parameters()}
     generator_loss(judge(fake, (*own, noise_for(judge)))[0]).backward()
-    found |= {name: weight.grad for name, weight in gan.named_parameters()}
-    assert [name for name, gradient in found.items() if gradient is None or not gradient.any()] == []
+    actual |= {name: weight.grad for name, weight in gan.named_parameters()}
+    assert [name for name, gradient in actual.items() if gradient is None or not gradient.any()] == []
 
 
 def test_what_the_ablations_have():
@@ -281,8 +281,8 @@ def test_what_the_ablations_have():
 
 def test_sizes():
     counts = parameter_counts("pororo")
-    for found, published in zip(counts.values(), PUBLISHED["pororo"], strict=True):
-        assert abs(found / 1e6 / published - 1) < 0.03
+    for actual, published in zip(counts.values(), PUBLISHED["pororo"], strict=True):
+        assert abs(actual / 1e6 / published - 1) < 0.03
     assert parameter_table().count("\n") == 1 + len(PRESETS) and "| 25.1 M | 23.5 M |" in parameter_table()
     for preset in PRESETS.values():
         for network in ("generator", "discriminator"):
@@ -292,12 +292,12 @@ def test_sizes():
 def test_choices(tmp_path):
     """Counted by block, named by network and size, and drawn."""
     ab = torch.tensor([[2.0, -1.0], [-2.0, -1.0], [1.0, -3.0], [1.0, 0.0]])
-    found = choices_of(ab)
-    assert found[0::2] == [0.75, 0.0] and abs(found[1] - ab[:, 0].sigmoid().mean()) < 1e-6
+    actual = choices_of(ab)
+    assert actual[0::2] == [0.75, 0.0] and abs(actual[1] - ab[:, 0].sigmoid().mean()) < 1e-6
     columns = columns_of({"generator": [4, 8], "discriminator": [8]})
     assert columns[:3] == ["stories seen", "SA generator 4", "w generator 4"] and columns[-1] == "w discriminator 8" and len(columns) == 7
     file = tmp_path / "choices.json"
-    file.write_text(json.dumps({"columns": columns, "rows": [[50, *found, 0.5, 0.5], [100, *found, 0.2, 0.4]]}))
+    file.write_text(json.dumps({"columns": columns, "rows": [[50, *actual, 0.5, 0.5], [100, *actual, 0.2, 0.4]]}))
     plot(file, tmp_path / "choices.png")
     assert (tmp_path / "choices.png").stat().st_size > 5000
     file.write_text(json.dumps({"columns": columns, "rows": []}))
@@ -366,7 +366,7 @@ def test_noise_and_outputs(tokenizer):
         ([], {}, r"sentences is \[\]; it must be a list of sentences"),
         ([STORY, []], {}, "story 1 is .* at least one sentence"),
         (["She waves.", " "], {}, "sentence 1 of story 0 is ' '"),
-        ([STORY, STORY], {"generator": [torch.Generator()]}, "a list of 1 for 2 stories"),
+        ([STORY, STORY], {"generator": [torch.Generator()]}, "generator is a list of 1; .* each of the 2 stories"),
         (STORY, {"output_type": "latent"}, "output_type is 'latent'; it must be one of pil, np, pt"),
         (STORY, {"latents": torch.zeros(4, 4)}, r"latents has the shape \(4, 4\); these stories need \(1, 4\)"),
     ],
@@ -382,10 +382,10 @@ def test_saved_and_opened(tokenizer, tmp_path):
     pipes.append(DynamicBlockGANPipeline(dynamic_block_gan=tiny_gan(width=8), text_encoder=tiny_text_encoder(tokenizer), tokenizer=tokenizer))
     for n, pipe in enumerate(pipes):
         pipe.save_pretrained(tmp_path / str(n), safe_serialization=True)
-        assert {file.suffix for file in (tmp_path / str(n)).rglob("*") if file.is_file()} <= {".safetensors", ".json", ".txt"}
+        assert {file.suffix for file in (tmp_path / str(n)).rglob("*") if file.is_file()} <= {".safetensors", ".json", ".txt", ".py"}
         opened, again = (DynamicBlockGANPipeline.from_pretrained(tmp_path / str(n)) for _ in range(2))
-        saved, found = (p.dynamic_block_gan.state_dict() for p in (pipe, opened))
-        assert list(saved) == list(found) and all(torch.equal(found[name], value) for name, value in saved.items())
+        saved, actual = (p.dynamic_block_gan.state_dict() for p in (pipe, opened))
+        assert list(saved) == list(actual) and all(torch.equal(actual[name], value) for name, value in saved.items())
         assert opened.dynamic_block_gan.config.attention == pipe.dynamic_block_gan.config.attention and not opened.dynamic_block_gan.training
         frames = [p(STORY, generator=seeded(), output_type="pt").frames[0] for p in (pipe, opened, again)]
         torch.testing.assert_close(frames[0], frames[1], **CLOSE)  # tensors of a file lie at other addresses: last bits differ

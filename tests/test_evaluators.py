@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, script
 
 from story_ldm import load_stories
 from story_ldm.data.toonstories import MENTIONS, PLACES, story_row
 from story_ldm.encoders.evaluator import UNKNOWN, FrameEvaluator, evaluator_loss, frame_labels, reading_accuracy
-from story_ldm.metrics.ceiling import memoryless_ceiling, what_is_told
+from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
 from story_ldm.metrics.quick import quick_rates
 from story_ldm.metrics.story_rates import as_arrays, story_rates
 from story_ldm.reports.rates import rates_markdown
@@ -201,6 +201,14 @@ def test_known_rates():
     assert "| pronoun | right character | 50.0 |" in rates_markdown(table)
 
 
+def test_other_of_the_pronoun_is_one_character_alone():
+    """Felix for Bruno takes "he" for another; Felix and Mina for Bruno show more than a wrong reading of the pronoun."""
+    labels, readings = hand_made()
+    assert story_rates(labels, readings)["pronoun"]["other of the pronoun"]["value"] == 1 / 2
+    readings["characters"][1, 3] = True
+    assert story_rates(labels, readings)["pronoun"]["other of the pronoun"]["value"] == 0
+
+
 def test_perfect_is_one_and_shuffled_is_near_chance():
     labels = as_arrays(frame_labels(toon_rows(400)))
     table = story_rates(labels, perfect(labels))
@@ -224,6 +232,42 @@ def test_perfect_is_one_and_shuffled_is_near_chance():
     assert kept["mark kept"]["value"] == pytest.approx(1 / 6, abs=0.04) and kept["layout kept"]["value"] == pytest.approx(1 / 4, abs=0.04)
     low, high = (table["all"]["garment"][k] for k in ("low", "high"))
     assert 0.01 < high - low < 0.08
+
+
+def test_a_mark_that_was_not_seen_first_cannot_be_kept():
+    """Who is not read in the story's own first frame of him has no mark there that could be kept."""
+    labels, readings = hand_made()
+    readings["characters"][0, 0] = False  # Bruno, in the first frame of story 0; so his mark in frame 2 does not count
+    kept = story_rates(labels, readings)["self"]["mark kept"]
+    assert (kept["value"], kept["count"]) == (1 / 2, 2)
+
+
+def test_frames_of_an_unknown_place_do_not_count():
+    """In no rate of the background and of its layout, whatever is read there."""
+    labels, readings = hand_made()
+    labels["background"][5] = UNKNOWN
+    tables = []
+    for place in (1, 6):
+        readings["background"][5] = place
+        tables.append(story_rates(labels, readings))
+    names = ("background", *(f"background F1 {kind}" for kind in ("micro", "macro", "weighted")))
+    assert all(tables[0]["all"][name] == tables[1]["all"][name] and tables[0]["all"][name]["count"] == 5 for name in names)
+    assert tables[0]["self"]["layout kept"]["count"] == tables[1]["self"]["layout kept"]["count"] == 1
+    labels["background"][:] = UNKNOWN
+    assert story_rates(labels, readings)["self"]["layout kept"]["count"] == 0
+
+
+def test_chance_is_of_two_different_stories():
+    """Bruno has the marks 1, 1 and 2 in three stories: one of three pairs agrees. Rosa has one in two: all do. Each counts by the later frames."""
+    story = np.array([0, 0, 1, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4])
+    there = np.zeros((14, 8), bool)
+    there[:6, 0], there[6:, 1] = True, True
+    mark = np.where(there, np.repeat([1, 1, 2, 5, 5], [2, 2, 2, 4, 4])[:, None], 0)
+    labels = {"story": story, "characters": there, "mark": mark, "referential": np.zeros(14, bool), "mention": np.where(there, NAME, UNKNOWN)}
+    labels |= {"background": np.zeros(14, int), "layout": np.array([0, 0, 0, 0, 1, 1, *[2] * 8])}
+    kept = story_rates(labels, {name: labels[name] for name in ("characters", "mark", "background", "layout")})["self"]
+    assert kept["mark kept"]["chance"] == pytest.approx((1 / 3 * 3 + 1 * 6) / 9)
+    assert kept["layout kept"]["chance"] == pytest.approx((2 + 2) / 20)  # 0, 0, 1, 2, 2: two of ten pairs
 
 
 def test_one_mark_for_all_is_kept_by_chance():
@@ -259,8 +303,8 @@ def test_memoryless_ceiling():
     assert ceiling["told in train"]["all"]["value"] == pytest.approx(3 / 6)
 
 
-def test_what_is_told():
-    """Whatever the phrasing: names, the garment where it is introduced, pronouns for the others, the place where it is named."""
+def test_stated_facts():
+    """Independent of the wording: names, the garment where it is introduced, pronouns for the others, the place where it is named."""
     there = np.zeros((3, 8), bool)
     there[[0, 1, 1, 2, 2], [0, 0, 1, 0, 1]] = True
     mention = np.full((3, 8), -100)
@@ -270,8 +314,8 @@ def test_what_is_told():
         MENTIONS.index("group"),
     )
     labels = {"characters": there, "mention": mention, "garment": np.zeros((3, 8), int), "background": np.array([1, 1, 0])}
-    told = what_is_told(labels, ["On the beach, Bruno the bear in red sits.", "He sits there while Rosa looks on.", "They sit."], PLACES)
-    assert told == ["Bruno red @ beach", "Rosa, he @ ?", "they, they @ ?"]
+    facts = stated_facts(labels, ["On the beach, Bruno the bear in red sits.", "He sits there while Rosa looks on.", "They sit."], PLACES)
+    assert facts == ["Bruno red @ beach", "Rosa, he @ ?", "they, they @ ?"]
 
 
 def test_quick_rates_of_validation_stories():
@@ -283,3 +327,23 @@ def test_quick_rates_of_validation_stories():
     assert moved["all/characters"] < 0.5 and moved["all/garment"] < 0.5
     plain = stories.remove_columns("characters")
     assert quick_rates(ROOT / "checkpoints" / "toon-evaluator", plain, plain["frames"][:]) == {}
+
+
+# --- how frames are changed in training ------------------------------------------------------------------------------------------------
+
+
+def test_augmented_frames():
+    """Softened is the mean with the neighbours, coarse is of half the resolution; brightness and contrast change by a tenth either way."""
+    augment = script("training/train_evaluator.py").augment
+    board = 0.5 * ((torch.arange(8)[:, None] + torch.arange(8)) % 2).expand(1, 3, -1, -1)
+    change = lambda *draws, grain=0.0: augment(board, torch.tensor([draws]), torch.full_like(board, grain))  # noqa: E731
+    torch.testing.assert_close(change(0.7, 1.0, 0.5, 0.5, 0.0), board)  # kind, amount, brightness, contrast, strength of the noise
+    soft = change(0.1, 1.0, 0.5, 0.5, 0.0)
+    torch.testing.assert_close(soft[0, 0, 3, 3], board[0, 0, 2:5, 2:5].mean())
+    torch.testing.assert_close(change(0.1, 0.5, 0.5, 0.5, 0.0), (board + soft) / 2)
+    torch.testing.assert_close(change(0.3, 1.0, 0.5, 0.5, 0.0), torch.full_like(board, 0.25))  # two by two pixels are 0.25 in the mean
+    for draw, shift, scale in ((0.0, -0.1, 0.9), (1.0, 0.1, 1.1)):
+        torch.testing.assert_close(change(0.7, 1.0, draw, 0.5, 0.0), board + shift)
+        torch.testing.assert_close(change(0.7, 1.0, 0.5, draw, 0.0), board * scale)
+    torch.testing.assert_close(change(0.7, 1.0, 0.5, 0.5, 0.25, grain=0.4), board + 0.1)
+    assert change(0.7, 1.0, 1.0, 1.0, 1.0, grain=9.0).max() == 1

@@ -1,15 +1,13 @@
-"""The GANs' sizes at other resolutions than the presets', and how a preset is trained."""
+"""The GANs' presets at other resolutions, and the default training values of each preset."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from story_ldm.systems.dynamic_block_gan.networks import DynamicBlockDiscriminator, DynamicBlockGAN
 from story_ldm.systems.dynamic_block_gan.presets import toon_64 as dynamic_block_toon_64
-from story_ldm.systems.gan_presets import PAPERS_TRAINING, TRAINING, at_resolution, fill_in
+from story_ldm.systems.gan_presets import PAPERS_TRAINING, TRAINING, at_resolution, training_values
 from story_ldm.systems.story_gan.networks import ImageDiscriminator, StoryDiscriminator, StoryGAN
 from story_ldm.systems.story_gan.presets import toon_64
 
@@ -17,7 +15,7 @@ from story_ldm.systems.story_gan.presets import toon_64
 @pytest.mark.parametrize("side", [16, 32, 128])
 @pytest.mark.parametrize("preset", [toon_64, dynamic_block_toon_64])
 def test_presets_at_another_resolution(preset, side):
-    """The coarse end stays as it is; what is drawn has this side, and both kinds of network read and draw it."""
+    """The coarse end stays as it is; drawn frames have this side, and both kinds of network read and draw it."""
     sized = at_resolution(preset(), side)
     kinds = {
         "story_gan": StoryGAN,
@@ -50,13 +48,10 @@ def test_no_preset_at_odd_resolutions(side):
         at_resolution(toon_64(), side)
 
 
-def test_what_the_command_does_not_say():
-    """Is the preset's, and else the papers'; what it says stays, and nothing is added."""
-    open_settings = dict.fromkeys(PAPERS_TRAINING)
-    toon, pororo = (SimpleNamespace(**open_settings | {"preset": name, "batch": 2}) for name in ("toon-64", "pororo"))
-    small = SimpleNamespace(preset="toon-64", learning_rate=None)
-    for settings in (toon, pororo, small):
-        fill_in(settings)
-    assert vars(toon) == PAPERS_TRAINING | TRAINING["toon-64"] | {"preset": "toon-64", "batch": 2}
-    assert vars(pororo) == PAPERS_TRAINING | {"preset": "pororo", "batch": 2}
-    assert vars(small) == {"preset": "toon-64", "learning_rate": TRAINING["toon-64"]["learning_rate"]}
+def test_values_that_are_left_open():
+    """They are the preset's, or else the papers'; given values stay, and none is added."""
+    given = dict.fromkeys(PAPERS_TRAINING) | {"batch": 2}
+    assert training_values("toon-64", given) == PAPERS_TRAINING | TRAINING["toon-64"] | {"batch": 2}
+    assert training_values("pororo", given) == PAPERS_TRAINING | {"batch": 2}
+    assert training_values("toon-64", {"learning_rate": None}) == {"learning_rate": TRAINING["toon-64"]["learning_rate"]}
+    assert given["learning_rate"] is None, "what is given is not changed"

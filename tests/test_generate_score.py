@@ -59,6 +59,14 @@ def test_a_split_in_the_story_form(generated, model):
     assert len(files(generated)) == 4
 
 
+def test_a_storys_noise_is_its_own():
+    """Of its id and of the seed: no two stories of a run, and no story of two runs, begin alike."""
+    seed_of = script("evaluation/generate_stories.py").story_seed
+    seeds = [seed_of(f"toon-0-test-{n:06d}", seed) for n in range(50) for seed in (0, 1, 10)]
+    assert len(set(seeds)) == 150 and seeds[0] == seed_of("toon-0-test-000000", 0)
+    assert all(torch.Generator().manual_seed(seed).initial_seed() == seed for seed in seeds)
+
+
 def test_killed_and_run_again_and_in_two_processes(trainer, model, generated, tmp_path):
     """The files are those of one uninterrupted run, byte by byte."""
     argv = generate(model, tmp_path / "killed", "--memory-weights")
@@ -78,7 +86,10 @@ def test_killed_and_run_again_and_in_two_processes(trainer, model, generated, tm
     [
         (("--steps", 3), "steps: 2 → 3"),
         (("--no-memory",), "memory: True → False"),
-        (("--model", "nowhere"), "nowhere holds no pipeline (model_index.json); give the folder of one, or a shipped one: toon-story-ldm"),
+        (
+            ("--model", "nowhere"),
+            "--model nowhere has no pipeline (model_index.json); it must be the folder of a pipeline, or a shipped one: toon-story-ldm",
+        ),
     ],
 )
 def test_generation_refuses(trainer, model, generated, more, says):
@@ -195,17 +206,17 @@ def spoiled(reference: Dataset, folder: Path, how: str) -> Path:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("missing", "2 of 60 stories are missing, the first is "),
+        ("missing", "2 of 60 stories are missing; the first is "),
         ("foreign", "1 of 60 stories are missing"),
-        ("twice", "1 story ids are there twice"),
+        ("twice", "1 rows repeat the id of another story"),
         ("count", "has 3 frames; the reference has 5"),
-        ("sentences", "was drawn for other sentences"),
-        ("size", "has 32 × 32 pixels, not 64 × 64; --resize makes them fit"),
+        ("sentences", "was drawn for sentences that are not the reference's"),
+        ("size", "has 32 × 32 pixels, not 64 × 64; use --resize"),
     ],
 )
 def test_bad_stories_are_named(scorer, settings, reference, tmp_path, how, says):
     bad = replace(settings, generated=str(spoiled(reference, tmp_path / "bad", how)), system="bad")
-    with pytest.raises(SystemExit, match=r"^bad is not scored: "):
+    with pytest.raises(SystemExit, match=r"^bad was not scored: "):
         try:
             scorer.main(bad)
         except SystemExit as error:
@@ -228,9 +239,9 @@ def test_bad_folders_are_named(scorer, settings, reference, tmp_path):
             spoiled.write_bytes(content)
         with pytest.raises(ValueError, match=says):
             scorer.score(bad)
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         scorer.score(replace(bad, frames=tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match="one of them"):
+    with pytest.raises(ValueError, match="exactly one of --generated and --frames"):
         scorer.score(replace(bad, generated="x"))
 
 
@@ -241,9 +252,9 @@ def test_an_evaluator_of_another_world_or_a_bad_one_is_refused(scorer, settings,
 
     FrameEvaluator(**TINY, characters=("Ann", "Bob")).save_pretrained(tmp_path / "other")
     FrameEvaluator(**TINY).save_pretrained(tmp_path / "bad")
-    with pytest.raises(ValueError, match=r"of another world: it knows the characters .*Ann"):
+    with pytest.raises(ValueError, match=r"trained for other characters, .*Ann"):
         scorer.score(replace(settings, evaluator=tmp_path / "other"))
-    with pytest.raises(ValueError, match="reads real frames too badly"):
+    with pytest.raises(ValueError, match=r"on real frames; at least 0\.99 is required"):
         scorer.score(replace(settings, evaluator=tmp_path / "bad"))
 
 
@@ -272,6 +283,29 @@ def test_interval_of_a_distance():
     assert abs(same["low"]) < 1e-6 and abs(same["high"]) < 1e-6
 
 
+def test_interval_of_a_distance_is_the_normal_one():
+    """Two clouds far apart, so that the distance is ‖μ - μ'‖² with a standard error of 2 ‖μ - μ'‖ √(2 / N): 2 · 1.96 of them are the interval."""
+    generator, shift = torch.Generator().manual_seed(0), torch.tensor([30.0, 0.0])
+    real, drawn = (torch.randn(400, 2, generator=generator) + x for x in (0 * shift, shift))
+    found = frechet.distance(real, drawn, torch.arange(400), resamples=1500)
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * 2 * 30 * (2 / 400) ** 0.5, rel=0.09)
+
+
+def test_the_floor_is_of_two_disjoint_halves():
+    """Every other of the real ones: where they differ, so do the halves."""
+    real = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)) * 0.01 + torch.tensor([[0.0, 0.0], [3.0, 4.0]]).repeat(200, 1)
+    assert frechet.distance(real, real)["floor"] == pytest.approx(25, rel=0.01)
+
+
+def test_interval_of_a_distance_is_about_the_distance():
+    """Few stories with many features: resamples are much farther apart than the samples are, and the interval is not."""
+    generator = torch.Generator().manual_seed(0)
+    real, drawn = (torch.randn(60, 30, generator=generator) for _ in range(2))
+    found = frechet.distance(real, drawn, torch.arange(60), resamples=60)
+    assert found["low"] < found["value"] < found["high"]
+    assert (found["low"] + found["high"]) / 2 == pytest.approx(found["value"], rel=0.1)
+
+
 def test_distance_is_torchmetrics_on_the_same_features():
     torch.manual_seed(0)
     real, drawn = torch.randn(300, 6), torch.randn(200, 6) * 1.5 + 0.3
@@ -283,11 +317,12 @@ def test_distance_is_torchmetrics_on_the_same_features():
             return x
 
     metric = FrechetInceptionDistance(Given())
-    metric.update(real, real=True), metric.update(drawn, real=False)
-    assert frechet.frechet_distance(real, drawn) == pytest.approx(float(metric.compute()), rel=1e-4)
-    assert frechet.quick_distance(real, drawn) == pytest.approx(float(metric.compute()), rel=1e-4)
     few = torch.randn(5, 6), torch.randn(4, 6)  # of less than full rank
-    assert frechet.quick_distance(*few) == pytest.approx(frechet.frechet_distance(*few), abs=1e-3)
+    for features in ((real, drawn), (real, real), few):
+        metric.reset(), metric.update(features[0].double(), real=True), metric.update(features[1].double(), real=False)
+        assert frechet.frechet_distance(*features) == float(metric.compute()), "to the same bits"
+    with pytest.raises(ValueError, match="at least 2 real and 2 generated rows, got 300 and 1"):
+        frechet.frechet_distance(real, drawn[:1])
     mean = (real.mean(0) - drawn.mean(0)).square().sum()
     a, b = np.cov(real.T.numpy()), np.cov(drawn.T.numpy())
     vectors = np.linalg.eigvals(a @ b)
@@ -315,8 +350,16 @@ def test_networks_from_torchscript(tmp_path):
     found = frechet.video_features(frechet.open_network(tmp_path / "v.pt"), frames, story)
     assert found.shape == (2, 3) and torch.isfinite(found).all()
     (tmp_path / "bad.pt").write_bytes(b"weights")
-    with pytest.raises(ValueError, match=r"bad.pt is no TorchScript file"):
+    with pytest.raises(ValueError, match=r"bad.pt is not a TorchScript file"):
         frechet.open_network(tmp_path / "bad.pt")
+
+
+def test_videos_are_normalised_by_colour(tmp_path):
+    torch.jit.script(ScriptedVideo()).save(tmp_path / "v.pt")
+    colour = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    found = frechet.video_features(frechet.open_network(tmp_path / "v.pt"), colour.view(1, 3, 1, 1).expand(4, -1, 16, 16), torch.zeros(4).long())
+    expected = (torch.tensor([0, 0.2, 1]) - torch.tensor(frechet.KINETICS_MEAN)) / torch.tensor(frechet.KINETICS_STD)
+    torch.testing.assert_close(found[0], expected, atol=1e-3, rtol=1e-3)
 
 
 def test_story_features_depend_on_order():
@@ -327,11 +370,26 @@ def test_story_features_depend_on_order():
     assert torch.equal(one[2, 4:], torch.zeros(4))
 
 
+def test_a_change_counts_whichever_way_it_goes():
+    """Frames that go one way and back change as much as frames that go on."""
+    features, story = torch.tensor([[0.0], [1.0], [0.0], [0.0], [1.0], [2.0]]), torch.tensor([0, 0, 0, 1, 1, 1])
+    assert frechet.story_features(features, story)[:, 1].tolist() == [1.0, 1.0]
+
+
 def test_resized_pictures(reference, tmp_path):
     small = reference.select(range(3))
     frames = [[frame.resize((128, 128), Image.Resampling.NEAREST) for frame in row] for row in small["frames"]]
     stories = load_stories(written(tmp_path / "large", small, frames=frames), "test", None)
     assert torch.equal(generated_frames(stories, small, 64, resize=True), generated_frames(small, small, 64))
+
+
+def test_a_larger_picture_is_averaged(reference, tmp_path):
+    """A pixel is the mean of those it stands for, so that fine patterns do not become coarse ones."""
+    one = reference.select([0])
+    board = (255 * ((np.arange(128)[:, None] + np.arange(128)) % 2)).astype(np.uint8)
+    frames = [[Image.fromarray(board).convert("RGB")] * len(one[0]["frames"])]
+    drawn = generated_frames(load_stories(written(tmp_path / "large", one, frames=frames), "test", None), one, 64, resize=True)
+    assert ((drawn.float() - 127.5).abs() <= 1).all()
 
 
 @pytest.mark.slow

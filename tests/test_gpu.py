@@ -1,4 +1,4 @@
-"""What only a GPU shows: `pytest -m gpu -n 0`. The shipped model is trained on for a few steps in fp16, with each switch, and draws."""
+"""Tests that need a GPU: `pytest -m gpu -n 0`. Trains the shipped model for a few steps in half precision, with each option, and draws with it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import pytest
 import torch
 from conftest import ROOT, STORY
 from safetensors.torch import load_file
+
 from story_ldm.pipelines import StoryLDMPipeline
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 SHIPPED = ROOT / "checkpoints" / "toon-story-ldm"
 STEPS, BATCH = 6, 4
 
 
 def train(cache: Path, output: Path, *more) -> str:
-    """The log of a few steps from the shipped weights on 16 stories."""
+    """Trains a few steps from the shipped weights on 16 stories; returns the log."""
     argv = ["--init-from", SHIPPED, "--text", cache / "none", "--cache", cache, "--output", output, "--limit", 16, "--batch", BATCH, "--warmup", 1]
     argv += ["--stories", STEPS * BATCH, "--log-every", 1, "--checkpoint-every", 2, "--sample-every", 0, "--learning-rate", 1e-5, *more]
     command = [sys.executable, str(ROOT / "training" / "train_story_ldm.py"), *map(str, argv)]
@@ -41,8 +42,8 @@ def cache(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exact(cache, tmp_path_factory) -> list[float]:
-    return losses(train(cache, tmp_path_factory.mktemp("exact"), "--precision", "no"))
+def float32_losses(cache, tmp_path_factory) -> list[float]:
+    return losses(train(cache, tmp_path_factory.mktemp("float32"), "--precision", "no"))
 
 
 @pytest.mark.parametrize(
@@ -58,24 +59,25 @@ def exact(cache, tmp_path_factory) -> list[float]:
     ],
     ids=lambda more: " ".join(map(str, more)) or "fp16",
 )
-def test_losses_are_those_of_float32(more, cache, exact, tmp_path):
-    """In half precision, however it is computed; the weights are kept in float32."""
+def test_losses_are_those_of_float32(more, cache, float32_losses, tmp_path):
+    """In half precision, with each option; checkpoints have float32 weights."""
     log = train(cache, tmp_path / "run", *more)
-    found = losses(log)
-    assert len(found) == len(exact) and all(abs(a - b) < 0.05 * b + 0.002 for a, b in zip(found, exact)), (found, exact)
+    actual = losses(log)
+    close = [abs(a - b) < 0.05 * b + 0.002 for a, b in zip(actual, float32_losses, strict=True)]
+    assert all(close), (actual, float32_losses)
     saved = load_file(tmp_path / "run" / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors")
     assert {value.dtype for value in saved.values()} == {torch.float32}
     scaled = (tmp_path / "run" / "checkpoints" / f"step-{STEPS:08d}" / "scaler.pt").exists()
-    assert scaled == ("bf16" not in more), "fp16 goes with a loss scaler"
-    assert "GFLOPs a story" in log and "TFLOP/s" in log
+    assert scaled == ("bf16" not in more), "only fp16 has a loss scaler"
+    assert "GFLOPs per story" in log and "TFLOP/s" in log
 
 
-def test_goes_on_with_its_loss_scaler(cache, tmp_path):
+def test_resumes_with_its_loss_scaler(cache, tmp_path):
     half = train(cache, tmp_path / "run", "--stories", STEPS // 2 * BATCH)
     rest = train(cache, tmp_path / "run")
-    whole = train(cache, tmp_path / "whole")
-    assert "going on from" in rest and len(losses(half) + losses(rest)) == STEPS
-    assert all(abs(a - b) < 1e-3 for a, b in zip(losses(half) + losses(rest), losses(whole)))
+    uninterrupted = train(cache, tmp_path / "uninterrupted")
+    assert "resuming from" in rest and len(losses(half) + losses(rest)) == STEPS
+    assert all(abs(a - b) < 1e-3 for a, b in zip(losses(half) + losses(rest), losses(uninterrupted)))
     progress = json.loads((tmp_path / "run" / "checkpoints" / f"step-{STEPS:08d}" / "progress.json").read_text())
     assert progress["step"] == STEPS
 

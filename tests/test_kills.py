@@ -1,4 +1,4 @@
-"""The design's invariant 5 the hard way: every training script is killed at twenty random moments and has the weights of one that was not."""
+"""Invariant 5 of the design: a script killed at twenty random moments ends with the weights of an uninterrupted run, for all seven scripts."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ def test_twenty_kills(kind, trainer, finished, damsm, tmp_path):  # noqa: F811
             return {"damsm": test_damsm, "evaluator": test_train_evaluator}[kind].command(run, *more)
         return {"story-gan": test_train_story_gan, "dynamic-block-gan": test_train_dynamic_block_gan}[kind].command(run, damsm, *more)
 
-    def same(run: Path) -> None:
-        found = weights(run)
-        assert list(expected) == list(found) and len(found) > 10
-        assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
-        assert not list(run.rglob("*.partial")), "what a killed run left half-written is gone"
+    def assert_same(run: Path) -> None:
+        actual = weights(run)
+        assert list(expected) == list(actual) and len(actual) > 10
+        assert [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
+        assert not list(run.rglob("*.partial")), "partial files of killed runs are deleted"
 
     started = time.monotonic()
-    trainer(*command(tmp_path / "whole"))
-    usual, moments = time.monotonic() - started, random.Random(kind)
-    expected = weights(tmp_path / "whole")
+    trainer(*command(tmp_path / "uninterrupted"))
+    duration, moments = time.monotonic() - started, random.Random(kind)
+    expected = weights(tmp_path / "uninterrupted")
     killed = resumed = runs = 0
-    while killed < KILLS:  # a run that got to its end between two kills is compared, and the next one begins
+    while killed < KILLS:  # a run that finishes between two kills is compared, and a new one is started
         run = tmp_path / f"run-{runs}"
         (process,) = trainer.start(*command(run))
-        time.sleep(moments.uniform(0, usual))
+        time.sleep(moments.uniform(0, duration))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
         (code,) = trainer.wait()
         assert code in (0, -signal.SIGKILL), trainer.log[-3000:]
         killed += code != 0
-        resumed += "going on from" in trainer.log
+        resumed += "resuming from" in trainer.log
         if code == 0:
-            same(run)
+            assert_same(run)
             runs += 1
     trainer(*command(tmp_path / f"run-{runs}"))
-    same(tmp_path / f"run-{runs}")
-    assert resumed > KILLS // 4, "most kills fell before the first checkpoint"
-    print(f"{kind}: {killed} kills, {resumed} resumptions, {runs + 1} runs of the same weights")
+    assert_same(tmp_path / f"run-{runs}")
+    assert resumed > KILLS // 4, "most kills were before the first checkpoint"
+    print(f"{kind}: {killed} kills, {resumed} times resumed, {runs + 1} runs with the same weights")

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import STORY, WIDTH, tiny_language_memory, tiny_text_encoder, tiny_unet, tiny_vae
+from conftest import STORY, WIDTH, script, tiny_language_memory, tiny_text_encoder, tiny_unet, tiny_vae
 from diffusers.training_utils import compute_snr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from story_ldm.data.stories import frames_tensor
+from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames, frames_to_raw, raw_to_frames, shuffle_factor
 from story_ldm.encoders.sentences import tokenize_stories
 from story_ldm.reports.strips import story_sheet, story_strip
-from story_ldm.systems.story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise, min_snr_weights, noise_scheduler, stratified_timesteps, target
+from story_ldm.systems.story_ldm.diffusion import (
+    StoryBatch,
+    StoryDenoiser,
+    add_noise,
+    diffusion_loss,
+    min_snr_weights,
+    noise_scheduler,
+    stratified_timesteps,
+    target,
+)
+from story_ldm.training.story_batches import draw_batch
 
 
 @pytest.mark.parametrize("r", [1, 2, 4])
@@ -128,6 +140,36 @@ def make_batch(tokenizer, draws: int = 2, frames: int = 4, **changes) -> StoryBa
     return dataclasses.replace(batch, **changes)
 
 
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_loss_is_that_of_each_draw_and_frame(prediction, tokenizer):
+    """By Min-SNR weights the mean over draws, stories and frames of the error of what is asked for; without them the plain mean."""
+    scheduler, generator = noise_scheduler(prediction), torch.Generator().manual_seed(3)
+    noise = torch.randn(6, 4, 4, 8, 8, generator=generator)
+    batch = make_batch(tokenizer, draws=3, noise=noise)
+    guess = torch.randn(noise.shape, generator=generator)
+    errors, weights = [], []
+    for row in range(6):
+        for m in range(4):
+            level = batch.levels[row, m]
+            alpha, snr = scheduler.alphas_cumprod[level], compute_snr(scheduler, level[None])[0]
+            v = alpha.sqrt() * noise[row, m] - (1 - alpha).sqrt() * batch.latents[row % 2, m]  # draws of a batch are one after another
+            errors.append((guess[row, m] - (noise[row, m] if prediction == "epsilon" else v)).square().mean())
+            weights.append(snr.clamp(max=2.5) / (snr if prediction == "epsilon" else snr + 1))
+    errors, weights = torch.stack(errors), torch.stack(weights)
+    loss, error = diffusion_loss(scheduler, guess, batch, 2.5)
+    torch.testing.assert_close(torch.stack([loss, error]), torch.stack([(errors * weights).mean(), errors.mean()]))
+
+
+def test_part_of_a_batch_has_all_draws_of_its_stories(tokenizer):
+    """Every value of a story, and of those that each draw has, the story's rows of every draw."""
+    number = torch.arange(6).view(6, 1, 1, 1, 1).expand(6, 4, 4, 8, 8)  # row = draw · 2 + story
+    batch = make_batch(tokenizer, draws=3, noise=number, noisy=number + 10, levels=number[:, :, 0, 0, 0] + 20, use_text=torch.tensor([True, False]))
+    part = batch.part(torch.tensor([1]))
+    assert [x.flatten(1).unique().tolist() for x in (part.noise, part.noisy, part.levels)] == [[1, 3, 5], [11, 13, 15], [21, 23, 25]]
+    assert torch.equal(part.latents, batch.latents[1:]) and torch.equal(part.ids, batch.ids[1:]) and part.use_text.tolist() == [False]
+    assert part.states is None and len(part.memory_latents) == len(part.memory_levels) == 1
+
+
 @pytest.mark.parametrize("form", ["sentence", "spatial"])
 @torch.no_grad()
 def test_training_forward_is_causal(form, tokenizer):
@@ -176,6 +218,50 @@ def test_memory_is_written_at_its_own_noise_level(tokenizer):
 
 
 @torch.no_grad()
+def test_a_noise_level_is_that_of_its_own_frame(tokenizer):
+    """The level of the remembered frame k concerns whoever reads it: the frames after k; that of the last frame nobody."""
+    denoiser, batch = make_denoiser(tokenizer), make_batch(tokenizer)
+    expected, _ = denoiser(batch)
+    for k in range(4):
+        levels = batch.memory_levels.clone()
+        levels[:, k] = 300
+        found, _ = denoiser(dataclasses.replace(batch, memory_levels=levels))
+        changed = [not torch.equal(found[:, m], expected[:, m]) for m in range(4)]
+        assert changed == [m > k for m in range(4)], k
+
+
+DRAWS = {"noise_draws": 2, "memory_noise": 150, "text_dropout": 0.1, "memory_dropout": 0.1, "language_dropout": 0.25}
+
+
+def test_latents_carry_the_noise_of_their_levels():
+    """Frames of a batch, to be drawn and remembered, have as much noise as their own level says; remembered ones at level 0 are clean."""
+    scheduler = noise_scheduler()
+    clean, ids = torch.full((6, 5, 4, 16, 16), 3.0), torch.zeros(6, 5, 7)
+    one = SimpleNamespace(num_processes=1, process_index=0, device="cpu")
+    draws = {**DRAWS, "memory_noise": 400}
+    batch = draw_batch(one, scheduler, 0, 0, clean, ids, ids.bool(), **draws)
+    for latents, levels in ((batch.noisy, batch.levels), (batch.memory_latents, batch.memory_levels)):
+        alpha = scheduler.alphas_cumprod[levels] * ((levels > 0) | (latents is batch.noisy)) + 1.0 * ((levels == 0) & (latents is not batch.noisy))
+        noise = latents - alpha.sqrt()[..., None, None, None] * 3
+        torch.testing.assert_close(noise.std((2, 3, 4)), (1 - alpha).sqrt(), atol=0.01, rtol=0.12)
+    assert batch.memory_levels.max() > 200 and (batch.memory_levels == 0).all(1).any(), "half of the stories are remembered as they are"
+    assert not torch.equal(batch.noise[:6], batch.noise[6:]) and not torch.equal(batch.levels[:6], batch.levels[6:]), "each draw is its own"
+    again, other = (draw_batch(one, scheduler, 0, step, clean, ids, ids.bool(), **draws) for step in (0, 1))
+    assert torch.equal(again.noisy, batch.noisy) and not torch.equal(other.noise, batch.noise)
+
+
+def test_dropout_is_of_its_share_of_the_stories():
+    scheduler = noise_scheduler()
+    latents, ids = torch.zeros(2000, 1, 1, 1, 1), torch.zeros(2000, 1, 2)
+    one = SimpleNamespace(num_processes=1, process_index=0, device="cpu")
+    dropouts = {"text_dropout": 0.0, "memory_dropout": 0.2, "language_dropout": 0.6}
+    batch = draw_batch(one, scheduler, 0, 0, latents, ids, ids.bool(), **{**DRAWS, **dropouts})
+    assert batch.use_text.all() and batch.use_memory.float().mean().item() == pytest.approx(0.8, abs=0.03)
+    assert batch.use_language.float().mean().item() == pytest.approx(0.4, abs=0.04)
+    assert (batch.use_memory & batch.use_language).float().mean().item() == pytest.approx(0.32, abs=0.04), "independent of each other"
+
+
+@torch.no_grad()
 def test_stories_without_text_or_memory(tokenizer):
     """Rows for guidance see the empty sentence, encoded alone as the pipeline does, and nothing of the story; others are not disturbed."""
     no_yes = torch.tensor([False, True])
@@ -190,7 +276,7 @@ def test_stories_without_text_or_memory(tokenizer):
     empty = denoiser.text_encoder(denoiser.empty_ids[None]).last_hidden_state
     end = empty[0, int(denoiser.empty_mask.sum()) - 1]
     for m in range(4):
-        alone = denoiser.unet(batch.noisy[:1, m], batch.levels[:1, m], empty, end[None]).sample
+        alone = denoiser.unet(batch.noisy[:1, m], batch.levels[:1, m], Conditioning(empty, end[None])).sample
         torch.testing.assert_close(dropped[0, m], alone[0], atol=1e-5, rtol=1e-4)
 
     forgetful, _ = denoiser(dataclasses.replace(batch, use_memory=no_yes))
@@ -257,3 +343,21 @@ def test_frames_tensor_and_pictures_agree():
     array = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
     tensor = frames_tensor([Image.fromarray(x) for x in array])
     np.testing.assert_allclose((tensor.permute(0, 2, 3, 1).numpy() + 1) * 127.5, array, atol=1e-4)
+
+
+def test_details_are_what_a_local_mean_leaves():
+    """Nothing where a picture is even, to its edge; what is left of a checkerboard has its sign."""
+    details = script("training/train_autoencoder.py").details
+    assert details(torch.full((1, 3, 16, 16), 0.7)).abs().max() < 1e-6
+    board = 2.0 * ((torch.arange(16)[:, None] + torch.arange(16)) % 2).expand(1, 3, -1, -1) - 1
+    assert torch.equal(details(board).sign(), board) and details(board).abs().min() > 0.8
+
+
+def test_latents_of_a_trained_autoencoder_have_unit_scale():
+    """As the training script measures them, over the frames of all stories."""
+    vae, dice = tiny_vae(2), np.random.default_rng(0)
+    stories = [{"frames": [Image.fromarray(x) for x in dice.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)]} for _ in range(4)]
+    script("training/train_autoencoder.py").normalise_latents(vae, stories, "cpu")
+    latents = encode_frames(vae, torch.cat([frames_tensor(story["frames"]) for story in stories]))
+    torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=1e-4, rtol=0)

@@ -24,8 +24,8 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from story_ldm.pipelines import StoryLDMPipeline
 
+from story_ldm.pipelines import StoryLDMPipeline
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 FORMS = ("sentence", "spatial")
@@ -159,7 +159,7 @@ def test_saved_and_opened_in_another_process(tokenizer, tmp_path):
     for name, settings_ in kinds.items():
         pipe = tiny_pipeline(tokenizer, **settings_)
         pipe.save_pretrained(tmp_path / name, safe_serialization=True)
-        assert {file.suffix for file in (tmp_path / name).rglob("*") if file.is_file()} <= {".safetensors", ".json", ".txt"}
+        assert {file.suffix for file in (tmp_path / name).rglob("*") if file.is_file()} <= {".safetensors", ".json", ".txt", ".py"}
         assert (json.loads((tmp_path / name / "model_index.json").read_text())["language_memory"] == [None, None]) == (name != "all")
         (tmp_path / name / "story.json").write_text(json.dumps(STORY))
         opened = StoryLDMPipeline.from_pretrained(tmp_path / name)
@@ -294,6 +294,21 @@ def test_max_memory_frames(form, tokenizer):
     assert torch.equal(bounded[:2], expected[:2]) and not torch.equal(bounded[2:], expected[2:])
 
 
+def test_weights_say_which_frames_are_read(tokenizer):
+    """Of a bounded memory: the frame of the most relevant sentence has a weight and is read, wherever it stands; the others are not."""
+    pipe, given, other = tiny_pipeline(tokenizer, language=False), pictures(3), pictures(1, seed=9)
+    bounded = {"num_inference_steps": 1, "output_type": "latent", "max_memory_frames": 1, "return_memory_weights": True}
+    read = []
+    for story in (STORY, [STORY[2], *STORY[:2], STORY[3]]):
+        out = pipe(story, frames=given, generator=seeded(), **bounded)
+        (k,) = np.flatnonzero(out.memory_weights[0][3])
+        for m in range(3):
+            changed = pipe(story, frames=[*given[:m], *other, *given[m + 1 :]], generator=seeded(), **bounded)
+            assert torch.equal(changed.frames[0][3], out.frames[0][3]) == (m != k)
+        read.append(story[k])
+    assert read[0] == read[1]
+
+
 def test_without_memory_it_is_the_plain_model(tokenizer):
     pipe = tiny_pipeline(tokenizer)
     off, on = draw(pipe, STORY, use_memory=False), draw(pipe, STORY)
@@ -377,15 +392,15 @@ BAD_INPUT = [
     (STORY, {"width": 33}, "width is 33.*divisible by 8"),
     (STORY, {"height": -32}, "height is -32"),
     (STORY, {"num_inference_steps": 0}, "num_inference_steps is 0.*at least 1"),
-    (STORY, {"generator": [torch.Generator()] * 2}, "generator is a list of 2 for 1 stories.*one a story"),
+    (STORY, {"generator": [torch.Generator()] * 2}, "generator is a list of 2; give one, or .*each of the 1 stories"),
     (STORY, {"latents": torch.zeros(1, 3, 4, 8, 8)}, r"latents have the shape \(1, 3, 4, 8, 8\).*\(1, 4, 4, 8, 8\)"),
     (STORY, {"output_type": "pill"}, "output_type is 'pill'.*pil, np, pt, latent"),
     (STORY, {"max_memory_frames": 0}, "max_memory_frames is 0.*at least 1"),
     (STORY, {"callback_on_step_end_tensor_inputs": ("prompt_embeds",)}, "tensor_inputs has .'prompt_embeds'.*latents"),
     ([STORY, STORY], {"frames": [pictures(1)]}, "frames must be.* each of the 2 stories"),
-    (STORY, {"frames": [np.zeros((32, 32, 3))]}, "frames of story 0 must be PIL"),
+    (STORY, {"frames": [np.zeros((32, 32, 3))]}, "frames of story 0 must be a list of PIL"),
     ([STORY], {"frames": pictures(1)}, "frames of story 0 must be"),
-    (STORY, {"frames": pictures(5)}, "story 0 is given 5 frames for 4 sentences"),
+    (STORY, {"frames": pictures(5)}, "frames of story 0 has 5 images.*at most 4"),
     (STORY, {"frames": [*pictures(1), *pictures(1, side=16)]}, r"frames of story 0.*\(32, 32\), \(16, 16\)"),
     (STORY, {"frames": pictures(2, side=16)}, r"frames of story 0.*\(16, 16\).*\(32, 32\)"),
 ]

@@ -1,4 +1,4 @@
-"""Referential text: what a sentence becomes, and what the public code got wrong.
+"""Referential text: what sentences become, and errors of the public code.
 
 pytest tests/test_references.py
 """
@@ -18,7 +18,7 @@ CAST, ALIASES = flintstones.CAST, flintstones.ALIASES
 
 
 def second(first: str, sentence: str, cast=CAST, aliases=ALIASES) -> str:
-    """What the second sentence of a story becomes."""
+    """The second sentence of a story after `refer`."""
     return refer([first, sentence], cast, aliases)[0][1]
 
 
@@ -41,6 +41,8 @@ def second(first: str, sentence: str, cast=CAST, aliases=ALIASES) -> str:
         ("Fred stands.", "Fred's a bowler with Fred's bowling ball.", "He's a bowler with his bowling ball."),
         ("Pebbles stands.", "Pebbles' ball rolls.", "Her ball rolls."),
         ("FRED stands.", "Suddenly fred waves.", "Suddenly he waves."),
+        ("Fred stands.", "Happily Fred waves.", "Happily he waves."),
+        ("Fred stands.", "Both Fred and a dog run.", "Both he and a dog run."),
         ("Fred Flintstone stands.", "Fred waves while Fred Flintstone's car stops.", "He waves while his car stops."),
         ("Fred talks to Wilma.", "Wilma looks at Fred.", "She looks at him."),
         ("Fred stands.", "A dog barks. Fred waves.", "A dog barks. He waves."),
@@ -59,7 +61,7 @@ def test_what_a_sentence_becomes(first, sentence, becomes):
 
 
 def test_words_that_hold_a_name_stay():
-    """The public code makes "melShe" and the like of words in which a name stands."""
+    """The public code replaces names within words, as in "melShe"."""
     assert second("Rody sings.", "Rody likes the melody and Pettyville.", pororo.CAST, {}) == "He likes the melody and Pettyville."
     assert second("Petty sings.", "Petty and Loopyland.", pororo.CAST, {}) == "She and Loopyland."
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -24,6 +25,7 @@ from scipy.stats import norm
 from story_ldm.metrics.bootstrap import bootstrap_weights
 from story_ldm.metrics.cells import shown
 from story_ldm.metrics.paired_tests import holm, paired_difference, paired_tests
+from story_ldm.reports.cards import write_model_card
 from story_ldm.reports.pages import Cell, Grid, Heading, Note, Picture, Row, to_html, to_markdown
 from story_ldm.reports.pictures import memory_map, position_bars, rate_bars, story_gallery
 from story_ldm.reports.strips import story_strip
@@ -222,6 +224,14 @@ def test_a_better_system_is_found_better(tmp_path):
     assert [cell.text for cell in grid.rows[0].cells] == ["+0.013", "+0.01"], "as they are, with their own digits"
 
 
+def test_bold_is_what_holds_after_correction():
+    """Of many pairs some are below 0.05 by chance."""
+    test = {"first": "a", "difference": 0.1, "low": 0.02, "high": 0.2, "p": 0.03}
+    tests = [test | {"second": "b", "holm": 0.09}, test | {"second": "c", "holm": 0.04}]
+    grid = next(block for block in paired_tables({"all/characters": tests}) if isinstance(block, Grid))
+    assert [row.cells[0].strong for row in grid.rows] == [False, True]
+
+
 def test_paired_tests_refuse_other_stories_and_unknown_systems(tmp_path):
     other = result("b", 0.5)
     other["story_ids"][3] = "elsewhere"
@@ -413,3 +423,20 @@ def test_the_script_end_to_end(tmp_path):
     strip = story_strip(frames_of("red", "red"), ["Bruno waves.", "He sits."], 32)
     one_story = strip.height + 2 * (32 + 32 // 24 + 1) + memory_map(np.zeros((2, 2)), strip.width, 32).height
     assert sheet.size == (32 + strip.width, 2 * one_story + 32 // 4)
+
+
+# --- cards -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_card_shows_the_whole_curve_and_the_newest_samples(tmp_path):
+    """The curve from its first line on, at equal distances, up to its end; the sheet that was drawn last."""
+    curve = [[100 * n, 50 - n] for n in range(1, 46)]
+    sheets = [tmp_path / f"step-{n}.png" for n in (1, 2)]
+    for n, sheet in enumerate(sheets):
+        sheet.write_bytes(bytes([n]))
+    (tmp_path / "model_index.json").write_text('{"_class_name": "StoryLDMPipeline"}')
+    write_model_card(tmp_path, {"preset": "toon-64", "dataset": "toonstories"}, {"unet": 1_230_000}, curve, 4500, sheets)
+    card = (tmp_path / "README.md").read_text()
+    shown = [int(line.split("|")[1]) for line in card.splitlines() if re.fullmatch(r"\| \d+ \| \d+ \|", line)]
+    assert shown[0] == 100 and set(np.diff(shown)) == {200} and shown[-1] > 4200
+    assert "| unet | 1.23 M |" in card and (tmp_path / "samples.png").read_bytes() == sheets[-1].read_bytes()

@@ -1,4 +1,4 @@
-"""The field's datasets in their published layouts: converted, and which frame and which order is taken."""
+"""Public datasets in their published layouts: conversion, the choice of frames and the order of stories."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from published_copies import COPIES, COUNTS, QUICK, arldm_h5, color_of, colors, rows
+from published_copies import COPIES, COUNTS, QUICK, arldm_h5, color_of, colors, picture, rows, save, save_json
 
 from story_ldm import load_stories
-from story_ldm.data.sources import SOURCES, FrameChoice, StoryDataError
+from story_ldm.data.sources import SOURCES, FrameChoice, StoryDataError, open_source
 from story_ldm.data.sources import convert as conversion
 from story_ldm.data.sources.check import check
 from story_ldm.data.sources.convert import Conversion, convert
@@ -76,7 +76,7 @@ def test_flintstones_labels_and_backgrounds(copies, tmp_path):
     convert(Conversion("flintstones", text="referential"), copy, tmp_path / "c", num_proc=1)
     assert rows(tmp_path / "c")[0]["characters"] == first["characters"] and rows(tmp_path / "c")[0]["shots"] == first["shots"]
     (copy / "labels_bg.pkl").write_bytes(pickle.dumps({"label": {row["shots"][0].partition("#")[0]: 3 for row in rows(tmp_path / "c")}}))
-    with pytest.raises(StoryDataError, match=r"labels_bg.pkl\['label'\] has nothing for 's_01_e_01"):
+    with pytest.raises(StoryDataError, match=r"labels_bg.pkl\['label'\] has no entry for 's_01_e_01"):
         convert(Conversion("flintstones"), copy, tmp_path / "d", num_proc=1)
 
 
@@ -99,7 +99,30 @@ def test_clevr_does_not_leak(copies, tmp_path):
     assert len(first["attributes"][0]["vector"]) == 75
     assert Image.open(io.BytesIO(first["frames"][0]["bytes"])).getpixel((12, 0)) == (0, 0, 0), "padded, not squeezed"
     whole, report = check(tmp_path)
-    assert not whole and "train has 6 stories; 10,000 are published" in report
+    assert not whole and "train has 6 stories; 10,000 were published" in report
+
+
+def test_abstract_scenes_splits_and_writers(copies):
+    """The last tenth of the sets is test, the one before it validation; the second writer's text is used where the first wrote none."""
+    source = open_source("abstract_scenes", copies("abstract_scenes"))
+    assert source.splits == {"train": list(range(16)), "validation": [16, 17], "test": [18, 19]}
+    story = source.story("train", 0, FrameChoice())
+    assert story["sentences"][1] == "Jenny says 0. Jenny says 1. Jenny says 2." and len(story["sentences"]) == 10
+    assert story["characters"] == [[0, 1] if m % 2 else [1] for m in range(10)]
+
+
+def test_didemo_stories_are_the_first_three_frames(tmp_path):
+    """In their order, of items that have more; those that have fewer are left out, and both are counted for the card."""
+    items = [[[f"caption {m} of {n}", f"train/{n}/{m}.png"] for m in range(count)] for n, count in enumerate((5, 2, 3))]
+    for pairs in items:
+        for _, path in pairs:
+            save(picture(path), tmp_path / path)
+    save_json([{"desc_to_frame": pairs} for pairs in items], tmp_path / "train.json")
+    source = open_source("didemo", tmp_path)
+    stories = list(source.stories("train", FrameChoice()))
+    assert [story["sentences"] for story in stories] == [[f"caption {m} of {n}" for m in range(3)] for n in (0, 2)]
+    assert [story["shots"] for story in stories] == [[f"train/{n}/{m}.png" for m in range(3)] for n in (0, 2)]
+    assert source.notes[0].startswith("1 items have fewer than 3 frames and are left out; of 1 items that have more")
 
 
 @pytest.mark.parametrize("kind", ["pororo", "vist"])
@@ -141,18 +164,18 @@ def test_frame_choice_refuses_and_random_differs():
     for how in ("last", "-1", "", "1.5"):
         with pytest.raises(StoryDataError, match="must be middle, first, random or a number"):
             FrameChoice(how)
-    with pytest.raises(StoryDataError, match="frame 7 of shot x is asked for; it has 3"):
+    with pytest.raises(StoryDataError, match="--frame is 7, but shot x has 3 frames"):
         FrameChoice("7")("x", 3)
 
 
 def test_stopped_and_run_again_and_in_two_processes(copies, tmp_path, monkeypatch):
-    """The files are those of one run that was not stopped, byte by byte, and what was done is not done again."""
+    """The files equal those of an uninterrupted run byte by byte, and finished files are not written again."""
     monkeypatch.setattr(conversion, "STORIES_PER_FILE", 2)
     c = Conversion("pororo", frame="random", seed=3)
     convert(c, copies("pororo"), tmp_path / "whole", num_proc=1)
     files = sorted((tmp_path / "whole").rglob("*.parquet"))
     assert len(files) == 3 + 1 + 2
-    write, done = conversion._write_file, []
+    write, done = conversion.write_file, []
 
     def stopping(job):
         if len(done) == 2:
@@ -160,10 +183,10 @@ def test_stopped_and_run_again_and_in_two_processes(copies, tmp_path, monkeypatc
         done.append(job)
         return write(job)
 
-    monkeypatch.setattr(conversion, "_write_file", stopping)
+    monkeypatch.setattr(conversion, "write_file", stopping)
     with pytest.raises(KeyboardInterrupt):
         convert(c, copies("pororo"), tmp_path / "stopped", num_proc=1)
-    monkeypatch.setattr(conversion, "_write_file", write)
+    monkeypatch.setattr(conversion, "write_file", write)
     assert "not finished" in check(tmp_path / "stopped")[1] and "are missing" in check(tmp_path / "stopped")[1]
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "stopped").rglob("*.parquet")}
     assert len(before) == 2
@@ -172,7 +195,7 @@ def test_stopped_and_run_again_and_in_two_processes(copies, tmp_path, monkeypatc
     for file in (*files, tmp_path / "whole" / "conversion.json", tmp_path / "whole" / "README.md"):
         assert (tmp_path / "stopped" / file.relative_to(tmp_path / "whole")).read_bytes() == file.read_bytes()
     for other in (Conversion("pororo"), Conversion("vist"), Conversion("pororo", frame="random", seed=4)):
-        with pytest.raises(StoryDataError, match="of another conversion"):
+        with pytest.raises(StoryDataError, match="belongs to another conversion"):
             convert(other, copies(other.source), tmp_path / "stopped", num_proc=1)
 
 
@@ -202,9 +225,9 @@ def test_stories_left_out_are_looked_at_again(tmp_path):
     assert rows(tmp_path / "out") == rows(tmp_path / "new") and len(rows(tmp_path / "out")) == 5
 
 
-def test_overlaps_are_told_and_dropped(copies, tmp_path):
-    told = convert(Conversion("pororo"), copies("pororo"), tmp_path / "a", num_proc=1)
-    assert told["overlaps"] == {"train/validation": 4, "train/test": 2, "validation/test": 2}
+def test_overlaps_are_reported_and_dropped(copies, tmp_path):
+    record = convert(Conversion("pororo"), copies("pororo"), tmp_path / "a", num_proc=1)
+    assert record["overlaps"] == {"train/validation": 4, "train/test": 2, "validation/test": 2}
     assert "4 stories of train share a shot with validation" in (tmp_path / "a" / "README.md").read_text()
     record = convert(Conversion("pororo", drop_overlaps=True), copies("pororo"), tmp_path / "b", splits=("train", "test"), num_proc=1)
     assert {split: (part["stories"], part["dropped_overlaps"]) for split, part in record["splits"].items()} == {"train": (3, 2), "test": (3, 0)}

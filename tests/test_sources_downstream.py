@@ -65,7 +65,7 @@ def test_a_dataset_of_the_hub(copies, tmp_path, monkeypatch):
         assert len(found) == count and found.features == expected.features and found[1]["sentences"] == expected[1]["sentences"]
         assert found[1]["frames"][0].tobytes() == expected[1]["frames"][0].tobytes()
     assert held_out_split("me/pororo") == "test" and held_out_split(tmp_path / "out") == held_out_split("toonstories") == "validation"
-    with pytest.raises(FileNotFoundError, match="no-one/nothing is no folder here, and cannot be read from the hub"):
+    with pytest.raises(FileNotFoundError, match="no-one/nothing is not a local folder, and split train cannot be read from the hub"):
         load_stories("no-one/nothing", "train")
 
 
@@ -81,15 +81,16 @@ def test_the_commands(copies, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     assert story_ldm("data", "convert", "pororo", copies("pororo"), "--out", out, "--num-proc", 1, "--text", "referential") == 0
     assert "train: 5 stories, 0 left out as broken" in capsys.readouterr().out
-    assert story_ldm("data", "check", out) == 0 and "is whole: 0 faults" in capsys.readouterr().out
+    assert story_ldm("data", "check", out) == 0 and "is complete: 0 faults" in capsys.readouterr().out
     assert story_ldm("data", "check", copies("clevr_sv"), "--source", "clevr_sv") == 1
     assert story_ldm("preview", out, "--size", 32, "--stories", 2, "--output", tmp_path / "sheet.png") == 0
     assert Image.open(tmp_path / "sheet.png").width > 5 * 32
     next((out / "data").glob("test-*")).unlink()
     assert story_ldm("data", "check", out) == 1
     says = story_ldm("data", "convert", "pororo", tmp_path / "nowhere", "--out", tmp_path / "x")
-    assert says == f"story-ldm: {tmp_path / 'nowhere'} does not exist; give the folder of the copy"
-    assert "text is 'referential'" in story_ldm("data", "convert", "vist", copies("vist"), "--out", tmp_path / "x", "--text", "referential")
+    assert says == f"story-ldm: {tmp_path / 'nowhere'} does not exist; it must be the folder or file of the copy"
+    says = story_ldm("data", "convert", "vist", copies("vist"), "--out", tmp_path / "x", "--text", "referential")
+    assert says.startswith("story-ldm: --text referential requires characters")
     assert "no test-*.parquet" in story_ldm("preview", out, "--split", "test")
     for split in ("validation", "none is left but train"):
         assert story_ldm("preview", out, "--size", 32, "--stories", 2, "--output", tmp_path / f"{split}.png") == 0
@@ -131,7 +132,7 @@ def test_from_a_copy_to_a_score(source, copies, trainer, tmp_path):
     assert result["reference"]["frames"] == COUNTS[source][1] * result["reference"]["stories"] and "fid_evaluator" in result["distances"]
 
 
-def test_stories_of_several_lengths_are_told(trainer, tmp_path):
+def test_stories_of_several_lengths_are_reported(trainer, tmp_path):
     copy = own(tmp_path / "copy")
     lines = (copy / "train" / "stories.jsonl").read_text().splitlines()
     short = json.loads(lines[0])
@@ -141,7 +142,7 @@ def test_stories_of_several_lengths_are_told(trainer, tmp_path):
     convert(Conversion("folder"), copy, tmp_path / "data", num_proc=1)
     argv = ["train_autoencoder.py", "--dataset", tmp_path / "data", "--preset", "tiny", "--batch", 2, "--stories", 4]
     trainer.start(*argv, "--output", tmp_path / "a")
-    assert trainer.wait() != [0] and "stories are of 2 to 3 frames, and a batch needs one length: give --length, 2 say" in trainer.log
+    assert trainer.wait() != [0] and "stories have 2 to 3 frames, and a batch needs one length: set --length, such as 2" in trainer.log
     trainer(*argv, "--output", tmp_path / "b", "--length", 2)
 
 

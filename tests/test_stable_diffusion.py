@@ -15,10 +15,11 @@ from conftest import ROOT, STORY, WIDTH, as_trained, assert_same_training, scrip
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from story_ldm.pipelines import StoryLDMPipeline
 
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import tokenize_stories, train_tokenizer
+from story_ldm.pipelines import StoryLDMPipeline
+from story_ldm.systems.story_ldm.building import open_start
 from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
@@ -233,21 +234,21 @@ def test_stopped_and_run_again(trainer, folders, tmp_path):
     argv = [*command(tmp_path / "run", sd, tmp_path, "memory", 8), *more]
     trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000004", *argv)
     log = trainer(*argv)
-    assert "going on from" in log and "step 1 |" not in log
+    assert "resuming from" in log and "step 1 |" not in log
     for name in ("checkpoints/step-00000008/model.safetensors", f"adapter/{ADAPTER}"):
         expected, found = (load_file(tmp_path / run / name) for run in ("whole", "run"))
         assert list(expected) == list(found) and [n for n, value in expected.items() if not torch.equal(found[n], value)] == []
         assert all(n.startswith(("unet.memory_layers", "memory_layers", "language_memory")) for n in found)
     assert not (tmp_path / "run" / "pipeline").exists()
     card = (tmp_path / "run" / "adapter" / "README.md").read_text()
-    assert "| resolution | 16 |" in card and "--train memory" in card and "| prediction | epsilon |" in card and "of them trained" in card
+    assert "| resolution | 16 |" in card and "--train memory" in card and "| prediction | epsilon |" in card and "| trained |" in card
     pipe, plain = open_story(sd, tmp_path / "run" / "adapter"), draw_plain(open_plain(sd))
     assert all(not np.array_equal(*pair) for pair in zip(draw(pipe)[1:], plain[1:], strict=True))
 
     weights = load_file(sd / "unet" / "diffusion_pytorch_model.safetensors")
     save_file({name: value * 1.01 for name, value in weights.items()}, sd / "unet" / "diffusion_pytorch_model.safetensors", {"format": "pt"})
     trainer.start(*argv)
-    assert trainer.wait() != [0] and "the frozen weights of" in trainer.log and "are not those that" in trainer.log
+    assert trainer.wait() != [0] and "its frozen weights are not those that" in trainer.log
 
 
 def test_two_processes_are_one_with_the_whole_batch(trainer, folders, tmp_path):
@@ -270,14 +271,14 @@ def test_a_small_adapter(trainer, folders, tmp_path):
     assert not np.array_equal(draw(open_story(sd, tmp_path / "run" / "adapter"))[1:], draw_plain(open_plain(sd))[1:])
     trainer(*command(tmp_path / "whole", sd, tmp_path, "all", 1), *small)
     for more, message in (
-        (["--memory-blocks", "mid"], "memory_blocks is mid; the memory of .* is in down.0, up.1"),
+        (["--memory-blocks", "mid"], "--memory-blocks is mid; the memory layers of .* are in down.0, up.1"),
         (["--memory", "sentence", "--memory-blocks", "down.9"], "memory_blocks is down.9; this UNet has the blocks down.0, down.1, mid"),
     ):
         trainer.start(*command(tmp_path / "other", tmp_path / "whole" / "pipeline", tmp_path, "all", 1), *more)
         assert trainer.wait() == [1] and re.search(message, trainer.log), trainer.log[-2000:]
 
 
-def test_readme_tells_how_large_adapters_are():
+def test_the_tutorial_says_how_large_adapters_are():
     """In fp16, of Stable Diffusion 1.5's shape."""
 
     def megabytes(model: torch.nn.Module) -> float:
@@ -288,9 +289,9 @@ def test_readme_tells_how_large_adapters_are():
         language = megabytes(LanguageMemory(**preset["language_memory"]))
         six = megabytes(StoryUNet2DConditionModel(**preset["unet"]).memory_layers)
         two = megabytes(StoryUNet2DConditionModel(**preset["unet"] | {"memory_blocks": ["down.0", "down.1"]}).memory_layers)
-    readme = " ".join((ROOT / "README.md").read_text().split())
-    assert f"has {six + language:.0f} MB in fp16, of which the language memory is {language:.0f}; with" in readme
-    assert f"`--memory-blocks down.0 down.1 --no-language-memory` it has {two:.0f}." in readme
+    page = " ".join((ROOT / "docs" / "tutorials" / "stable_diffusion.md").read_text().split())
+    assert f"has {six + language:.0f} MB in fp16, of which the language memory is {language:.0f}; with" in page
+    assert f"`--memory-blocks down.0 down.1 --no-language-memory` it has {two:.0f}." in page
 
 
 @pytest.mark.parametrize("what", ["memory+lora", "all"])
@@ -361,14 +362,14 @@ def test_other_refusals(folders, tmp_path):
     np.testing.assert_array_equal(draw(pipe), before)
     with pytest.raises(ValueError, match="memory of the UNet is 'none'"):
         open_story(sd).save_memory_adapter(tmp_path / "empty")
-    with pytest.raises(ValueError, match="train is 'memory' with init_from None"):
+    with pytest.raises(ValueError, match="--train memory requires --init-from and a memory form; --init-from is None"):
         train.main(train.Settings(output=tmp_path / "run", train="memory"))
     for blocks, memory in (((), "spatial"), (("mid",), "none")):
-        with pytest.raises(ValueError, match=rf"memory_blocks is .* with memory '{memory}'; it wants one block or more, and memory"):
+        with pytest.raises(ValueError, match=rf"--memory-blocks is .* with --memory {memory}; it requires at least one block and a memory form"):
             train.main(train.Settings(output=tmp_path / "run", memory=memory, memory_blocks=blocks))
     sample = changed(tmp_path / "sample", sd, "scheduler/scheduler_config.json", prediction_type="sample")
     with pytest.raises(ValueError, match=r"prediction_type of the scheduler .* is 'sample'; it must be epsilon or v_prediction"):
-        train.stable_diffusion(train.Settings(init_from=sample))
+        open_start(sample)
 
 
 def test_an_adapter_on_a_plain_story_unet(folders, tmp_path):

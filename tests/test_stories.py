@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from story_ldm import load_stories
+from story_ldm.data import stories as loading
 from story_ldm.data.toonstories import FEATURES, make_story, story_row
 from story_ldm.data.toonstories.export import export_toonstories
 from story_ldm.data.toonstories.world import ACTIONS, CHARACTER_NAMES, COLORS, MARKS, PLACES, PROPS, SPLITS
@@ -144,7 +145,7 @@ def test_export_keeps_the_files_that_are_there(tmp_path):
     test.unlink()
     assert export() == [test, train], "no file twice and none half written"
     assert (train.read_bytes(), train.stat().st_mtime_ns) == before
-    with pytest.raises(ValueError, match="split is 'dev'; ToonStories has train"):
+    with pytest.raises(ValueError, match="--split is 'dev'; ToonStories has train"):
         export_toonstories(tmp_path / "other", splits=("train", "dev"))
     assert not (tmp_path / "other").exists()
 
@@ -187,3 +188,43 @@ def test_export_does_not_mix_two_exports(tmp_path, other):
     export_toonstories(tmp_path, **{"size": 16, "splits": ("train",), "limit": 1})
     with pytest.raises(ValueError):
         export_toonstories(tmp_path, **{"size": 16, "splits": ("train",), "limit": 1} | other)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "mirrored"),
+    [
+        ("He turns Left.", False),
+        ("She stands rightmost.", False),
+        ("The leftmost of them waves.", False),
+        ("He looks leftward.", False),
+        ("It turns counterclockwise.", False),
+        ("A cup stands to the right of him.", False),
+        ("He eats the leftover cake, upright and bright.", True),
+    ],
+)
+def test_no_story_is_mirrored_that_names_a_side(sentence, mirrored):
+    """As a word of its own, in whichever of its sentences."""
+    stories = load_stories("toonstories", "test", 16, limit=1)
+    sentences = [["He waves.", *["It rains."] * (len(stories[0]["sentences"]) - 2), sentence]]
+    stories = stories.remove_columns("sentences").add_column("sentences", sentences)
+    flipped = loading.with_flips(stories)
+    assert len(flipped) == 1 + mirrored
+    if mirrored:
+        assert np.array_equal(np.asarray(flipped[1]["frames"][0])[:, ::-1], np.asarray(stories[0]["frames"][0].convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("splits", "held_out", "tested"),
+    [
+        (("train", "validation", "test"), "validation", "test"),
+        (("train", "test"), "test", "test"),
+        (("train", "validation"), "validation", "validation"),
+        (("train",), "train", "train"),
+    ],
+)
+def test_what_is_looked_at_and_what_is_measured(splits, held_out, tested, tmp_path):
+    """While training validation stories, in the end test stories; of the splits that there are."""
+    for split in splits:
+        (tmp_path / f"{split}-00000-of-00001.parquet").touch()
+    assert (loading.held_out_split(tmp_path), loading.tested_split(tmp_path)) == (held_out, tested)
+    assert (loading.held_out_split("toonstories"), loading.tested_split("toonstories")) == ("validation", "test")

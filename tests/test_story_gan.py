@@ -103,23 +103,23 @@ def gists_by_hand(gan, sentences, code, state_noise, frame_noise):
 def test_text2gist_step_by_step():
     torch.manual_seed(0)
     cell, i, h = Text2Gist(5), torch.randn(2, 4, 5), torch.randn(2, 5)
-    found = cell(i, h)
+    actual = cell(i, h)
     for n in range(2):
         state = h[n]
         for t in range(4):
             state = text2gist_step(cell, i[n, t], state)
-            torch.testing.assert_close(found[n, t], state)
+            torch.testing.assert_close(actual[n, t], state)
 
 
 def test_filter():
     torch.manual_seed(0)
     layer, i, h = DynamicFilter(12, 8, 3, norm_layer("group", 4)), torch.randn(2, 12), torch.randn(2, 12)
-    found = layer(i, h)
+    actual = layer(i, h)
     for n in range(2):
-        torch.testing.assert_close(found[n], filter_by_hand(layer, i[n], h[n]))
+        torch.testing.assert_close(actual[n], filter_by_hand(layer, i[n], h[n]))
         filters = layer.net(i[n : n + 1]).view(16, 1, 1, 8)  # the table's form: 16 filters of one channel
         expected = F.conv2d(h[n].view(1, 1, 1, -1), filters, stride=(1, 4), padding=(0, 2))
-        torch.testing.assert_close(found[n], expected.flatten())
+        torch.testing.assert_close(actual[n], expected.flatten())
     table = StoryGAN().eval().filter
     assert table.net[0].weight.shape == (1024, 128) and table(torch.randn(1, 128), torch.randn(1, 128)).shape == (1, 128)
     with pytest.raises(AssertionError, match="filters of 9 numbers cannot stop 3 times along 12"):
@@ -178,11 +178,11 @@ def test_losses():
     ones, zeros = torch.ones(7), torch.zeros(7)
     bce = torch.nn.BCELoss()
     expected = bce(right.sigmoid(), ones) + 0.5 * (bce(fake.sigmoid(), zeros) + bce(wrong.sigmoid(), zeros))
-    loss, found = discriminator_loss(right, wrong, fake)
+    loss, actual = discriminator_loss(right, wrong, fake)
     torch.testing.assert_close(loss, expected)
     shares = [sum(x > 0 for x in right.tolist()) / 7, sum(x < 0 for x in wrong.tolist()) / 7, sum(x < 0 for x in fake.tolist()) / 7]
-    torch.testing.assert_close(torch.stack([found[name] for name in ("right", "wrong", "fake")]), torch.tensor(shares))
-    assert abs(found["accuracy"] - (shares[0] / 2 + shares[1] / 4 + shares[2] / 4)) < 1e-6
+    torch.testing.assert_close(torch.stack([actual[name] for name in ("right", "wrong", "fake")]), torch.tensor(shares))
+    assert abs(actual["accuracy"] - (shares[0] / 2 + shares[1] / 4 + shares[2] / 4)) < 1e-6
     assert discriminator_loss(ones, ones, ones)[1]["accuracy"] == discriminator_loss(-ones, -ones, -ones)[1]["accuracy"] == 0.5
     torch.testing.assert_close(generator_loss(fake), bce(fake.sigmoid(), ones))
     far = torch.full((3,), 1e4, requires_grad=True)
@@ -227,8 +227,8 @@ def test_three_judgements_in_one_call(norm):
         shape = (T,) if kind == "story" else ()
         frames, fake = (torch.rand(2, *shape, 3, 16, 16) for _ in range(2))
         condition, wrong = (torch.randn(2, T, D) if kind == "story" else torch.randn(2, D + 16) for _ in range(2))
-        found = judge(frames, condition, wrong, fake)
-        for logits, (x, c) in zip(found, [(frames, condition), (frames, wrong), (fake, condition)], strict=True):
+        actual = judge(frames, condition, wrong, fake)
+        for logits, (x, c) in zip(actual, [(frames, condition), (frames, wrong), (fake, condition)], strict=True):
             torch.testing.assert_close(logits, judge(x, c)[0])
             assert logits.shape == (2,) and logits.dtype == torch.float32
 
@@ -312,8 +312,8 @@ def test_no_later_sentence_is_seen_given_the_encoded_story():
 
 def test_sizes():
     counts = parameter_counts("pororo")
-    for found, published in zip((counts["story_gan"], sum(counts.values()) - counts["story_gan"]), PUBLISHED["pororo"], strict=True):
-        assert abs(found / 1e6 / published - 1) < 0.005
+    for actual, published in zip((counts["story_gan"], sum(counts.values()) - counts["story_gan"]), PUBLISHED["pororo"], strict=True):
+        assert abs(actual / 1e6 / published - 1) < 0.005
     assert parameter_table().count("\n") == 1 + len(PRESETS) and "| 47.0 M | 47.2 M |" in parameter_table()
     with torch.device("meta"):
         gan, image = StoryGAN(), ImageDiscriminator()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import STORY, TINY_GAN, calls_seen_by_hooks, sentences_of, tiny_text_encoder
-from story_ldm.pipelines import StoryGANPipeline
 from test_story_gan import CLOSE, D, inputs, seeded, tiny_gan, tiny_judges
 
 from story_ldm.encoders.damsm import DAMSMTextEncoder
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder, read_words, sentence_vectors, story_vectors, tokens_of
+from story_ldm.pipelines import StoryGANPipeline
 from story_ldm.systems.story_gan.networks import SYSTEMS, StoryGAN
 from story_ldm.training.checkpoints import save_component
 
@@ -34,12 +34,12 @@ def test_sentence_vectors(tokenizer, tmp_path):
     for part in (encoder, tokenizer):
         part.save_pretrained(tmp_path / "other")
     opened, its_tokenizer = load_sentence_encoder(tmp_path / "other")
-    found = sentence_vectors(opened, its_tokenizer, STORY)
-    assert torch.equal(found, sentence_vectors(opened, its_tokenizer, STORY)) and not any(p.requires_grad for p in opened.parameters())
+    actual = sentence_vectors(opened, its_tokenizer, STORY)
+    assert torch.equal(actual, sentence_vectors(opened, its_tokenizer, STORY)) and not any(p.requires_grad for p in opened.parameters())
     ids = torch.tensor([tokenizer(STORY[1]).input_ids])
     expected = encoder(ids).last_hidden_state[0].mean(0)
-    torch.testing.assert_close(found[1], expected / expected.square().mean().sqrt(), **CLOSE)
-    with pytest.raises(ValueError, match=r"has \d+ tokens; the text encoder reads 32"):
+    torch.testing.assert_close(actual[1], expected / expected.square().mean().sqrt(), **CLOSE)
+    with pytest.raises(ValueError, match=r"has \d+ tokens; this text encoder reads at most 32"):
         sentence_vectors(opened, its_tokenizer, [*STORY, "Bruno waves. " * 20])
     with pytest.raises(FileNotFoundError, match="train_damsm"):
         load_sentence_encoder(tmp_path / "nothing")
@@ -136,7 +136,7 @@ def test_outputs(tokenizer):
         ([STORY, "She waves."], {}, "story 1 is 'She waves.'"),
         (["She waves.", " "], {}, "sentence 1 of story 0 is ' '"),
         (["She waves.", None], {}, "sentence 1 of story 0 is None"),
-        ([STORY, STORY], {"generator": [torch.Generator()]}, "a list of 1 for 2 stories"),
+        ([STORY, STORY], {"generator": [torch.Generator()]}, "generator is a list of 1; .* each of the 2 stories"),
         (STORY, {"output_type": "latent"}, "output_type is 'latent'; it must be one of pil, np, pt"),
         (STORY, {"latents": (torch.zeros(1, 16), torch.zeros(1, 16), torch.zeros(1, 3, 4))}, r"latents have the shapes .*these stories need .*4, 4"),
     ],
@@ -154,7 +154,7 @@ def test_saved_and_opened(system, tokenizer, tmp_path):
     gan(*inputs(gan, stories=8))
     gan.eval()
     pipe.save_pretrained(tmp_path / "pipe", safe_serialization=True)
-    assert {file.suffix for file in (tmp_path / "pipe").rglob("*") if file.is_file()} <= {".safetensors", ".json", ".txt"}
+    assert {file.suffix for file in (tmp_path / "pipe").rglob("*") if file.is_file()} <= {".safetensors", ".json", ".txt", ".py"}
     opened, again = (StoryGANPipeline.from_pretrained(tmp_path / "pipe") for _ in range(2))
     assert opened.story_gan.config.system == system and not opened.story_gan.training
     saved, weights = gan.state_dict(), opened.story_gan.state_dict()

@@ -12,6 +12,7 @@ import torch
 from conftest import ROOT, STORY, WIDTH, sentences_of, tiny_language_memory, tiny_text_encoder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.toonstories import FEATURES, story_row
@@ -86,6 +87,17 @@ def test_a_sentence_too_long_is_refused(tokenizer):
             tokenize_stories(tokenizer, stories)
     count = len(tokenizer("Bruno").input_ids) - 2
     assert tokenize_stories(tokenizer, [["Bruno " * (30 // count)]])[1].sum() == 2 + 30 // count * count, "exactly full is not too long"
+
+
+@pytest.mark.parametrize("words", range(26, 36))
+def test_a_sentence_of_one_token_too_many_is_refused(tokenizer, words):
+    """Begin, words and end may be as many as the encoder reads, and not one more."""
+    sentence = " ".join(["he"] * words)
+    if words + 2 <= tokenizer.model_max_length:
+        assert tokenize_stories(tokenizer, [[sentence]])[1].sum() == words + 2
+    else:
+        with pytest.raises(ValueError, match=rf"has {words + 2} tokens; this text encoder reads at most 32"):
+            tokenize_stories(tokenizer, [[sentence]])
 
 
 def both(condition) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,6 +182,21 @@ def test_stories_longer_than_any_read_before():
 
 
 @torch.no_grad()
+def test_which_distances_share_a_bias():
+    """Each distance below FAR has its own bias, FAR and all beyond it one: whichever is changed, the sentences that look so far back change."""
+    states, mask = story_states(frames=FAR + 4, length=1, batch=1)
+    memory = tiny_language_memory()
+    expected = memory(states, mask)
+    for distance in range(1, FAR + 1):
+        changed = tiny_language_memory()
+        changed.distance_bias.weight[distance] += 1
+        differs = (changed(states, mask) - expected).abs().amax((0, 2, 3)) > 0
+        assert differs.tolist() == [m >= distance for m in range(FAR + 4)], distance
+    shipped = load_file(ROOT / "checkpoints" / "toon-story-ldm" / "language_memory" / "diffusion_pytorch_model.safetensors")
+    assert len(shipped["distance_bias.weight"]) == len(memory.distance_bias.weight) == FAR + 1
+
+
+@torch.no_grad()
 def test_with_language(tokenizer, text_encoder):
     memory = tiny_language_memory()
     ids, mask = tokenize_stories(tokenizer, [STORY, STORY[::-1]])
@@ -216,7 +243,42 @@ def test_facts_of_a_story():
     assert story_facts({"sentences": ["a"]}, FEATURES) == [set()]
 
 
+def test_facts_tell_each_label_of_its_own_character():
+    row = next(row for row in (story_row(0, "train", n, 16, pictures=False) for n in range(50)) if any(sum(a["props"]) for a in row["attributes"]))
+    names = {kind: FEATURES["attributes"].feature[kind].feature.names for kind in ("garments", "actions", "props", "prop_colors")}
+    for m, facts in enumerate(story_facts(row, FEATURES)):
+        here, expected = row["attributes"][m], {f"at {FEATURES['backgrounds'].feature.names[row['backgrounds'][m]]}"}
+        for k, c in enumerate(row["characters"][m]):
+            who = FEATURES["characters"].feature.feature.names[c]
+            expected |= {who, f"prop {names['prop_colors'][here['prop_colors'][k]]}"}
+            expected |= {f"{who} {kind} {names[kind][here[kind][k]]}" for kind in ("garments", "actions", "props")}
+        assert facts == expected
+
+
 def test_text_loss():
     logits, facts = torch.tensor([[[0.0, 2.0], [-1.0, 3.0]]]), torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     each = -torch.where(facts.bool(), logits.sigmoid().log(), (-logits).sigmoid().log())
     torch.testing.assert_close(text_loss(logits, facts), each.sum() / 2)
+
+
+def test_text_loss_of_stories_that_do_not_count():
+    """They add nothing and are part of the mean, so that two processes with half the stories each are one with all."""
+    generator = torch.Generator().manual_seed(0)
+    logits, facts = torch.randn(4, 3, 5, generator=generator), torch.rand(4, 3, 5, generator=generator).round()
+    use = torch.tensor([True, False, False, True])
+    counted = text_loss(logits[use], facts[use])
+    torch.testing.assert_close(text_loss(logits, facts, use), counted / 2)
+    halves = [text_loss(logits[rows], facts[rows], use[rows]) for rows in (slice(0, 2), slice(2, 4))]
+    torch.testing.assert_close(torch.stack(halves).mean(), text_loss(logits, facts, use))
+
+
+@torch.no_grad()
+def test_states_that_are_known_are_not_computed_again(tokenizer, text_encoder):
+    """Sentences that were encoded alone before give what they give anew, and are what is taken."""
+    memory, (ids, mask) = tiny_language_memory(), tokenize_stories(tokenizer, [STORY])
+    alone = encode_stories(text_encoder, None, ids, mask).states
+    for language in (memory, None):
+        pair = encode_stories(text_encoder, language, ids, mask), encode_stories(text_encoder, language, ids, mask, alone=alone)
+        assert all(torch.equal(a, b) for a, b in zip(*map(both, pair), strict=True))
+    states, pooled = both(encode_stories(text_encoder, None, ids, mask, alone=-alone))
+    assert torch.equal(states, -alone) and torch.equal(pooled[0, 0], -alone[0, 0, mask[0, 0].sum() - 1])

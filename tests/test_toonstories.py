@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from toon_reader import COLOUR, THING, WHERE, WHO, Reader, one_of
 
 from story_ldm.data.toonstories import make_story, story_row
-from story_ldm.data.toonstories.draw import _scenery, draw_frame
+from story_ldm.data.toonstories.draw import draw_frame, scenery
 from story_ldm.data.toonstories.text import write_sentences
 from story_ldm.data.toonstories.world import ACTIONS, CHARACTER_NAMES, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, Dice, content_bucket
 
@@ -120,11 +120,11 @@ def check_full(story) -> None:
         assert [w for w in said if w in WHERE] == [PLACES[frame.place]], where
         assert not references & set(said), where
         prop = f"{COLORS[story.prop[1]]} {PROPS[story.prop[0]]}"
-        told = frame.holder is not None or frame.event.kind == "put_away"
-        assert [w for w in said if w in THING.split("|")] == ([PROPS[story.prop[0]]] if told else []), where
+        mentioned = frame.holder is not None or frame.event.kind == "put_away"
+        assert [w for w in said if w in THING.split("|")] == ([PROPS[story.prop[0]]] if mentioned else []), where
         if frame.holder is not None and frame.event.kind != "pick_up":
             assert f"{CHARACTER_NAMES[frame.holder]} with the {prop}" in sentence, where
-        elif told:
+        elif mentioned:
             assert prop in sentence, where
 
 
@@ -143,17 +143,17 @@ def test_sentences_tell_a_colour_once():
             met |= set(new)
             garments = Counter(COLORS[story.garments[c]] for c in new)
             prop = COLORS[story.prop[1]]
-            told = {"referential": frame.event.kind == "pick_up", "full": frame.holder is not None or frame.event.kind == "put_away"}
-            for form, with_prop in told.items():
+            mentioned = {"referential": frame.event.kind == "pick_up", "full": frame.holder is not None or frame.event.kind == "put_away"}
+            for form, with_prop in mentioned.items():
                 sentence = story.sentences[form][m]
                 said = Counter(re.findall(rf"\b({COLOUR})\b", sentence))
                 assert said == garments + Counter([prop] * with_prop), (story.story_id, sentence)
 
 
 def test_no_sentence_tells_of_a_mark_or_a_layout():
-    told = {word for story in everything() for form in story.sentences.values() for sentence in form for word in words(sentence)}
-    assert not told & {word for mark in MARKS for word in mark.split()}
-    assert not told & {"layout", "one", "two", "four", "left", "right", "middle", "beside", "behind", "hat", "hats", "mark", "background"}
+    used = {word for story in everything() for form in story.sentences.values() for sentence in form for word in words(sentence)}
+    assert not used & {word for mark in MARKS for word in mark.split()}
+    assert not used & {"layout", "one", "two", "four", "left", "right", "middle", "beside", "behind", "hat", "hats", "mark", "background"}
     assert not any(re.search(r"\d", sentence) for story in everything() for form in story.sentences.values() for sentence in form)
     for story in (some("train") + some("test_long"))[-160:]:  # another mark and layout, the same words
         twin = deepcopy(story)
@@ -189,7 +189,7 @@ def test_a_sentence_is_referential_unless_it_names_all_who_are_there_and_the_pla
 
 
 def content(story) -> str:
-    """What can be seen and read of a story, its number aside."""
+    """The visible and readable content of a story, without its number."""
     prop = story.prop if any(frame.holder is not None for frame in story.frames) else None
     frames = [(f.place, f.layout, f.characters, f.slots, f.actions, f.holder) for f in story.frames]
     return repr((sorted(story.garments.items()), sorted(story.marks.items()), prop, frames, sorted(story.sentences.items())))
@@ -379,7 +379,7 @@ def test_a_story_is_a_pure_function_of_its_number():
     once = [digest(5, split, 8, 16) for split in SPLITS]
     assert random.getstate() == state
     random.seed(2)
-    _scenery.cache_clear()
+    scenery.cache_clear()
     assert [digest(5, split, 8, 16) for split in reversed(SPLITS)] == once[::-1]
     story = make_story(5, "train", 8)
     there = [draw_frame(story, m, 16).tobytes() for m in range(5)]
@@ -395,7 +395,7 @@ def pixels(story, m: int = 0, size: int = 64) -> np.ndarray:
 
 
 def seen(a: np.ndarray, b: np.ndarray) -> int:
-    """How many pixels differ so that anybody sees it."""
+    """Number of pixels that differ visibly."""
     return int((np.abs(a - b).max(-1) > 40).sum())
 
 
@@ -445,7 +445,7 @@ def test_drawing_is_fast_enough():
     """400 frames of 64 pixels a second of one core."""
     stories, rates = [make_story(1, "train", index) for index in range(20)], []
     for _ in range(3):
-        _scenery.cache_clear()
+        scenery.cache_clear()
         start = time.process_time()
         count = sum(1 for story in stories for m in range(len(story.frames)) if draw_frame(story, m, 64))
         rates.append(count / (time.process_time() - start))

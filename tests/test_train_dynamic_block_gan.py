@@ -1,4 +1,4 @@
-"""The training of the dynamic-block GAN and its ablations as it is run: products, choices, the design's invariants 5 and 6."""
+"""Training runs of the dynamic-block GAN and its ablations: products, choices, the design's invariants 5 and 6."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 import torch
 from conftest import ROOT, STORY, TINY_DYNAMIC_BLOCK, assert_same_training, script, weights
 from safetensors.torch import load_file
-from story_ldm.pipelines import DynamicBlockGANPipeline
 
 from story_ldm import load_stories
+from story_ldm.data.stories import decode_frames
+from story_ldm.pipelines import DynamicBlockGANPipeline
 from story_ldm.systems.dynamic_block_gan.networks import SYSTEMS, DynamicBlockDiscriminator
 from story_ldm.training.gan_loop import Best
 
@@ -54,13 +55,12 @@ def test_a_finished_run_is_a_pipeline(trainer, finished, tmp_path):
     card = (finished / "pipeline" / "README.md").read_text()
     assert f"averaged weights of step {min(best, STEPS)}" in card and "| frame_accuracy |" in card
     assert "# Dynamic-block GAN (dynamic-block) tiny" in card
-    told = table(finished / "discriminator.json")
-    assert (
-        told["split"] == "test"
-        and told["step"] == STEPS
-        and told["pairs"] == 30
-        and all(0 <= told[name] <= 1 for name in ("accuracy", "right_over_wrong"))
-    )
+    result = table(finished / "discriminator.json")
+    assert (result["split"], result["step"], result["pairs"]) == ("test", STEPS, 30)
+    assert all(0 <= result[name] <= 1 for name in ("accuracy", "right_over_wrong"))
+    settings = table(finished / "settings.json")
+    assert (settings["learning_rate"], settings["batch"], settings["norm"]) == (2e-4, BATCH, "batch"), "values that were left open are recorded"
+    assert "| learning_rate | 0.0002 |" in card
     out = tmp_path / "generated"
     trainer("../evaluation/generate_stories.py", "--model", finished / "pipeline", "--out", out, "--stories", 3, "--batch", 2)
     stories = load_stories(out, "test", None)
@@ -76,10 +76,10 @@ def test_stopped_and_run_again(trainer, damsm, finished, tmp_path):
     trainer.kill_at(run / "checkpoints" / "step-00000006", *argv)
     assert not (run / "pipeline").exists()
     log = trainer(*argv)
-    assert "going on from" in log and "step 1 |" not in log and "step 5 |" not in log
-    expected, found = weights(finished), weights(run)
-    assert list(expected) == list(found) and len(found) > 50
-    assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+    assert "resuming from" in log and "step 1 |" not in log and "step 5 |" not in log
+    expected, actual = weights(finished), weights(run)
+    assert list(expected) == list(actual) and len(actual) > 50
+    assert [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
     assert all(table(finished / name) == table(run / name) for name in ("scores.json", "choices.json", "discriminator.json"))
 
 
@@ -107,22 +107,22 @@ def test_choices_are_those_of_the_averaged_weights(trainer, damsm, tmp_path):
     trainer(*command(run, damsm, "--validate-every", 0, "--sample-every", 0, "--checkpoint-every", STEPS))
     choices, pipe = table(run / "choices.json"), DynamicBlockGANPipeline.from_pretrained(run / "pipeline")
     module = script("training/train_dynamic_block_gan.py")
-    settings = module.Settings(output=run)
     data = load_stories("toonstories", "validation", 16, limit=6)
-    validation = module.read_stories(data, pipe.text_encoder, pipe.tokenizer, 0)
+    frames = decode_frames(data, 0).unflatten(0, (6, -1))
+    texts = module.read_texts(pipe.text_encoder, *module.read_tokens(pipe.text_encoder, pipe.tokenizer, data["sentences"][:]))
     judge = DynamicBlockDiscriminator(**TINY_DYNAMIC_BLOCK["discriminator"], sentence_width=6)
-    expected = module.count_choices(settings, pipe.dynamic_block_gan, judge, pipe.text_encoder, validation)["generator"]
+    expected = module.count_choices(pipe.dynamic_block_gan, judge, frames, texts, seed=0)["generator"]
     assert choices["rows"][-1][1:5] == pytest.approx(expected, abs=2e-4)
     trained = load_file(run / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors")
     pipe.dynamic_block_gan.load_state_dict(trained)
-    other = module.count_choices(settings, pipe.dynamic_block_gan, judge, pipe.text_encoder, validation)["generator"]
+    other = module.count_choices(pipe.dynamic_block_gan, judge, frames, texts, seed=0)["generator"]
     assert choices["rows"][-1][1:5] != pytest.approx(other, abs=2e-4), "the weights as they are trained choose otherwise"
 
 
 def test_the_best_weights_are_kept():
     best = Best()
     for step, score in ((1, 5.0), (2, 3.0), (3, float("nan")), (4, 3.0), (5, 4.0)):
-        best.consider(step, score, [torch.full((2,), float(step))])
+        best.consider(step, score, 1.0, [torch.full((2,), float(step))])
     again = Best()
     again.load_state_dict(best.state_dict())
     assert again.step == 2 and again.score == 3.0 and again.weights[0].tolist() == [2.0, 2.0]
@@ -131,8 +131,9 @@ def test_the_best_weights_are_kept():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--preset", "large"], "preset is 'large'; it must be one of toon-64, pororo, tiny"),
-        (["--batch", 1], "batch is 1; it must be at least 2"),
+        (["--preset", "large"], "invalid choice 'large' for argument '--preset'"),
+        (["--batch", 1], "--batch is 1; it must be at least 2"),
+        (["--temperature", 0], "--temperature is 0.0; it must be above 0"),
         (["--learning-rate", 1e30], "stopped at step"),
     ],
 )

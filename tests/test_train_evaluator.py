@@ -1,4 +1,4 @@
-"""Training of the evaluator: the design's invariants 5 and 6."""
+"""Training of the frame evaluator: invariants 5 and 6 of the design."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS, BATCH = 12, 4
 
 
 def command(output: Path, *more) -> list:
-    """The arguments of one run of 12 steps over 150 frames of the built-in world, most of them of pairs held out from all painters."""
+    """Arguments of a run of 12 steps over 150 frames of the built-in world, most of them of pairs that are held out from all generators."""
     argv = ["train_evaluator.py", "--output", output, "--limit", 6, "--batch", BATCH, "--stories", -(-STEPS * BATCH // 5), "--warmup", 2]
     argv += ["--learning-rate", 3e-4]
     return [*argv, "--log-every", 1, "--workers", 0, "--num-proc", 1, *more]
@@ -27,21 +27,21 @@ def finished(trainer, tmp_path_factory) -> Path:
 
 
 def test_stopped_and_run_again(trainer, finished, tmp_path):
-    """Invariant 5: killed in the midst of it and run on to the end, it has the weights of one that was not."""
+    """Invariant 5: a run that is killed and resumed ends with the weights of an uninterrupted one."""
     argv = command(tmp_path / "run", "--checkpoint-every", 2)
     trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000004", *argv)
-    assert "going on from" in trainer(*argv)
-    expected, found = ({name: value for name, value in weights(run).items() if "checkpoints" in name} for run in (finished, tmp_path / "run"))
-    assert len(found) > 20 and [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+    assert "resuming from" in trainer(*argv)
+    expected, actual = ({name: value for name, value in weights(run).items() if "checkpoints" in name} for run in (finished, tmp_path / "run"))
+    assert len(actual) > 20 and [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
 
 
 def test_two_processes_are_one_with_the_whole_batch(trainer, finished, tmp_path):
-    """Invariant 6, compared in fp32 after 12 steps that moved weights by 3e-3 (where each process has statistics of its own: 1e-3 apart).
+    """Invariant 6, in fp32 after 12 steps, which move the weights by 3e-3 (with batch statistics per process, they would differ by 1e-3).
 
-    Left out are the product, for which weights read best may hang on the last bit, and a bias before a batch norm with that norm's mean:
-    its gradient is rounding."""
+    Excluded are the finished evaluator, because rounding may decide which weights are the best, and a bias before a batch norm together with
+    that norm's mean, because the bias's gradient is only rounding."""
     trainer(*command(tmp_path / "run"), processes=2)
     runs = [weights(run) for run in (finished, tmp_path / "run")]
-    left_out = ("trunk.0.bias", "trunk.1.running_mean")
-    runs = [{name: value for name, value in run.items() if "checkpoints" in name and not name.endswith(left_out)} for run in runs]
+    excluded = ("trunk.0.bias", "trunk.1.running_mean")
+    runs = [{name: value for name, value in run.items() if "checkpoints" in name and not name.endswith(excluded)} for run in runs]
     assert_same_training(*runs, limit=4e-4)

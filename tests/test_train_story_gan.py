@@ -1,21 +1,25 @@
-"""The training of StoryGAN and its reductions as it is run: products, the design's invariants 5 and 6, and what stops it."""
+"""Training runs of StoryGAN and its reductions: products, the design's invariants 5 and 6, and aborts."""
 
 from __future__ import annotations
 
 import json
+import typing
 from pathlib import Path
 
-import PIL.Image
 import pytest
 import torch
-from accelerate import Accelerator
-from conftest import ROOT, STORY, assert_same_training, weights
+import tyro
+from conftest import ROOT, STORY, assert_same_training, script, weights
 from safetensors.torch import load_file
-from story_ldm.pipelines import StoryGANPipeline
-from story_ldm.pipelines.output import StoryPipelineOutput
 
 from story_ldm import load_stories
-from story_ldm.training.gan_loop import GANSettings, find_trouble, sample
+from story_ldm.data.toonstories.text import TEXT_FORMS
+from story_ldm.pipelines import StoryGANPipeline
+from story_ldm.systems.dynamic_block_gan.networks import SYSTEMS as ABLATIONS
+from story_ldm.systems.story_gan.networks import SYSTEMS
+from story_ldm.training.adversarial import find_trouble
+from story_ldm.training.gan_loop import first_sentences
+from story_ldm.training.gan_settings import MAY_CHANGE, GANSettings
 from story_ldm.training.steps import halved
 
 STEPS, BATCH = 12, 4
@@ -47,12 +51,12 @@ def test_a_finished_run_is_a_pipeline(trainer, finished, tmp_path):
     assert set(averaged) == set(trained) and not torch.equal(averaged["filter.net.0.weight"], trained["filter.net.0.weight"])
     assert len(list((finished / "checkpoints" / f"step-{STEPS:08d}").glob("model*.safetensors"))) == 3
     assert sorted(file.name for file in (finished / "samples").iterdir()) == ["step-00000006.png", "step-00000012.png"]
-    told = json.loads((finished / "discriminators.json").read_text())
+    result = json.loads((finished / "discriminators.json").read_text())
     scores = json.loads((finished / "scores.json").read_text())["rows"]
     assert [row[0] for row in scores] == [5 * BATCH, 10 * BATCH, STEPS * BATCH]
     best = min((5, 10, 12), key=lambda step: {row[0]: row[1] * row[2] for row in scores}[step * BATCH])
-    assert told["split"] == "test" and told["step"] == STEPS and told["image"]["pairs"] == 30 and told["story"]["pairs"] == 6
-    assert all(0 <= told[kind][name] <= 1 for kind in ("image", "story") for name in ("accuracy", "right_over_wrong"))
+    assert result["split"] == "test" and result["step"] == STEPS and result["image"]["pairs"] == 30 and result["story"]["pairs"] == 6
+    assert all(0 <= result[kind][name] <= 1 for kind in ("image", "story") for name in ("accuracy", "right_over_wrong"))
     card = (finished / "pipeline" / "README.md").read_text()
     assert f"averaged weights of step {best}" in card and "pairs of the test split" in card
     assert "StoryGANPipeline.from_pretrained" in card and "# StoryGAN (story-gan) tiny" in card and "| image_accuracy |" in card
@@ -71,10 +75,10 @@ def test_stopped_and_run_again(trainer, damsm, finished, tmp_path):
     trainer.kill_at(run / "checkpoints" / "step-00000006", *argv)
     assert not (run / "pipeline").exists()
     log = trainer(*argv)
-    assert "going on from" in log and "step 1 |" not in log and "step 5 |" not in log
-    expected, found = weights(finished), weights(run)
-    assert list(expected) == list(found) and len(found) > 50
-    assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+    assert "resuming from" in log and "step 1 |" not in log and "step 5 |" not in log
+    expected, actual = weights(finished), weights(run)
+    assert list(expected) == list(actual) and len(actual) > 50
+    assert [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
     assert all((finished / name).read_text() == (run / name).read_text() for name in ("scores.json", "discriminators.json"))
 
 
@@ -102,32 +106,34 @@ def test_image_gan_has_no_story_discriminator(trainer, damsm, tmp_path):
 
 
 def test_the_kl_term_is_a_mean_by_default(trainer, damsm, tmp_path):
-    found = []
+    results = []
     for more in ([], ["--kl", 1 / 16], ["--kl", 1 / 128]):  # h_0 has 16 numbers here
-        run = tmp_path / str(len(found))
+        run = tmp_path / str(len(results))
         trainer(*command(run, damsm, "--stories", 2 * BATCH, "--resolution", 32, "--validate-every", 0, "--sample-every", 0, *more))
-        found.append(weights(run)["pipeline/story_gan/diffusion_pytorch_model.safetensors/story_encoder.mean.weight"])
-    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+        results.append(weights(run)["pipeline/story_gan/diffusion_pytorch_model.safetensors/story_encoder.mean.weight"])
+    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
 
 
 def test_a_broken_training_stops(trainer, damsm, tmp_path):
     trainer.start(*command(tmp_path / "run", damsm, "--learning-rate", 1e30))
     assert trainer.wait() != [0]
-    assert "stopped at step" in trainer.log and "there is no checkpoint from before" in trainer.log
+    assert "stopped at step" in trainer.log and "the run has no good checkpoint" in trainer.log
     assert not (tmp_path / "run" / "checkpoints").exists() and not (tmp_path / "run" / "pipeline").exists()
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--preset", "large"], "preset is 'large'; it must be one of toon-64, paper-64, pororo, tiny"),
-        (["--image-batch", 1], "batch is 4 and image_batch 1; both must be at least 2"),
-        (["--resolution", 48], "resolution is 48; a GAN draws powers of two from 16 on"),
+        (["--preset", "large"], "invalid choice 'large' for argument '--preset'"),
+        (["--image-batch", 1], "--image-batch is 1; it must be at least 2"),
+        (["--k-story", 0], "--k-image is 1 and --k-story 0; both must be at least 1"),
+        (["--system", "cp-csv"], "invalid choice 'cp-csv' for argument '--system'"),
+        (["--resolution", 48], "--resolution is 48; a GAN draws powers of two from 16 on"),
         (["--text", "/nowhere"], "/nowhere is not a folder"),
         (["--evaluator", "/nowhere"], "/nowhere"),
     ],
 )
-def test_settings_are_looked_at_before_the_folder_is_claimed(more, message, trainer, damsm, tmp_path):
+def test_settings_are_checked_before_the_folder_is_claimed(more, message, trainer, damsm, tmp_path):
     trainer.start(*command(tmp_path / "run", damsm, *more))
     assert trainer.wait() != [0] and message in trainer.log
     assert not (tmp_path / "run").exists()
@@ -137,7 +143,7 @@ def test_a_collapsed_discriminator_stops_the_training(trainer, damsm, tmp_path):
     """One that says the same of everything from its second step on; the last good checkpoint is there still, though newer ones were written since."""
     more = ["--discriminator-norm", "group", "--discriminator-learning-rate", 1, "--checkpoint-every", 1, "--keep", 1, "--patience", 4]
     trainer.start(*command(tmp_path / "run", damsm, "--stories", 200, "--sample-every", 0, "--validate-every", 0, *more))
-    assert trainer.wait() != [0] and "tells nothing of" in trainer.log
+    assert trainer.wait() != [0] and "does not distinguish" in trainer.log
     named = Path(trainer.log.split("the last good checkpoint is ")[1].split()[0])
     assert named.is_dir() and [folder.name for folder in sorted(named.parent.iterdir())] == [named.name, "step-00000004"]
 
@@ -153,35 +159,50 @@ def test_judged_stories_are_of_the_length_of_training(trainer, damsm, tmp_path):
     assert trainer.wait() != [0] and "stories of the test split have 3 frames, those of the train split 4" in trainer.log
     assert not (tmp_path / "run" / "checkpoints").exists()
     trainer(*argv, "--judged-split", "validation")
-    told = json.loads((tmp_path / "run" / "discriminators.json").read_text())
-    assert told["split"] == "validation" and told["story"]["pairs"] == 6
+    result = json.loads((tmp_path / "run" / "discriminators.json").read_text())
+    assert result["split"] == "validation" and result["story"]["pairs"] == 6
 
 
-def test_samples_have_the_length_of_training(tmp_path):
-    drawn = []
+def test_samples_have_the_length_of_training():
+    assert [len(story) for story in first_sentences("toonstories", 3, "referential", 2)] == [2] * 3
 
-    def pipe(sentences, generator):
-        drawn.extend(sentences)
-        return StoryPipelineOutput(frames=[[PIL.Image.new("RGB", (16, 16))] * len(story) for story in sentences])
 
-    sample(GANSettings(output=tmp_path, length=2, sample_stories=3), Accelerator(cpu=True), pipe, 16, 1)
-    assert [len(story) for story in drawn] == [2] * 3
+def test_the_scripts_share_one_loop():
+    """No run of six lines, imports included, stands in both; lines are compared without indentation and blank lines."""
+    runs = []
+    for name in ("story", "dynamic_block"):
+        lines = [line.strip() for line in (ROOT / f"training/train_{name}_gan.py").read_text().splitlines() if line.strip()]
+        runs.append({tuple(lines[n : n + 6]) for n in range(len(lines) - 5)})
+    assert runs[0] & runs[1] == set()
+
+
+@pytest.mark.parametrize("name", ["story", "dynamic_block"])
+def test_choices_are_choices_for_the_parser(name):
+    module = script(f"training/train_{name}_gan.py")
+    types = typing.get_type_hints(module.Settings, include_extras=True)
+    choices = {"system": SYSTEMS if name == "story" else ABLATIONS, "text_form": TEXT_FORMS}
+    assert all(set(typing.get_args(types[field])) == set(values) for field, values in choices.items())
+    for preset in module.PRESETS:
+        assert tyro.cli(module.Settings, args=["--preset", preset]).preset == preset
+    with pytest.raises(SystemExit):
+        tyro.cli(module.Settings, args=["--preset", "large"])
+    assert issubclass(module.Settings, GANSettings) and set(MAY_CHANGE) <= set(types)
 
 
 FINE = {"loss": 1.0, "right": 0.9, "wrong": 0.8, "fake": 0.9}
 
 
-def test_what_is_trouble():
+def test_signs_of_a_collapsed_discriminator():
     fine = {f"{kind}_{name}": value for kind in ("image", "story") for name, value in FINE.items()}
     since: dict[str, int] = {}
-    look = lambda step, patience=100, **means: find_trouble({**fine, **means}, ["image", "story"], since, step, 50, patience)  # noqa: E731
-    assert look(50) is None and since == {}
-    assert look(100, story_fake=0.05) is None and since == {"story_fake": 50}
-    assert look(150) is None and since == {}, "it came to itself"
-    assert look(200, image_loss=1e-5) is None and since == {"image_won": 150}
-    assert look(250, patience=0, image_loss=1e-5) is None
-    what, good_until = look(250, image_loss=1e-5)
-    assert "the image discriminator is sure of everything" in what and good_until == 150
+    check = lambda step, patience=100, **means: find_trouble({**fine, **means}, ["image", "story"], since, step, 50, patience)  # noqa: E731
+    assert check(50) is None and since == {}
+    assert check(100, story_fake=0.05) is None and since == {"story_fake": 50}
+    assert check(150) is None and since == {}, "it recovered"
+    assert check(200, image_loss=1e-5) is None and since == {"image_won": 150}
+    assert check(250, patience=0, image_loss=1e-5) is None
+    description, good_until = check(250, image_loss=1e-5)
+    assert "the image discriminator makes no errors" in description and good_until == 150
     assert [halved(step, 9, 2) for step in range(9)] == [1.0] * 3 + [0.5] * 3 + [0.25] * 3
 
 
@@ -199,5 +220,5 @@ def test_a_judge_that_is_blind_to_one_kind(shares, ends):
     since: dict[str, int] = {}
     means = {f"frame_{name}": value for name, value in (FINE | shares).items()}
     assert find_trouble(means, ["frame"], since, 50, 50, 100) is None and list(since) == [f"frame_{end}" for end in ends]
-    found = find_trouble(means, ["frame"], since, 100, 50, 100)
-    assert bool(found) == bool(ends) and (not ends or ("tells nothing of" in found[0] and found[1] == 0))
+    trouble = find_trouble(means, ["frame"], since, 100, 50, 100)
+    assert bool(trouble) == bool(ends) and (not ends or ("does not distinguish" in trouble[0] and trouble[1] == 0))

@@ -1,4 +1,4 @@
-"""Which stories a step reads, checkpoints that are whole or not there, and schedules."""
+"""Units of story_ldm.training: batches, checkpoints, schedules, log lines, signals, start and end of a run, caches."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -30,7 +31,7 @@ from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.training import checkpoints
 from story_ldm.training import run as run_module
 from story_ldm.training.caches import _cached
-from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component, stop_training
+from story_ldm.training.checkpoints import checkpoint_steps, digest, load_checkpoint, save_checkpoint, save_component, stop_training
 from story_ldm.training.run import RunSettings, claim_run, default_precision, finish_run, start_run
 from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine, warmup_stable_decay
 from story_ldm.training.watch import Watch, forward_flops, peak_flops
@@ -48,7 +49,7 @@ def accelerator(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def signals_as_before():
-    """A Watch takes SIGTERM for itself."""
+    """Restores the signal handlers that a Watch replaces."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     yield
     for number, handler in before.items():
@@ -58,13 +59,13 @@ def signals_as_before():
 @settings(max_examples=80, deadline=None)
 @given(rows=st.integers(1, 40), share=st.integers(1, 5), world=st.integers(1, 4), seed=st.integers(0, 9), start=st.integers(0, 25))
 def test_step_batches(rows, share, world, seed, start):
-    """Started anywhere it replays exactly; the processes' parts make up the batch of one; an epoch reads every row once."""
+    """Any start step replays the same batches; shares of the processes add up to the full batch; an epoch has every row once."""
     batch, steps = share * world, 12
-    whole = list(islice(StepBatches(rows, batch, seed), start + steps))
-    assert list(islice(StepBatches(rows, batch, seed, start), steps)) == whole[start:]
-    parts = [islice(StepBatches(rows, batch, seed, start, rank, world), steps) for rank in range(world)]
-    assert [[row for part in step for row in part] for step in zip(*parts, strict=True)] == whole[start:]
-    order = [row for step in whole for row in step]
+    batches = list(islice(StepBatches(rows, batch, seed), start + steps))
+    assert list(islice(StepBatches(rows, batch, seed, start), steps)) == batches[start:]
+    shares = [islice(StepBatches(rows, batch, seed, start, rank, world), steps) for rank in range(world)]
+    assert [[row for part in step for row in part] for step in zip(*shares, strict=True)] == batches[start:]
+    order = [row for step in batches for row in step]
     for epoch in range(len(order) // rows):
         assert sorted(order[epoch * rows : (epoch + 1) * rows]) == list(range(rows))
 
@@ -72,7 +73,7 @@ def test_step_batches(rows, share, world, seed, start):
 def test_epochs_and_seeds_have_their_own_order():
     orders = {tuple(StepBatches(50, 1, seed).permutation(epoch).tolist()) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
-    with pytest.raises(AssertionError, match="batch of 6 rows cannot be shared by 4"):
+    with pytest.raises(AssertionError, match="batch is 6; it must be divisible by the 4 processes"):
         StepBatches(10, 6, 0, world=4)
 
 
@@ -80,9 +81,9 @@ def test_draws_of_a_step():
     first = {torch.rand(1, generator=step_generator(seed, step, stream)).item() for seed in (0, 1) for step in (0, 1) for stream in (0, 1)}
     assert len(first) == 8
     assert torch.equal(torch.rand(4, generator=step_generator(3, 14)), torch.rand(4, generator=step_generator(3, 14)))
-    whole = torch.arange(12).view(6, 2)
-    parts = [local_rows(SimpleNamespace(num_processes=3, process_index=rank, device="cpu"), whole) for rank in range(3)]
-    assert torch.equal(torch.cat(parts), whole) and all(len(part) == 2 for part in parts)
+    batch = torch.arange(12).view(6, 2)
+    shares = [local_rows(SimpleNamespace(num_processes=3, process_index=rank, device="cpu"), batch) for rank in range(3)]
+    assert torch.equal(torch.cat(shares), batch) and all(len(share) == 2 for share in shares)
 
 
 def test_schedules():
@@ -93,13 +94,13 @@ def test_schedules():
     stable = [warmup_stable_decay(step, 10, 100, 0.2) for step in range(120)]
     assert stable[0] == 0.1 and stable[9:81] == [1.0] * 72 and stable[90] == pytest.approx(0.5) and stable[99] == 0.05
     assert stable[100:] == [0.0] * 20
-    # settings at their ends: no warm-up, no decay, a run of one step
+    # extreme settings: no warm-up, no decay, a run of one step
     assert warmup_cosine(0, 0, 10) == 1 and warmup_stable_decay(0, 0, 10, 0.2) == 1
     assert warmup_stable_decay(9, 1, 10, 0.0) == 1 and 0 < warmup_stable_decay(0, 300, 1, 0.2) <= 1 and 0 < warmup_cosine(0, 100, 1) <= 1
 
 
 def make_training(accelerator):
-    """A model, its optimizer and schedule, registered as the scripts do, with one step done."""
+    """A model, its optimizer and its schedule, prepared and registered as in the scripts."""
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
@@ -133,8 +134,8 @@ def test_checkpoints_replay_and_are_pruned(accelerator, tmp_path):
     assert torch.equal(training[0].weight, expected)
 
 
-def test_a_checkpoint_that_was_not_finished_is_not_there(accelerator, tmp_path, monkeypatch):
-    """Whatever is interrupted, the newest whole checkpoint stays the one to go on from."""
+def test_interrupted_checkpoints_are_ignored(accelerator, tmp_path, monkeypatch):
+    """Wherever saving is interrupted, the newest complete checkpoint is the one that is loaded."""
     training = make_training(accelerator)
     one_step(accelerator, *training)
     save_checkpoint(accelerator, tmp_path, 1, keep=1)
@@ -150,42 +151,42 @@ def test_a_checkpoint_that_was_not_finished_is_not_there(accelerator, tmp_path, 
             with pytest.raises(KeyboardInterrupt):
                 save_checkpoint(accelerator, tmp_path, 2, keep=1)
         assert checkpoint_steps(tmp_path) == [1], name
-    (tmp_path / "checkpoints" / "step-final").mkdir()  # somebody's own folder
+    (tmp_path / "checkpoints" / "step-final").mkdir()  # a folder of the user's
     assert load_checkpoint(accelerator, tmp_path) == {"step": 1} and torch.equal(training[0].weight, weight)
     save_checkpoint(accelerator, tmp_path, 2, keep=1)
     assert checkpoint_steps(tmp_path) == [2] and not list((tmp_path / "checkpoints").glob(".*"))
 
 
-@pytest.mark.parametrize("harm", ["a byte", "the end", "a file", "checksums.json"])
-def test_a_damaged_checkpoint_is_passed_over(accelerator, tmp_path, capsys, harm):
+@pytest.mark.parametrize("damage", ["a byte", "the end", "a file", "checksums.json"])
+def test_a_damaged_checkpoint_is_skipped(accelerator, tmp_path, capsys, damage):
     training = make_training(accelerator)
     for step in (1, 2):
         one_step(accelerator, *training)
         save_checkpoint(accelerator, tmp_path, step, keep=2)
     newest = tmp_path / "checkpoints" / "step-00000002"
-    file = newest / ("checksums.json" if harm == "checksums.json" else "model.safetensors")
-    whole = file.read_bytes()
-    if harm in ("a file", "checksums.json"):
+    file = newest / ("checksums.json" if damage == "checksums.json" else "model.safetensors")
+    content = file.read_bytes()
+    if damage in ("a file", "checksums.json"):
         file.unlink()
     else:
-        file.write_bytes(whole[:-8] if harm == "the end" else whole[:-1] + bytes([whole[-1] ^ 1]))
+        file.write_bytes(content[:-8] if damage == "the end" else content[:-1] + bytes([content[-1] ^ 1]))
     assert load_checkpoint(accelerator, tmp_path) == {"step": 1} and training[2].last_epoch == 1
-    assert f"step-00000002 is damaged ({file.name})" in capsys.readouterr().out
+    assert f"step-00000002 is damaged ({file.name}); skipped" in capsys.readouterr().out
     (tmp_path / "checkpoints" / "step-00000001" / "progress.json").write_text("{")
     with pytest.raises(SystemExit, match=r"all checkpoints in .* are damaged"):
         load_checkpoint(accelerator, tmp_path)
 
 
-def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(accelerator, tmp_path):
+def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(accelerator, tmp_path):
     training = make_training(accelerator)
     one_step(accelerator, *training)
     save_checkpoint(accelerator, tmp_path, 1, keep=1)
     one_step(accelerator, *training)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for limit in (0, 100, 700):  # of bytes a file: the first write fails, or a later one
+    for limit in (0, 100, 700):  # bytes per file: the first write fails, or a later one
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
-            with pytest.raises(SystemExit, match=r"stopped at step 2: its checkpoint could not be written.*checkpoint is .*step-00000001$"):
+            with pytest.raises(SystemExit, match=r"stopped at step 2: the checkpoint could not be written.*checkpoint is .*step-00000001$"):
                 save_checkpoint(accelerator, tmp_path, 2, keep=1)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -193,26 +194,26 @@ def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(accelerator, 
     assert load_checkpoint(accelerator, tmp_path) == {"step": 1}
 
 
-def test_weights_that_are_not_finite_are_not_kept(accelerator, tmp_path):
+def test_weights_that_are_not_finite_are_not_saved(accelerator, tmp_path):
     model, *_ = make_training(accelerator)
     save_checkpoint(accelerator, tmp_path, 3, keep=1)
     with torch.no_grad():
         model.weight[1, 2] = float("nan")
-    with pytest.raises(SystemExit, match=r"stopped at step 4: a weight of Linear is not finite; the last good checkpoint is .*step-00000003"):
+    with pytest.raises(SystemExit, match=r"stopped at step 4: a weight of Linear is NaN or infinite; the last good checkpoint is .*step-00000003"):
         save_checkpoint(accelerator, tmp_path, 4, keep=1)
     assert checkpoint_steps(tmp_path) == [3]
 
 
-def test_where_to_go_on_after_trouble(tmp_path):
+def test_stop_training_names_the_last_good_checkpoint(tmp_path):
     for step in (100, 200):
         (tmp_path / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
     main, other = SimpleNamespace(is_main_process=True), SimpleNamespace(is_main_process=False)
     for good_until, last in ((None, 200), (150, 100)):
         with pytest.raises(SystemExit, match=rf"stopped at step 250: it went wrong; the last good checkpoint is .*step-00000{last}"):
             stop_training(main, tmp_path, 250, "it went wrong", good_until)
-    with pytest.raises(SystemExit) as quiet:
+    with pytest.raises(SystemExit) as stopped:
         stop_training(other, tmp_path, 250, "it went wrong", 50)
-    assert quiet.value.code == 1
+    assert stopped.value.code == 1, "without a message"
 
 
 @dataclass
@@ -232,11 +233,21 @@ def test_claim_run(accelerator, tmp_path):
     with pytest.raises(SystemExit, match=r"other settings.*--output") as stopped:
         claim_run(accelerator, run, asdict(Settings(run, batch=4, lengths=(5,), max_minutes=3)))
     assert "  batch: 8 → 4\n  lengths: [5, 12] → [5]" in str(stopped.value) and "max_minutes" not in str(stopped.value)
-    assert json.loads((run / "settings.json").read_text())["batch"] == 8, "the refused settings are not kept"
-    older = json.loads((run / "settings.json").read_text())
-    del older["lengths"]  # a setting that is newer than the run
-    (run / "settings.json").write_text(json.dumps(older))
+    assert json.loads((run / "settings.json").read_text())["batch"] == 8, "the refused settings are not stored"
+    stored = json.loads((run / "settings.json").read_text())
+    del stored["lengths"]  # a setting that did not exist when the run was started
+    (run / "settings.json").write_text(json.dumps(stored))
     claim_run(accelerator, run, asdict(Settings(run, lengths=(7,))))
+
+
+def test_a_digest_changes_with_every_bit():
+    """Or cached latents of one autoencoder would be taken for those of another."""
+    one, two = torch.ones(3, 2), torch.tensor([1, 2])
+    nearly = one.clone()
+    nearly[2, 1] = torch.nextafter(one[2, 1], torch.tensor(2.0))
+    variants = [("facts", [one, two]), ("fact", [one, two]), ("facts", [nearly, two]), ("facts", [one, two + 1]), ("facts", [one])]
+    assert len({digest(facts, tensors) for facts, tensors in variants}) == len(variants)
+    assert digest("facts", iter([one.clone(), two])) == digest("facts", [one.T.contiguous().T, two])
 
 
 def test_save_component(tmp_path):
@@ -248,7 +259,7 @@ def test_save_component(tmp_path):
     before = memory.to_out.weight.detach().clone()
     save_component(memory, folder, torch.float16)
     assert LanguageMemory.from_pretrained(folder, torch_dtype=torch.float16).config.width == WIDTH
-    assert torch.equal(memory.to_out.weight, before), "storing it in half precision does not round the model itself"
+    assert torch.equal(memory.to_out.weight, before), "saving in half precision must not round the model itself"
 
 
 def test_watch(accelerator, tmp_path, capsys):
@@ -259,12 +270,23 @@ def test_watch(accelerator, tmp_path, capsys):
     line = capsys.readouterr().err
     assert line.startswith("step 2 | 8/40 stories | loss 3.0000 | lr 1.00e-01 | ") and "stories/s | memory " in line and "GiB | ETA " in line
     watch.tick(3, 12, 4, 0.1, loss=torch.tensor(1.0))
-    assert watch.tick(4, 16, 4, 0.1, loss=torch.tensor(1.0))["loss"] == 1, "the average starts anew after each line"
+    assert watch.tick(4, 16, 4, 0.1, loss=torch.tensor(1.0))["loss"] == 1, "each line averages the steps since the last one"
 
 
-def test_watch_tells_floating_point_operations(accelerator, tmp_path, capsys, monkeypatch):
+def test_eta_is_of_what_is_left(accelerator, tmp_path, capsys, monkeypatch):
+    """Ten stories in five seconds: 100 more, of 1,300, take 50 seconds, which are a minute; the speed is that since the last line."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    watch = Watch(accelerator, total=1300, every=1, run=tmp_path)
+    for seconds, speed, eta in ((5, 2.0, "1 min"), (1, 10.0, "0 min")):
+        now[0] += seconds
+        assert watch.tick(1, 1200, 10, 0.1, loss=torch.tensor(2.0))["stories_per_s"] == pytest.approx(speed)
+        assert f"ETA {eta}" in capsys.readouterr().err
+
+
+def test_watch_reports_floating_point_operations(accelerator, tmp_path, capsys, monkeypatch):
     linear = torch.nn.Linear(8, 4, bias=False)
-    assert forward_flops(linear, torch.ones(3, 8)) == 2 * 3 * 8 * 4, "a multiplication and an addition each"
+    assert forward_flops(linear, torch.ones(3, 8)) == 2 * 3 * 8 * 4, "one multiplication and one addition each"
     watch = Watch(accelerator, total=40, every=1, run=tmp_path, flops=5e12)
     values = watch.tick(1, 4, 4, 0.1, loss=torch.tensor(2.0))
     assert values["tflop_per_s"] == pytest.approx(5 * values["stories_per_s"]) and "of peak" not in capsys.readouterr().err
@@ -276,50 +298,51 @@ def test_watch_tells_floating_point_operations(accelerator, tmp_path, capsys, mo
 
 
 def test_hub(accelerator, tmp_path, monkeypatch, capsys):
-    """A repository that cannot be written ends the run before any work; what the hub does not take in the end stays where it is."""
+    """A repository that is not writable stops the run before any work; if the upload fails, the finished model stays in its folder."""
     s = RunSettings(output=tmp_path / "run", push_to_hub="me/model", precision="no")
-    sent = []
+    calls = []
 
     def refuse(*args, **kwargs):
         raise OSError("offline")
 
     monkeypatch.setattr(run_module, "create_repo", refuse)
-    with pytest.raises(SystemExit, match=r"push_to_hub is 'me/model', which cannot be written .offline.; `hf auth login` first"):
+    with pytest.raises(SystemExit, match=r"--push-to-hub is me/model, which is not writable .offline.; log in by `hf auth login`"):
         start_run(s, "test")
     assert not (tmp_path / "run").exists()
-    monkeypatch.setattr(run_module, "create_repo", lambda name, exist_ok: sent.append(name))
+    monkeypatch.setattr(run_module, "create_repo", lambda name, exist_ok: calls.append(name))
     start_run(s, "test")
     monkeypatch.setattr(run_module, "upload_folder", refuse)
-    with pytest.raises(SystemExit, match=r"model is finished, but the hub did not take it .offline.; `hf upload me/model .*model` sends it"):
+    with pytest.raises(SystemExit, match=r"model is finished, but its upload to the hub failed .offline.; retry by `hf upload me/model .*model`"):
         finish_run(accelerator, s, tmp_path / "model")
-    monkeypatch.setattr(run_module, "upload_folder", lambda **what: sent.append(what) or "https://hub/me/model")
+    monkeypatch.setattr(run_module, "upload_folder", lambda **options: calls.append(options) or "https://hub/me/model")
     finish_run(accelerator, s, tmp_path / "model")
-    assert sent[0] == "me/model" and sent[1]["folder_path"] == tmp_path / "model" and "model is at https://hub/me/model" in capsys.readouterr().out
+    assert calls[0] == "me/model" and calls[1]["folder_path"] == tmp_path / "model"
+    assert "model uploaded to https://hub/me/model" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("file", [ROOT / "accelerate_config.yaml", *sorted((ROOT / "training" / "accelerate_configs").glob("*.yaml"))])
-def test_ready_configurations(file):
-    """The launcher understands each, and each says how to use half precision."""
+def test_accelerate_configurations(file):
+    """The launcher can read each of them, and each sets half precision."""
     config = load_config_from_file(str(file))
     assert config.mixed_precision in ("fp16", "bf16") and config.num_processes >= 1
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_a_signal_ends_the_loop_and_says_again(accelerator, tmp_path, capsys, name):
+def test_a_signal_ends_the_loop_with_exit_code_75(accelerator, tmp_path, capsys, name):
     watch = Watch(accelerator, total=40, every=2, run=tmp_path)
     assert not watch.time_is_up(None) and not watch.time_is_up(9) and watch.time_is_up(0)
     watch.leave_if_asked()
     os.kill(os.getpid(), signal.Signals[name])
     assert watch.time_is_up(None)
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as stopped:
         watch.leave_if_asked()
-    assert left.value.code == 75 and capsys.readouterr().out.startswith(f"{name}: the checkpoint is written; run the same command again")
+    assert stopped.value.code == 75 and capsys.readouterr().out.startswith(f"{name}: checkpoint written; run the same command to resume")
 
 
-def test_a_worker_forked_later_dies_of_a_signal(accelerator, tmp_path):
-    """A pool of datasets ends its workers by SIGTERM and waits for them."""
+def test_signals_end_forked_workers(accelerator, tmp_path):
+    """datasets' pool ends its workers by SIGTERM and waits for them, which would hang if they inherited the handler."""
     watch = Watch(accelerator, total=40, every=2, run=tmp_path)
-    for _ in range(20):  # at once, when it has hardly begun
+    for _ in range(20):  # terminated immediately, while the worker is starting
         worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
         worker.start()
         worker.terminate()
@@ -327,20 +350,20 @@ def test_a_worker_forked_later_dies_of_a_signal(accelerator, tmp_path):
         worker.kill()
         assert worker.exitcode == -signal.SIGTERM and not watch.time_is_up(None)
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply(signal.getsignal, (signal.SIGTERM,)) == signal.SIG_DFL, "a handler in Python may come too late"
+        assert pool.apply(signal.getsignal, (signal.SIGTERM,)) == signal.SIG_DFL, "a Python handler may never run in a worker that waits for a lock"
     os.kill(os.getpid(), signal.SIGTERM)
-    assert watch.time_is_up(None), "the run itself hears them still"
+    assert watch.time_is_up(None), "the run itself still receives signals"
 
 
-def test_watch_stops_what_goes_nowhere(accelerator, tmp_path, capsys):
+def test_watch_stops_a_failing_run(accelerator, tmp_path, capsys):
     watch = Watch(accelerator, total=400, every=2, run=tmp_path, frames=5)
     watch.tick(1, 4, 4, 0.1, loss=torch.tensor(1.0))
-    with pytest.raises(SystemExit, match="stopped at step 2: loss is nan; there is no checkpoint from before"):
+    with pytest.raises(SystemExit, match="stopped at step 2: loss is nan; the run has no good checkpoint"):
         watch.tick(2, 8, 4, 0.1, loss=torch.tensor(float("nan")))
 
     accelerator.scaler = scaler = torch.amp.GradScaler("cpu")
     weight = torch.nn.Parameter(torch.ones(()))
-    optimizer = torch.optim.AdamW([weight], fused=True)  # as the scripts have it: one that the scaler's skipped steps do not pass by
+    optimizer = torch.optim.AdamW([weight], fused=True)  # fused, as in the scripts: it handles the scaler's skipped steps itself
 
     def step_with(gradient: float) -> None:
         optimizer.zero_grad()
@@ -361,8 +384,8 @@ def test_watch_stops_what_goes_nowhere(accelerator, tmp_path, capsys):
         watch.tick(54, 54, 1, 0.1, loss=torch.tensor(1.0))
 
 
-def test_a_checkpoint_that_is_there_is_left_alone(accelerator, tmp_path):
-    """A second save of a step does not take the first away before it is whole; and what a stop will name is not pruned."""
+def test_an_existing_checkpoint_is_not_rewritten(accelerator, tmp_path):
+    """Unless it is damaged; and the checkpoint that `protect` names is not pruned."""
     training = make_training(accelerator)
     save_checkpoint(accelerator, tmp_path, 1, keep=1)
     file = tmp_path / "checkpoints" / "step-00000001" / "model.safetensors"
@@ -371,14 +394,14 @@ def test_a_checkpoint_that_is_there_is_left_alone(accelerator, tmp_path):
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     file.write_bytes(file.read_bytes()[:-1])
     save_checkpoint(accelerator, tmp_path, 1, keep=1)
-    assert file.stat().st_size == before.st_size, "a damaged one is written anew"
+    assert file.stat().st_size == before.st_size, "a damaged one is rewritten"
     for step in (2, 3, 4):
         one_step(accelerator, *training)
         save_checkpoint(accelerator, tmp_path, step, keep=1, protect=2)
     assert checkpoint_steps(tmp_path) == [2, 4]
 
 
-def test_a_run_without_a_checkpoint_may_begin_otherwise(accelerator, tmp_path):
+def test_a_run_without_a_checkpoint_accepts_other_settings(accelerator, tmp_path):
     claim_run(accelerator, tmp_path, asdict(RunSettings(output=tmp_path, seed=1)))
     claim_run(accelerator, tmp_path, asdict(RunSettings(output=tmp_path, seed=2)))
     assert json.loads((tmp_path / "settings.json").read_text())["seed"] == 2
@@ -388,25 +411,27 @@ def test_a_run_without_a_checkpoint_may_begin_otherwise(accelerator, tmp_path):
         claim_run(accelerator, tmp_path, asdict(RunSettings(output=tmp_path, seed=3)))
 
 
-def test_what_a_run_cannot_be_started_with(monkeypatch, tmp_path):
+def test_invalid_settings_of_a_run(monkeypatch, tmp_path):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    with pytest.raises(ValueError, match="log_with is 'trackio', which is not installed"):
+    with pytest.raises(ValueError, match="--log-with is trackio, which is not installed"):
         monkeypatch.setattr(run_module, "find_spec", lambda name: None)
         start_run(RunSettings(output=tmp_path, precision="no", log_with="trackio"), "test")
     monkeypatch.setattr(Accelerator, "num_processes", 3)
     s = RunSettings(output=tmp_path / "run", precision="no")
-    with pytest.raises(ValueError, match="batch is 8; it must be divisible by the 3 processes"):
+    with pytest.raises(ValueError, match=r"^--batch is 8; it must be divisible by the 3 processes$"):
         start_run(s, "test", batch=8)
+    with pytest.raises(ValueError, match=r"^--image-batch is 7; it must be divisible by the 3 processes$"):
+        start_run(s, "test", batch=9, image_batch=7)
     assert not s.output.exists()
 
 
 def test_precision_and_threads(monkeypatch, tmp_path):
-    """The launcher says "no" and one thread where nobody chose."""
-    usual = "fp16" if torch.cuda.is_available() else "bf16"
-    for told, precision in ((None, usual), ("no", usual), ("bf16", "bf16")):
+    """The launcher's defaults, precision "no" and one thread, count as not set."""
+    default = "fp16" if torch.cuda.is_available() else "bf16"
+    for launched, precision in ((None, default), ("no", default), ("bf16", "bf16")):
         monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
-        if told:
-            monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", told)
+        if launched:
+            monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
         assert default_precision() == precision
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
@@ -426,9 +451,9 @@ def test_precision_and_threads(monkeypatch, tmp_path):
         torch.set_num_threads(threads)
 
 
-def test_lost_processes_are_told_in_one_line():
-    """Of a group of two, one is killed: the other ends with a line that says what to do, and with the code for "again"."""
-    text = """
+def test_a_lost_process_is_reported_in_one_line():
+    """Of two processes, one is killed: the other prints one line and exits with code 75."""
+    code = """
 import os, torch, torch.distributed as dist
 from story_ldm.training.processes import run_script
 def main(rank):
@@ -437,18 +462,18 @@ def main(rank):
     while True: dist.all_reduce(torch.ones(3))
 run_script(main, int(os.environ["RANK"]))
 """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    started = [subprocess.Popen([sys.executable, "-c", text], env={**env, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
-    said = started[0].communicate(timeout=100)[1]
-    assert [process.wait(100) for process in started] == [75, 9], said
-    assert "another process cannot be reached any more" in said and "run the same command again on all machines" in said and "Traceback" not in said
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    started = [subprocess.Popen([sys.executable, "-c", code], env={**env, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
+    log = started[0].communicate(timeout=100)[1]
+    assert [process.wait(100) for process in started] == [75, 9], log
+    assert "another process is unreachable" in log and "run the same command on all machines to resume" in log and "Traceback" not in log
 
 
-def test_a_cache_that_a_killed_run_had_begun(tmp_path):
-    """Is made anew, a part at a time; and no part of it is left, nor computed again."""
-    values, file, accelerator = torch.randn(10, 2, 3).half(), tmp_path / "cache" / "latents.safetensors", Accelerator(cpu=True)
+def test_the_cache_of_a_killed_run_is_rebuilt(tmp_path):
+    """No partial file is left, and a finished cache is not computed again."""
+    values, file, accelerator = torch.randn(10, 2, 3).half(), tmp_path / "cache" / "latents.npy", Accelerator(cpu=True)
 
     def killed(rows: range):
         yield 1 - values[:4].float()
@@ -460,3 +485,25 @@ def test_a_cache_that_a_killed_run_had_begun(tmp_path):
     made = _cached(accelerator, file, len(values), lambda rows: values[rows.start : rows.stop].split(4))
     assert torch.equal(made, values) and os.listdir(file.parent) == [file.name]
     assert torch.equal(_cached(accelerator, file, len(values), killed), values)
+
+
+def test_a_cache_that_two_runs_make_at_once(tmp_path):
+    """The other run begins later and ends first; values of bfloat16 are those that .half() makes."""
+    values, file, accelerator = torch.randn(10, 2, 3).bfloat16(), tmp_path / "latents.npy", Accelerator(cpu=True)
+    parts = lambda rows: values[rows.start : rows.stop].split(4)  # noqa: E731
+
+    def slow(rows: range):
+        first, *rest = parts(rows)
+        yield first
+        assert torch.equal(_cached(accelerator, file, len(values), parts), values.half())
+        yield from rest
+
+    for _ in range(2):
+        assert torch.equal(_cached(accelerator, file, len(values), slow), values.half())
+    assert os.listdir(tmp_path) == [file.name] and np.load(file).dtype == np.float16
+
+
+def test_a_cache_that_is_incomplete_is_refused(tmp_path):
+    with pytest.raises(AssertionError, match="4 rows"):
+        _cached(Accelerator(cpu=True), tmp_path / "latents.npy", 10, lambda rows: iter([torch.zeros(6, 2)]))
+    assert not (tmp_path / "latents.npy").exists()

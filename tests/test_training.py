@@ -1,4 +1,4 @@
-"""The training scripts, run as they are run: the design's invariants 5 and 6, and that each leaves what the next one reads."""
+"""The three scripts that train Story-LDM, run as commands: invariants 5 and 6 of the design, and that each saves what the next one loads."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, STORY, script
 from datasets import Dataset
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
-from story_ldm.pipelines import StoryLDMPipeline
 
 from story_ldm import load_stories
 from story_ldm.data.toonstories import FEATURES, story_row
 from story_ldm.encoders.sentences import tokenize_stories
+from story_ldm.pipelines import StoryLDMPipeline
 
 SCRIPTS = {"autoencoder": "train_autoencoder.py", "language": "train_language_memory.py", "story": "train_story_ldm.py"}
 PRODUCTS = {"autoencoder": "vae", "language": "fact_head.safetensors", "story": "pipeline"}
 STEPS, BATCH = 12, 4
-NO_GRADIENT = ("k_proj.bias", "to_qkv.bias")  # softmax does not see them; Adam makes steps of their rounding errors
+NO_GRADIENT = ("k_proj.bias", "to_qkv.bias")  # softmax cancels them out, and Adam amplifies the rounding errors of their gradients
 
 
-def assert_same_rounded(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> None:
-    """Closer than `assert_same_training` of the GANs asks for: each number, not the mean of a tensor."""
-    assert list(expected) == list(found)
+def assert_same_rounded(expected: dict[str, torch.Tensor], actual: dict[str, torch.Tensor]) -> None:
+    """Stricter than `assert_same_training`, which the GANs use: compares each number, not the mean over a tensor."""
+    assert list(expected) == list(actual)
     for name, value in expected.items():
         if not name.endswith(NO_GRADIENT):
-            torch.testing.assert_close(found[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+            torch.testing.assert_close(actual[name], value, atol=2e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
 @pytest.fixture(scope="module")
 def finished(trainer, tmp_path_factory) -> Path:
-    """A folder with one whole run of each script."""
+    """A folder with one complete run of each script."""
     folder = tmp_path_factory.mktemp("finished")
     for kind in SCRIPTS:
         log = trainer(*command(kind, folder / kind, folder))
@@ -48,7 +49,7 @@ def finished(trainer, tmp_path_factory) -> Path:
 
 
 def command(kind: str, output: Path, finished: Path, *more) -> list:
-    """The arguments of one run of 12 steps over 6 stories of the built-in world: two epochs and a half of batches that do not divide it."""
+    """Arguments of a run of 12 steps over 6 stories of the built-in world: eight epochs, with a batch of 4 that does not divide 6."""
     argv = [SCRIPTS[kind], "--output", output, "--preset", "tiny", "--limit", 6, "--batch", BATCH, "--stories", STEPS * BATCH]
     argv += ["--warmup", 2, "--log-every", 1]
     if kind == "language":
@@ -60,7 +61,7 @@ def command(kind: str, output: Path, finished: Path, *more) -> list:
 
 
 def weights(run: Path, step: int = STEPS) -> dict[str, torch.Tensor]:
-    """Of the last checkpoint, and of the product (averaged weights where there are any)."""
+    """Weights of the last checkpoint and of the finished model (the averaged weights, if the script has them)."""
     files = [run / "checkpoints" / f"step-{step:08d}" / "model.safetensors", *run.glob("*/diffusion_pytorch_model.safetensors")]
     files += [*run.glob("pipeline/*/*.safetensors"), *run.glob("*/model.safetensors"), *run.glob("*.safetensors")]
     return {f"{file.relative_to(run)}/{name}": value for file in files for name, value in load_file(file).items()}
@@ -68,26 +69,26 @@ def weights(run: Path, step: int = STEPS) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_stopped_and_run_again(kind, trainer, finished, tmp_path):
-    """Invariant 5: killed in the midst of it, stopped by its own clock, and run on to the end, it has the weights of one that was not."""
+    """Invariant 5: a run that is killed, stopped by --max-minutes and resumed ends with the weights of an uninterrupted one."""
     run = tmp_path / "run"
     argv = command(kind, run, finished, "--checkpoint-every", 2)
     trainer.kill_at(run / "checkpoints" / "step-00000004", *argv)
     assert not (run / PRODUCTS[kind]).exists()
-    clock = trainer(*argv, "--max-minutes", 1e-9)
-    assert "going on from" in clock and "stories/s" not in clock and (run / PRODUCTS[kind]).exists(), "a stopped run leaves what it has"
+    limited = trainer(*argv, "--max-minutes", 1e-9)
+    assert "resuming from" in limited and "stories/s" not in limited and (run / PRODUCTS[kind]).exists(), "a stopped run saves a finished model"
     log = trainer(*argv)
-    assert "going on from" in log and "step 1 |" not in log
-    expected, found = weights(finished / kind), weights(run)
-    assert list(expected) == list(found) and len(found) > 20
-    assert [name for name, value in expected.items() if not torch.equal(found[name], value)] == []
+    assert "resuming from" in log and "step 1 |" not in log
+    expected, actual = weights(finished / kind), weights(run)
+    assert list(expected) == list(actual) and len(actual) > 20
+    assert [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
-def test_a_scheduler_takes_the_machine_away(kind, trainer, finished, tmp_path):
-    """At SIGTERM or SIGUSR1 it writes a checkpoint of the step it is at and ends with the code that says "again"."""
+def test_signals_of_a_scheduler(kind, trainer, finished, tmp_path):
+    """On SIGTERM or SIGUSR1, a run writes a checkpoint of its current step and exits with code 75."""
     run = tmp_path / "run"
     argv = command(kind, run, finished, "--stories", 40_000, "--checkpoint-every", 3)
-    told = 0
+    last_step = 0
     for number in (signal.SIGTERM, signal.SIGUSR1):
         (process,) = trainer.start(*argv)
         deadline = time.monotonic() + 120
@@ -95,15 +96,15 @@ def test_a_scheduler_takes_the_machine_away(kind, trainer, finished, tmp_path):
             time.sleep(0.01)
         os.kill(process, number)
         assert trainer.wait() == [75], trainer.log[-3000:]
-        assert f"{number.name}: the checkpoint is written; run the same command again" in trainer.log
+        assert f"{number.name}: checkpoint written; run the same command to resume" in trainer.log
         steps = [int(line.split()[1]) for line in trainer.log.splitlines() if line.startswith("step ")]
-        assert (run / "checkpoints" / f"step-{steps[-1]:08d}").exists() and steps[0] == told + 1 and not (run / PRODUCTS[kind]).exists()
-        told = steps[-1]
+        assert (run / "checkpoints" / f"step-{steps[-1]:08d}").exists() and steps[0] == last_step + 1 and not (run / PRODUCTS[kind]).exists()
+        last_step = steps[-1]
 
 
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_two_processes_are_one_with_the_whole_batch(kind, trainer, finished, tmp_path):
-    """Invariant 6, compared in fp32 after 12 steps."""
+    """Invariant 6, in fp32 after 12 steps."""
     trainer(*command(kind, tmp_path / "run", finished), processes=2)
     assert_same_rounded(weights(finished / kind), weights(tmp_path / "run"))
 
@@ -112,31 +113,31 @@ def test_two_processes_are_one_with_the_whole_batch(kind, trainer, finished, tmp
     "more", [["--language-dropout", 1], ["--text-dropout", 1], ["--memory-dropout", 1], ["--device-batch", 1], ["--freeze-text-encoder"]]
 )
 def test_two_processes_with_settings_at_their_ends(more, trainer, finished, tmp_path):
-    """Where a process has no story that uses a part of the model, no gradient of that part may be missing."""
-    few = ["--stories", 3 * BATCH, "--sample-every", 0, *more]
-    trainer(*command("story", tmp_path / "two", finished, *few), processes=2)
-    whole = few[:-2] if "--device-batch" in more else few  # a step in several passes is a step in one
-    trainer(*command("story", tmp_path / "one", finished, *whole))
+    """A part of the model that no story of a process uses must have gradients in that process nevertheless."""
+    options = ["--stories", 3 * BATCH, "--sample-every", 0, *more]
+    trainer(*command("story", tmp_path / "two", finished, *options), processes=2)
+    one_pass = options[:-2] if "--device-batch" in more else options  # a step of several passes equals a step of one
+    trainer(*command("story", tmp_path / "one", finished, *one_pass))
     assert_same_rounded(weights(tmp_path / "one", 3), weights(tmp_path / "two", 3))
 
 
 def test_latents_and_sentences_are_computed_in_shares(trainer, finished, tmp_path):
-    """By two processes, once: the files of one process, and nothing beside them."""
+    """Two processes compute them once and write the same cache files as one process, and no others."""
     few = ["--stories", BATCH, "--sample-every", 0, "--freeze-text-encoder"]
-    found = []
+    caches = []
     for processes in (1, 2):
         log = trainer(*command("story", tmp_path / f"run-{processes}", finished, *few, "--cache", tmp_path / str(processes)), processes=processes)
         assert log.count("encoding latents") and log.count("encoding sentences")
         again = trainer(*command("story", tmp_path / f"again-{processes}", finished, *few, "--cache", tmp_path / str(processes)), processes=processes)
         assert "encoding" not in again
-        found.append({file.name: load_file(file)["values"] for file in sorted((tmp_path / str(processes)).iterdir())})
-    assert list(found[0]) == list(found[1]) and len(found[0]) == 2
-    for name, value in found[0].items():
-        torch.testing.assert_close(found[1][name], value, atol=2e-3, rtol=2e-3, msg=name)
+        caches.append({file.name: load_file(file)["values"] for file in sorted((tmp_path / str(processes)).iterdir())})
+    assert list(caches[0]) == list(caches[1]) and len(caches[0]) == 2
+    for name, value in caches[0].items():
+        torch.testing.assert_close(caches[1][name], value, atol=2e-3, rtol=2e-3, msg=name)
 
 
 def test_token_numbers_of_a_large_vocabulary_are_kept():
-    """CLIP's begin and end are 49406 and 49407."""
+    """CLIP's start and end tokens are 49406 and 49407, which int16 cannot hold."""
 
     class Tokenizer:
         model_max_length = 3
@@ -150,7 +151,7 @@ def test_token_numbers_of_a_large_vocabulary_are_kept():
 
 
 def test_long_sentences_make_a_longer_encoder(trainer, tmp_path):
-    """A new text encoder reads the longest sentence of its dataset, of whichever split."""
+    """A new text encoder reads the longest sentence of its dataset, of all splits."""
     words = " ".join(["and waves"] * 40)
     for split in ("train", "validation"):
         rows = Dataset.from_list([story_row(0, split, n, 16, "referential") for n in range(6)], features=FEATURES)
@@ -164,7 +165,7 @@ def test_long_sentences_make_a_longer_encoder(trainer, tmp_path):
 
 
 def test_a_finished_run_is_a_pipeline(finished):
-    """Opened by the pipeline, and of safetensors throughout; samples were drawn on the way."""
+    """It loads, has only safetensors, the averaged weights and a model card; samples were drawn during training."""
     folder = finished / "story" / "pipeline"
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl", ".ckpt", ".pth")]
     assert sorted(file.name for file in (finished / "story" / "samples").iterdir()) == ["step-00000005.png", "step-00000010.png"]
@@ -177,13 +178,13 @@ def test_a_finished_run_is_a_pipeline(finished):
     trained = load_file(finished / "story" / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors")
     averaged = pipe.unet.state_dict()
     assert any(value.any() for name, value in averaged.items() if name.endswith("to_out.weight") and "memory" in name)
-    assert not torch.equal(averaged["conv_out.weight"], trained["unet.conv_out.weight"]), "what is shipped is the average"
+    assert not torch.equal(averaged["conv_out.weight"], trained["unet.conv_out.weight"]), "the finished model has the averaged weights"
     assert len(json.loads((finished / "story" / "checkpoints" / f"step-{STEPS:08d}" / "progress.json").read_text())["curve"]) == STEPS
 
 
 @pytest.mark.parametrize("memory", ["none", "sentence"])
 def test_other_forms_and_starting_from_a_pipeline(memory, trainer, finished, tmp_path):
-    """The plain model and the paper's; a pipeline trained with another memory to start from."""
+    """The plain model; and the paper's, started from a pipeline with another form of memory."""
     argv = command("story", tmp_path / "run", finished, "--stories", 2 * BATCH, "--memory", memory, "--no-language-memory")
     if memory == "sentence":
         argv += ["--init-from", finished / "story" / "pipeline", "--prediction", "epsilon", "--gradient-checkpointing", "--optimizer", "muon"]
@@ -193,8 +194,8 @@ def test_other_forms_and_starting_from_a_pipeline(memory, trainer, finished, tmp
     assert pipe.scheduler.config.prediction_type == ("epsilon" if memory == "sentence" else "v_prediction")
 
 
-def test_the_decoder_alone(trainer, finished, tmp_path):
-    """Trained further with its encoder frozen, an autoencoder makes the same latents and other frames."""
+def test_freeze_encoder(trainer, finished, tmp_path):
+    """With --freeze-encoder, only the decoder's weights change, and latents stay the same."""
     before = finished / "autoencoder" / "vae"
     argv = command("autoencoder", tmp_path / "run", finished, "--init-from", before, "--freeze-encoder", "--optimizer", "muon")
     trainer(*argv)
@@ -213,11 +214,11 @@ def test_a_changed_setting_is_refused(trainer, finished):
 
 @pytest.mark.slow
 def test_the_command_of_the_readme(trainer, finished, tmp_path):
-    """The launcher itself, with a real preset, as README says."""
+    """The commands of README by accelerate's launcher, with the default presets."""
     env = {**trainer.env, "HF_DATASETS_CACHE": str(tmp_path / "datasets")}
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    common = ["--limit", "200", "--stories", "8", "--batch", "4"]  # fewer stories lack words that the validation split has
+    common = ["--limit", "200", "--stories", "8", "--batch", "4"]  # with fewer stories, words of the validation split would be missing
     for name, more in (
         ("train_autoencoder.py", ["--output", "runs/autoencoder"]),
         ("train_language_memory.py", ["--output", "runs/language"]),
@@ -231,7 +232,7 @@ def test_the_command_of_the_readme(trainer, finished, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_of_the_launcher(trainer, finished, tmp_path):
-    """As the fast test above, started by torch's own launcher."""
+    """As the fast test above, but started by torch's launcher."""
     argv = [str(x) for x in (*command("story", tmp_path / "run", finished), "--precision", "no")]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(trainer.file)]
     run = subprocess.run([*launch, str(ROOT / "training" / argv[0]), *argv[1:]], cwd=tmp_path, env=trainer.env, capture_output=True, text=True)
@@ -240,7 +241,7 @@ def test_two_processes_of_the_launcher(trainer, finished, tmp_path):
 
 
 def test_language_memory_for_a_finished_text_encoder(trainer, finished, tmp_path):
-    """Its tokenizer and text encoder are taken over as they are, and what comes out fits `--text`."""
+    """With --text-from, tokenizer and text encoder stay as they are, and the result works as --text."""
     argv = command("language", tmp_path / "language", finished, "--text-from", finished / "language", "--stories", 2 * BATCH)
     trainer(*argv)
     old, new = (load_file(folder / "text_encoder" / "model.safetensors") for folder in (finished / "language", tmp_path / "language"))
@@ -249,38 +250,38 @@ def test_language_memory_for_a_finished_text_encoder(trainer, finished, tmp_path
     assert (tmp_path / "story" / "pipeline" / "model_index.json").exists()
 
 
-def test_sentences_of_a_frozen_text_encoder_are_read_once(trainer, finished, tmp_path):
+def test_sentences_of_a_frozen_text_encoder_are_encoded_once(trainer, finished, tmp_path):
     few = ["--stories", 2 * BATCH, "--sample-every", 0, "--freeze-text-encoder", "--cache", tmp_path / "cache"]
     assert "encoding sentences" in trainer(*command("story", tmp_path / "one", finished, *few))
     assert "encoding" not in trainer(*command("story", tmp_path / "two", finished, *few))
-    (file,) = (tmp_path / "cache").glob("states-*.safetensors")
-    pipe, values = StoryLDMPipeline.from_pretrained(tmp_path / "one" / "pipeline"), load_file(file)["values"].float()
+    (file,) = (tmp_path / "cache").glob("states-*.npy")
+    pipe, values = StoryLDMPipeline.from_pretrained(tmp_path / "one" / "pipeline"), torch.from_numpy(np.load(file)).float()
     stories = load_stories("toonstories", "train", limit=6, pictures=False)
     ids, _ = tokenize_stories(pipe.tokenizer, stories["sentences"][:])
     with torch.no_grad():
         sentences = ids.flatten(0, 1).unique(dim=0)
-        torch.testing.assert_close(values, pipe.text_encoder(sentences).last_hidden_state, atol=2e-2, rtol=2e-3)  # both are stored in fp16
+        torch.testing.assert_close(values, pipe.text_encoder(sentences).last_hidden_state, atol=2e-2, rtol=2e-3)  # both were saved in fp16
 
 
-def test_what_a_run_tells(trainer, finished, tmp_path):
-    """What it costs at the start, speed in operations, and rates of the stories it draws in between."""
+def test_log_of_a_run(trainer, finished, tmp_path):
+    """It has the operations per story and per second, and rates of the validation samples."""
     log = trainer(*command("story", tmp_path / "run", finished, "--stories", 5 * BATCH))
-    assert "GFLOPs a story of 5 frames, each with 2 noise draws" in log and "TFLOP/s" in log
+    assert "GFLOPs per story of 5 frames with 2 noise draws each" in log and "TFLOP/s" in log
     assert "step 5 | all/characters " in log
 
 
 @pytest.mark.slow
-def test_compiled_it_learns_the_same(trainer, finished, tmp_path):
+def test_compiled_training_is_the_same(trainer, finished, tmp_path):
     few = ["--stories", 3 * BATCH, "--sample-every", 0]
     trainer(*command("story", tmp_path / "plain", finished, *few))
     trainer(*command("story", tmp_path / "compiled", finished, *few, "--compile", "--no-channels-last", "--gradient-checkpointing"))
-    assert_same_rounded(weights(tmp_path / "plain", 3), weights(tmp_path / "compiled", 3))  # and of the same names
+    assert_same_rounded(weights(tmp_path / "plain", 3), weights(tmp_path / "compiled", 3))  # with the same names, too
 
 
-def test_switches_that_cannot_be(trainer, finished, tmp_path):
-    for more, says in (
-        (("--device-batch", 0), "device_batch is 0; it must be at least 1"),
-        (("--optimizer", "adamw8bit"), 'optimizer is "adamw8bit", which wants bitsandbytes'),
+def test_invalid_options(trainer, finished, tmp_path):
+    for more, message in (
+        (("--device-batch", 0), "--device-batch is 0; it must be at least 1"),
+        (("--optimizer", "adamw8bit"), "--optimizer is adamw8bit, which requires bitsandbytes"),
     ):
         trainer.start(*command("story", tmp_path / "run", finished, *more))
-        assert trainer.wait() == [1] and says in trainer.log
+        assert trainer.wait() == [1] and message in trainer.log

@@ -1,6 +1,8 @@
-"""Two machines that train together and lose each other: network namespaces that a pair of virtual cables joins, and accelerate's own launcher.
+"""Training on two machines that lose their connection: two network namespaces joined by a veth pair, and accelerate's launcher.
 
-pytest -m slow tests/test_two_machines.py          # as root, with iproute2
+    pytest -m slow tests/test_two_machines.py          # as root, with iproute2
+
+The machines are namespaces of this one, so the test needs no network.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from conftest import ROOT
 
 from story_ldm.training.checkpoints import checkpoint_steps
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="wants root and iproute2")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="needs root and iproute2")]
 TIMEOUT = 0.3  # minutes that a process waits for the others
 
 
@@ -44,7 +47,7 @@ def machines():
 
 
 def launched(machines: list[str], trainer, folder: Path, *argv) -> list[subprocess.Popen]:
-    """The launcher of each machine, writing to log-0 and log-1."""
+    """Starts the launcher of each machine, which writes to log-0 or log-1."""
     processes = []
     for n, name in enumerate(machines):
         words = ["ip", "netns", "exec", name, sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "2"]
@@ -56,14 +59,14 @@ def launched(machines: list[str], trainer, folder: Path, *argv) -> list[subproce
     return processes
 
 
-def wait_until(what, seconds: float, processes: list[subprocess.Popen]) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float, processes: list[subprocess.Popen]) -> None:
     deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline and all(process.poll() is None for process in processes), "it ended, or took too long"
+    while not condition():
+        assert time.monotonic() < deadline and all(process.poll() is None for process in processes), "a process ended or the time is up"
         time.sleep(0.05)
 
 
-def test_one_is_cut_off_and_both_go_on(machines, trainer, tmp_path):
+def test_a_lost_connection_ends_both_and_they_resume(machines, trainer, tmp_path):
     run = tmp_path / "run"
     argv = [ROOT / "training" / "train_language_memory.py", "--output", run, "--preset", "tiny", "--limit", 6, "--batch", 4, "--lengths", 5, 3]
     argv += ["--log-every", 1, "--checkpoint-every", 5, "--timeout", TIMEOUT]
@@ -76,13 +79,12 @@ def test_one_is_cut_off_and_both_go_on(machines, trainer, tmp_path):
         for process in processes:
             process.kill()
     assert all(ends)
-    said = [(tmp_path / f"log-{n}").read_text() for n in (0, 1)]
-    for text in said:
-        assert "another process cannot be reached any more" in text and "run the same command again on all machines" in text, text[-3000:]
+    for log in [(tmp_path / f"log-{n}").read_text() for n in (0, 1)]:
+        assert "another process is unreachable" in log and "run the same command on all machines to resume" in log, log[-3000:]
 
     step = checkpoint_steps(run)[-1]
     ip("-n", machines[1], "link", "set", "cable", "up")
     for process in launched(machines, trainer, tmp_path, *argv, "--stories", 4 * (step + 20)):
         assert process.wait(180) == 0, (tmp_path / "log-0").read_text()[-3000:]
     assert checkpoint_steps(run)[-1] == step + 20 and (run / "language_memory").is_dir()
-    assert f"going on from {run / 'checkpoints' / f'step-{step:08d}'}" in (tmp_path / "log-0").read_text()
+    assert f"resuming from {run / 'checkpoints' / f'step-{step:08d}'}" in (tmp_path / "log-0").read_text()

@@ -122,7 +122,7 @@ def test_from_unet_is_bit_identical(config, size):
         assert not unet.training and unet.config.memory == form and unet.config.block_out_channels == plain.config.block_out_channels
         story = (inputs["noisy"], inputs["timestep"], condition_of(inputs))
         assert torch.equal(unet(*story).sample.flatten(0, 1), expected.sample)
-        flat = unet(*(x.flatten(0, 1) for x in story), return_dict=False)
+        flat = unet(*(x.flatten(0, 1) for x in story[:2]), story[2].map(lambda x: x.flatten(0, 1)), return_dict=False)
         assert torch.equal(flat[0], expected.sample)
         if form != "none":
             assert torch.equal(teacher_forced(unet, inputs).flatten(0, 1), expected.sample)
@@ -189,7 +189,7 @@ def test_bounded_memory(form):
     sentences = inputs["sentences"][:, 4]
 
     def read(memory):
-        return unet(inputs["noisy"][:, 4], 500, inputs["states"][:, 4], sentences, memory=memory, return_memory_weights=True)
+        return unet(inputs["noisy"][:, 4], 500, condition_of(inputs, np.s_[:, 4]), memory=memory, return_memory_weights=True)
 
     assert unet.recall(memory, sentences, 4) is memory and unet.recall(memory, sentences, None) is memory
     small = unet.recall(memory, sentences, 2)
@@ -199,7 +199,7 @@ def test_bounded_memory(form):
     for row in range(2):  # the same as a memory in which only those two frames were ever written
         kept = small.kept[row].tolist()
         only = unet.write(inputs["clean"][row : row + 1, kept], condition_of(inputs, np.s_[row : row + 1, kept]), positions=kept)
-        expected = unet(inputs["noisy"][row : row + 1, 4], 500, inputs["states"][row : row + 1, 4], sentences[row : row + 1], memory=only).sample
+        expected = unet(inputs["noisy"][row : row + 1, 4], 500, condition_of(inputs, np.s_[row : row + 1, 4]), memory=only).sample
         torch.testing.assert_close(read(small).sample[row : row + 1], expected, atol=1e-5, rtol=1e-4)
     assert all(weights.shape == (2, 2, 1, 2) for weights in read(small).memory_weights.values())
 
@@ -214,6 +214,21 @@ def test_memory_weights_of_each_layer():
     assert all(weights.shape == (2, 2, 4, 4) and torch.equal(weights, weights.tril(-1)) for weights in output.memory_weights.values())
     assert unet(*arguments).memory_weights is None
     torch.testing.assert_close(unet(*arguments).sample, output.sample, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_skip_connections_carry_what_was_read():
+    """As in the base class, whatever goes into the next block down is also a skip connection: with what the block read from memory."""
+    unet, inputs = make_unet(SD_LIKE), make_inputs(channels=4)
+    down, skips = [], []
+    for block in (*unet.down_blocks[1:], unet.mid_block):
+        block.register_forward_pre_hook(lambda _, args, kwargs: down.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True)
+    for block in unet.up_blocks:
+        block.register_forward_pre_hook(lambda _, args, kwargs: skips.extend(kwargs["res_hidden_states_tuple"]), with_kwargs=True)
+    memory = unet.write(inputs["clean"], condition_of(inputs))
+    down.clear()  # the write pass goes down, too
+    unet(inputs["noisy"], inputs["timestep"], condition_of(inputs), memory=memory)
+    assert len(down) == 4 and all(any(torch.equal(x, skip) for skip in skips) for x in down)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -272,4 +287,4 @@ def test_misuse_is_refused():
     unet = make_unet()
     memory = unet.write(inputs["clean"][:, :2], condition_of(inputs, np.s_[:, :2]))
     with pytest.raises(AssertionError, match="positions"):
-        unet(inputs["noisy"], 0, inputs["states"], inputs["sentences"], memory=memory)
+        unet(inputs["noisy"], 0, condition_of(inputs), memory=memory)

@@ -1,36 +1,37 @@
-"""Trains the autoencoder that turns frames into latents (AutoencoderKL, pixel-unshuffle in front).
+"""Trains the autoencoder that encodes frames as latents (AutoencoderKL after a pixel unshuffle).
 
     accelerate launch training/train_autoencoder.py                        # toon-64 on the built-in world
-    accelerate launch training/train_autoencoder.py --max-minutes 20       # and the same command again goes on where it stopped
+    accelerate launch training/train_autoencoder.py --max-minutes 20       # the same command resumes the run
 
-The loss is L1 + MSE of the pixels, L1 of the details (the picture less its local mean: outlines, which the pixels alone learn late) and a
-small KL to N(0, I). At the end the mean and the standard deviation of each latent channel are measured
-and written into the config, so that everybody who uses the autoencoder gets latents of unit scale. The product is `<output>/vae`.
+The loss is the L1 and squared error of pixels, the L1 error of details (the frame minus its local mean: outlines, which are learned late from
+the pixel errors alone), and a small KL divergence to N(0, I). At the end, the mean and the standard deviation of each latent channel are
+measured and stored in the config, which gives latents unit scale wherever the autoencoder is used. The result is `<output>/vae`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 import tyro
+from datasets import Dataset
 from diffusers import AutoencoderKL
 from torch import nn
 from torch.utils.data import DataLoader
 
 from story_ldm.data.stories import frames_tensor, load_stories, one_length
 from story_ldm.encoders.latents import downscale_factor, frames_to_raw, raw_to_frames
-from story_ldm.reports.cards import set_section, training_section
+from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import StorySettings, finish_run, one_of, start_run
+from story_ldm.training.run import StorySettings, finish_run, one_of, run_record, start_run
 from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
-from story_ldm.training.watch import Watch, forward_flops, outlive_signals, parameter_counts, sizes
+from story_ldm.training.watch import Watch, forward_flops, ignore_signals, parameter_counts, sizes
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Settings(StorySettings):
 
 
 class Reconstruction(nn.Module):
-    """Frames through the autoencoder, as one module, so that DDP sees one forward."""
+    """Encodes and decodes frames in one module, because DDP requires a single forward."""
 
     def __init__(self, vae: AutoencoderKL):
         super().__init__()
@@ -83,14 +84,14 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "autoencoder", ("stories", "checkpoint_every"))
     preset = preset_at(s.preset, s.resolution)
     with accelerator.main_process_first():
-        shape = {"fit": s.fit, "flip": s.flip, "window": s.length}
+        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.length}
         dataset = load_stories(s.dataset, "train", preset["resolution"], limit=s.limit, num_proc=s.num_proc, **shape)
         one_length(dataset)
 
     vae = AutoencoderKL.from_pretrained(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
     vae.to(memory_format=torch.channels_last)
     if s.freeze_encoder:
-        assert s.init_from, "--freeze-encoder wants --init-from: an encoder without training is no use"
+        assert s.init_from, "--freeze-encoder requires --init-from: a frozen encoder must be a trained one"
         vae.requires_grad_(False)
         vae.decoder.requires_grad_(True)
         vae.post_quant_conv.requires_grad_(True)
@@ -101,25 +102,25 @@ def main(s: Settings) -> None:
     latent_shape = (preset["vae"]["latent_channels"],) + (preset["resolution"] // downscale_factor(vae),) * 2
     model, parameters = Reconstruction(vae), parameter_counts(vae=vae)
     flops = forward_flops(model, frames_tensor(dataset[0]["frames"][:1]), torch.zeros(1, *latent_shape))
-    accelerator.print(f"{sizes(parameters)} | forward {flops / 1e9:.2f} GFLOPs a frame")
+    accelerator.print(f"{sizes(parameters)} | forward {flops / 1e9:.2f} GFLOPs per frame")
     model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)
     step = load_checkpoint(accelerator, s.output)["step"]
 
     batches = StepBatches(len(dataset), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(
-        dataset, batch_sampler=batches, num_workers=s.workers, worker_init_fn=outlive_signals, collate_fn=lambda rows: [r["frames"] for r in rows]
+        dataset, batch_sampler=batches, num_workers=s.workers, worker_init_fn=ignore_signals, collate_fn=lambda rows: [r["frames"] for r in rows]
     )
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=s.frames_per_story)
     model.train()
     for rows in loader:
         if step >= total or watch.time_is_up(s.max_minutes):
             break
-        # which frames, and the noise of the latents: drawn for the whole batch, as one process would
+        # the choice of frames and the noise of latents are drawn for the full batch: results do not depend on the number of processes
         draw = step_generator(s.seed, step)
         chosen = local_rows(accelerator, torch.rand(s.batch, len(rows[0]), generator=draw).argsort(1)[:, : s.frames_per_story])
         noise = local_rows(accelerator, torch.randn(s.batch * chosen.shape[1], *latent_shape, generator=draw))
-        frames = torch.cat([frames_tensor([row[m] for m in which]) for row, which in zip(rows, chosen)]).to(accelerator.device)
+        frames = torch.cat([frames_tensor([row[m] for m in positions]) for row, positions in zip(rows, chosen)]).to(accelerator.device)
         with accelerator.autocast():
             decoded, kl = model(frames, noise)  # frames (B · frames_per_story, 3, H, W)
         l1, mse, kl = F.l1_loss(decoded, frames), F.mse_loss(decoded, frames), kl.mean()
@@ -140,24 +141,23 @@ def main(s: Settings) -> None:
         if not s.freeze_encoder:
             normalise_latents(vae, dataset, accelerator.device)
         save_component(vae, s.output / "vae")
-        how = training_section(s, parameters, [], step * s.batch, script="train_autoencoder.py")
-        set_section(s.output / "vae", "Training", how)
+        write_training_section(s.output / "vae", run_record(s), parameters, seen=step * s.batch, script="train_autoencoder.py")
         print(f"{step} of {total} steps done; {s.output / 'vae'} written")
     finish_run(accelerator, s, s.output / "vae")
 
 
 def details(frames: torch.Tensor) -> torch.Tensor:
-    """Frames less their mean over 5 × 5 pixels."""
+    """Frames (B, 3, H, W) minus their mean over 5 × 5 pixels."""
     return frames - F.avg_pool2d(frames, 5, 1, 2, count_include_pad=False)
 
 
 @torch.no_grad()
-def normalise_latents(vae: AutoencoderKL, dataset, device, stories: int = 400) -> None:
-    """Measures mean and standard deviation of each latent channel over the first stories and writes them into the config."""
-    raw = []
+def normalise_latents(vae: AutoencoderKL, dataset: Dataset, device: torch.device, stories: int = 400) -> None:
+    """Measures mean and standard deviation of each latent channel over the first `stories` stories and stores them in the config."""
+    modes = []
     for n in range(min(stories, len(dataset))):
-        raw.append(frames_to_raw(vae, frames_tensor(dataset[n]["frames"]).to(device)).mode())
-    raw = torch.cat(raw).float()
+        modes.append(frames_to_raw(vae, frames_tensor(dataset[n]["frames"]).to(device)).mode())
+    raw = torch.cat(modes).float()
     vae.register_to_config(latents_mean=raw.mean((0, 2, 3)).tolist(), latents_std=raw.std((0, 2, 3)).tolist(), scaling_factor=1.0)
 
 

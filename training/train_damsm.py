@@ -1,12 +1,13 @@
-"""Trains matched encoders of sentences and frames (DAMSM): which of the batch's sentences is this frame's, which of its frames is this sentence's?
+"""Trains a text and an image encoder to match sentences with their frames within a batch (DAMSM of AttnGAN, Xu et al. 2018).
 
-    accelerate launch training/train_damsm.py                        # ToonStories, 64 px; the product is runs/damsm/damsm
-    accelerate launch training/train_damsm.py --max-minutes 5        # and the same command again goes on where it stopped
+    accelerate launch training/train_damsm.py                        # ToonStories, 64 px; the result is runs/damsm/damsm
+    accelerate launch training/train_damsm.py --max-minutes 5        # the same command resumes the run
 
-Sentences of both text forms are read, by a coin for each frame. Of each story there are two frames in a batch, so that it does not suffice to tell
-who and where. Frames are decoded once and kept as uint8 (1.2 GB for all 20,000 stories); a little blur and noise let generated ones be read, too.
-The product, `<output>/damsm`, holds `text_encoder`, `image_encoder` (fp16 safetensors) and `tokenizer`, and in `accuracy.json` the cosine of
-sentences and frames and the R-precision on validation. `story_ldm.encoders.damsm.load_damsm` opens it: for evaluation, and, frozen, for the GANs.
+Each frame is matched with its sentence in a randomly chosen text form. A batch has two frames of each story: they share characters and background,
+so telling these apart does not suffice. Frames are decoded once and kept as uint8 (1.2 GB for all 20,000 stories). Light blur and noise make the
+encoders robust to generated frames. The result, `<output>/damsm`, holds `text_encoder`, `image_encoder` (fp16 safetensors), `tokenizer`, and
+`accuracy.json` with the sentence-frame cosine and the R-precision on validation stories. `story_ldm.encoders.damsm.load_damsm` opens it for
+evaluation and, frozen, for the GANs.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_
 from story_ldm.encoders.sentences import train_tokenizer
 from story_ldm.files import write_text
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
-from story_ldm.reports.cards import set_section, training_section
+from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import RunSettings, finish_run, start_run
+from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
 from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -84,14 +85,14 @@ class Settings(RunSettings):
 
 
 class Matcher(nn.Module):
-    """Both encoders as one module, so that DDP sees one forward."""
+    """Both encoders in one module, because DDP requires a single forward."""
 
     def __init__(self, text_encoder: DAMSMTextEncoder, image_encoder: DAMSMImageEncoder):
         super().__init__()
         self.text_encoder, self.image_encoder = text_encoder, image_encoder
 
     def forward(self, ids: Tensor, mask: Tensor, draws: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
-        """→ words (B, L, D), sentence (B, D), regions (B, N, D), image (B, D)"""
+        """ids, mask (B, L), dropout draws (B, L, E), frames (B, 3, H, W) → words (B, L, D), sentence (B, D), regions (B, N, D), image (B, D)"""
         return *self.text_encoder(ids, mask, draws), *self.image_encoder(frames)
 
 
@@ -104,18 +105,18 @@ def main(s: Settings) -> None:
             save_component(tokenizer, s.output / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
     lengths = torch.tensor([len(sentences) for sentences in stories["sentences"]])
-    starts = lengths.cumsum(0) - lengths  # number of each story's first frame
+    starts = lengths.cumsum(0) - lengths  # index of each story's first frame
     pictures = decode_frames(stories, s.workers)
-    texts = [sentence for form in forms for sentence in form]  # those of frame f are f and, in its full form, f + len(pictures)
+    texts = [sentence for form in forms for sentence in form]  # frame f has sentences f and, in the full form, f + len(pictures)
     ids, mask = (x.int() for x in tokenize(tokenizer, texts))
     number: dict[str, int] = {}
-    which = torch.tensor([number.setdefault(text, len(number)) for text in texts])  # alike, where texts are
+    text_number = torch.tensor([number.setdefault(text, len(number)) for text in texts])  # equal for equal texts
 
     encoders = DAMSMTextEncoder(len(tokenizer), s.width, s.embedding_width, s.dropout), DAMSMImageEncoder(s.width, sample_size=s.resolution)
-    model = Matcher(*encoders).to(memory_format=torch.channels_last)
+    model: nn.Module = Matcher(*encoders).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     parameters, one = parameter_counts(text_encoder=encoders[0], image_encoder=encoders[1]), to_float(pictures[:1])
-    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(encoders[1], one) / 1e9:.2f} GFLOPs a frame")
-    # eps above the rounding error of a gradient, of which Adam's first steps would make whole ones (their mean is 1e-3, clipped)
+    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(encoders[1], one) / 1e9:.2f} GFLOPs per frame")
+    # eps above the rounding errors of gradients, which Adam's first steps would amplify to full steps (the mean gradient is 1e-3, clipped)
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), eps=1e-6, weight_decay=s.weight_decay)
     total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total, floor=0.0))
@@ -123,23 +124,23 @@ def main(s: Settings) -> None:
     accelerator.register_for_checkpointing(schedule)
     step = load_checkpoint(accelerator, s.output)["step"]
 
-    batches = iter(StepBatches(len(stories), s.batch, s.seed, step))  # of all processes: each must know which sentences are alike
+    batches = iter(StepBatches(len(stories), s.batch, s.seed, step))  # full batches: each process must know which sentences are equal
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output)
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
         rows, generator = torch.tensor(next(batches)), step_generator(s.seed, step)
         frames = (starts[rows, None] + draw_positions(lengths[rows], s.frames, generator)).flatten()  # (B * frames,)
         text = frames + len(pictures) * (torch.rand(len(frames), generator=generator) < s.full)
-        same = alike(which[text]) | alike(which[frames + len(pictures)])
+        same = equal_pairs(text_number[text]) | equal_pairs(text_number[frames + len(pictures)])
         longest = int(mask[text].sum(1).max())
         draws = torch.rand(len(frames), ids.shape[1], s.embedding_width, generator=generator)[:, :longest]
         x = augment(pictures[frames], s.noise, generator)
-        here = (local_rows(accelerator, part) for part in (ids[text, :longest].long(), mask[text, :longest].long(), draws, x))
+        share = (local_rows(accelerator, part) for part in (ids[text, :longest].long(), mask[text, :longest].long(), draws, x))
         with accelerator.autocast():
-            features = model(*here)
+            features = model(*share)
         words, sentence, regions, image = (gather_rows(accelerator, part) for part in features)
         loss, parts = damsm_loss(words, mask[text, :longest].to(words.device), sentence, regions, image, same.to(words.device), s.gammas)
-        # each process has the whole loss but its own rows' gradient only, and DDP takes the mean over processes
+        # each process computes the full loss, but the gradient of its own rows only, and DDP averages over processes
         accelerator.backward(loss * accelerator.num_processes)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -157,35 +158,35 @@ def main(s: Settings) -> None:
         save_component(trained.image_encoder, product / "image_encoder", torch.float16)
         tokenizer.save_pretrained(product / "tokenizer")
         validate(s, product, step, accelerator.device)
-        set_section(product, "Training", training_section(s, parameters, [], step * s.batch, script="train_damsm.py"))
+        write_training_section(product, run_record(s), parameters, seen=step * s.batch, script="train_damsm.py")
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, s.output / "damsm")
 
 
 def read_split(s: Settings, split: str, limit: int | None) -> tuple[Dataset, list[list[str]]]:
-    """Stories with their pictures, and all their sentences one after another, in the referential form and in the full one."""
+    """Stories of a split with their frames, and all their sentences, in story order, in the referential and in the full form."""
     stories = load_stories(s.dataset, split, s.resolution, limit=limit, num_proc=s.num_proc, fit=s.fit)
     full = load_stories(s.dataset, split, text="full", limit=limit, pictures=False, num_proc=s.num_proc)
-    assert full["story_id"][:] == stories["story_id"][:], f"the text forms of {s.dataset} do not tell the same stories"
+    assert full["story_id"][:] == stories["story_id"][:], f"--dataset is {s.dataset}; its text forms have different stories"
     return stories, [[sentence for sentences in form["sentences"] for sentence in sentences] for form in (stories, full)]
 
 
 def draw_positions(lengths: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Story lengths (B,) → `count` different positions in each story (B, count), repeated where a story is shorter than that."""
+    """Story lengths (B,) → `count` distinct random positions in each story (B, count); positions repeat in stories shorter than `count`."""
     longest = max(int(lengths.max()), count)
     keys = torch.rand(len(lengths), longest, generator=generator)
     keys[torch.arange(longest) >= lengths[:, None]] = 2.0
-    order = keys.argsort(1)  # the story's own positions first
+    order = keys.argsort(1)  # positions beyond the story's end come last
     return order.gather(1, torch.arange(count) % lengths[:, None])
 
 
-def alike(numbers: Tensor) -> Tensor:
-    """(B,) → (B, B) bool"""
+def equal_pairs(numbers: Tensor) -> Tensor:
+    """(B,) → (B, B) bool: which pairs are equal."""
     return numbers[:, None] == numbers[None, :]
 
 
 def augment(frames: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-    """uint8 frames (B, 3, H, W) → in [-1, 1], a quarter of them softened, with one pattern of noise in the strength of each."""
+    """uint8 frames (B, 3, H, W) → float in [-1, 1], a quarter of them blurred, plus one noise pattern with a random strength per frame."""
     x = to_float(frames)
     blur, strength = torch.rand(2, len(x), 1, 1, 1, generator=generator)
     x = torch.lerp(x, F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1), (4 * blur - 3).clamp(min=0))
@@ -193,7 +194,7 @@ def augment(frames: Tensor, noise: float, generator: torch.Generator) -> Tensor:
 
 
 def gather_rows(accelerator: Accelerator, x: Tensor) -> Tensor:
-    """(B / processes, …) of each process → (B, …), in which the gradient runs through the process's own rows alone."""
+    """Gathers (B / processes, …) of all processes to (B, …); gradients flow through this process's own rows only."""
     if accelerator.num_processes == 1:
         return x
     parts = list(accelerator.gather(x.detach()).chunk(accelerator.num_processes))
@@ -202,24 +203,21 @@ def gather_rows(accelerator: Accelerator, x: Tensor) -> Tensor:
 
 
 def validate(s: Settings, product: Path, step: int, device: torch.device) -> None:
-    """Cosine and R-precision of the stored weights on validation stories in the full form, printed and written beside them."""
+    """Measures cosine and R-precision of the saved weights on validation stories in the full form; prints them and writes accuracy.json."""
     text_encoder, image_encoder, tokenizer = load_damsm(product)
     stories, (_, texts) = read_split(s, held_out_split(s.dataset), min(s.validate_stories, s.limit or s.validate_stories))
     sentence = embed_sentences(text_encoder.to(device), tokenizer, texts)
     image_encoder.to(device)
     image = torch.cat([embed_frames(image_encoder, to_float(part)) for part in decode_frames(stories, s.workers).split(1024)])
-    result = {
-        "step": step,
-        "validation": {
-            "stories": len(stories),
-            "frames": len(texts),
-            "distinct_sentences": len(set(texts)),
-            "cosine_x100": 100 * sentence_frame_cosines(sentence, image).double().mean().item(),
-            "r_precision": r_precision(sentence, image, texts).double().mean().item() if len(set(texts)) > 1 else None,
-        },
+    values = {
+        "stories": len(stories),
+        "frames": len(texts),
+        "distinct_sentences": len(set(texts)),
+        "cosine_x100": 100 * sentence_frame_cosines(sentence, image).double().mean().item(),
+        "r_precision": r_precision(sentence, image, texts).double().mean().item() if len(set(texts)) > 1 else None,
     }
-    write_text(product / "accuracy.json", json.dumps(result, indent=1))
-    print("validation | " + " | ".join(f"{name} {value:.4g}" for name, value in result["validation"].items() if value is not None))
+    write_text(product / "accuracy.json", json.dumps({"step": step, "validation": values}, indent=1))
+    print("validation | " + " | ".join(f"{name} {value:.4g}" for name, value in values.items() if value is not None))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Trains the frame evaluator of the built-in world, or of any dataset with character labels, on the train split's real frames.
+"""Trains the frame evaluator of the built-in world, or of any dataset with character labels, on the real frames of the train split.
 
     accelerate launch training/train_evaluator.py                        # ToonStories, 64 px
-    accelerate launch training/train_evaluator.py --dataset data/pororo --output runs/pororo-evaluator     # reads its characters (and backgrounds)
-    accelerate launch training/train_evaluator.py --max-minutes 5        # and the same command again goes on where it stopped
+    accelerate launch training/train_evaluator.py --dataset data/pororo --output runs/pororo-evaluator     # its characters (and backgrounds)
+    accelerate launch training/train_evaluator.py --max-minutes 5        # the same command resumes the run
 
-Frames are decoded once and kept as uint8 (1.5 GB for 24,000 stories). Light noise, blur and changes of brightness let it read drawn
-and generated frames alike; never a flip, which would change a layout. The weights that are best on validation are the product,
-`<output>/evaluator` (fp16 safetensors); their accuracy on the test splits' real frames stands beside them in `accuracy.json`.
+Frames are decoded once and kept as uint8 (1.5 GB for 24,000 stories). Light noise, blur and brightness changes make the evaluator robust to
+generated frames; frames are not flipped, because a flip would change the layout. The weights with the best validation accuracy are the result,
+`<output>/evaluator` (fp16 safetensors); `accuracy.json` in it has their accuracy on real frames of the test splits.
 
-Of the built-in world it also sees the pairs that only `test_compositional` shows, in stories of other seeds than that split's own: an evaluator that
-never saw Bruno in the forest reads him worse there, and would put that down to the painter.
+On the built-in world, it also trains on the pairs of character and background that only `test_compositional` has, in stories of other seeds than
+that split's own. An evaluator that never saw Bruno in the forest would recognise him less well there and report that as an error of the generator.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 import tyro
 from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
-from torch import Tensor
+from torch import Tensor, nn
 
 from story_ldm.data.stories import decode_frames, held_out_split, load_stories, tested_split, to_float
 from story_ldm.encoders.evaluator import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
 from story_ldm.files import write_text
-from story_ldm.reports.cards import set_section, training_section
+from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import RunSettings, finish_run, start_run
+from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
 from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -73,7 +73,7 @@ class Settings(RunSettings):
 def main(s: Settings) -> None:
     accelerator, held_out = start_run(s, "evaluator"), held_out_split(s.dataset)
     with accelerator.main_process_first():
-        shape = {"size": s.resolution, "limit": s.limit, "num_proc": s.num_proc, "fit": s.fit}
+        shape: dict[str, Any] = {"size": s.resolution, "limit": s.limit, "num_proc": s.num_proc, "fit": s.fit}
         train = load_stories(s.dataset, "train", **shape)
         splits = {split: load_stories(s.dataset, split, **shape) for split in (held_out, tested_split(s.dataset))}
         if s.dataset == "toonstories":
@@ -82,7 +82,7 @@ def main(s: Settings) -> None:
 
     model = FrameEvaluator(**evaluator_settings(train.features, s.resolution)).to(memory_format=torch.channels_last)
     parameters, one = parameter_counts(evaluator=model), torch.zeros(1, 3, s.resolution, s.resolution)
-    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, one) / 1e9:.2f} GFLOPs a frame")
+    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, one) / 1e9:.2f} GFLOPs per frame")
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
     total = s.stories * 5 // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total, floor=0.0))
@@ -105,9 +105,9 @@ def main(s: Settings) -> None:
         x = augment(to_float(frames[rows]).to(accelerator.device), draws.to(accelerator.device), local_rows(accelerator, grain))
         with accelerator.autocast():
             logits = model(x)
-        told = {name: values[rows] for name, values in labels.items()}
-        counts = accelerator.reduce(torch.stack([(values != UNKNOWN).sum() for values in told.values()]).float().to(accelerator.device), "mean")
-        loss, parts = evaluator_loss(logits, told, dict(zip(told, counts, strict=True)))
+        targets = {name: values[rows] for name, values in labels.items()}
+        counts = accelerator.reduce(torch.stack([(values != UNKNOWN).sum() for values in targets.values()]).float().to(accelerator.device), "mean")
+        loss, parts = evaluator_loss(logits, targets, dict(zip(targets, counts, strict=True)))
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -126,13 +126,13 @@ def main(s: Settings) -> None:
     if accelerator.is_main_process:
         measured = {split: frames_and_labels(stories, s.workers) for split, stories in splits.items() if split != held_out}
         report(product, {held_out: validation_set, **measured}, step)
-        set_section(product, "Training", training_section(s, parameters, [], step * s.batch // 5, script="train_evaluator.py"))
+        write_training_section(product, run_record(s), parameters, seen=step * s.batch // 5, script="train_evaluator.py")
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)
 
 
 def frames_and_labels(stories: Dataset, workers: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """All frames of the stories as uint8 (F, 3, H, W), decoded once, and their labels."""
+    """All frames of the stories, decoded, as uint8 (F, 3, H, W), and their labels, each with F rows."""
     frames = decode_frames(stories, workers)
     labels = frame_labels(stories.remove_columns("frames"), len(label_names(stories.features, "characters")))
     assert len(frames) == len(labels["story"]), f"{len(frames)} frames for {len(labels['story'])} sentences"
@@ -140,8 +140,9 @@ def frames_and_labels(stories: Dataset, workers: int) -> tuple[Tensor, dict[str,
 
 
 def augment(frames: Tensor, draws: Tensor, grain: Tensor) -> Tensor:
-    """Frames (B, 3, H, W) in [-1, 1], draws (B, 5) in [0, 1) and noise (B, 3, H, W) → a quarter softened, a quarter of half the resolution,
-    brightness and contrast changed by up to a tenth, and the noise in some strength."""
+    """Frames (B, 3, H, W) in [-1, 1], draws (B, 5) in [0, 1), noise (B, 3, H, W) → augmented frames (B, 3, H, W).
+
+    A quarter is blurred, a quarter reduced to half the resolution; brightness and contrast change by up to a tenth; noise has a random strength."""
     draws = draws[..., None, None, None]
     kind, amount, brightness, contrast, strength = draws.unbind(1)  # (B, 1, 1, 1) each
     kind = kind.flatten()
@@ -159,31 +160,32 @@ def augment(frames: Tensor, draws: Tensor, grain: Tensor) -> Tensor:
 
 
 def read_all(model: FrameEvaluator, frames: Tensor) -> dict[str, Tensor]:
+    """The evaluator's readings of uint8 frames (F, 3, H, W), in chunks."""
     parts = [model.read(to_float(part)) for part in frames.split(1024)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def keep_if_best(accelerator: Accelerator, model, frames: Tensor, labels: dict[str, Tensor], best: float, product: Path) -> float:
-    """Measures on validation; stores the weights if their mean accuracy is the best so far. Returns the best."""
-    # a copy, because storing rounds the weights to fp16
-    now = copy.deepcopy(accelerator.unwrap_model(model, keep_fp32_wrapper=False)).eval()
-    accuracy = reading_accuracy(read_all(now, frames), labels)
+def keep_if_best(accelerator: Accelerator, model: nn.Module, frames: Tensor, labels: dict[str, Tensor], best: float, product: Path) -> float:
+    """Saves the weights if their mean accuracy on validation frames is higher than `best`. Returns the higher of both."""
+    # a copy, because saving rounds the weights to fp16
+    snapshot = copy.deepcopy(accelerator.unwrap_model(model, keep_fp32_wrapper=False)).eval()
+    accuracy = reading_accuracy(read_all(snapshot, frames), labels)
     mean = sum(accuracy.values()) / len(accuracy)
     accelerator.print("validation | " + " | ".join(f"{name} {value:.4f}" for name, value in accuracy.items()))
     if mean > best and accelerator.is_main_process:
-        save_component(now, product, torch.float16)
+        save_component(snapshot, product, torch.float16)
     return max(mean, best)
 
 
 def report(product: Path, splits: dict[str, tuple[Tensor, dict[str, Tensor]]], step: int) -> None:
-    """Accuracy of the stored weights on real frames, printed and written beside them."""
+    """Measures the accuracy of the saved weights on real frames; prints it and writes accuracy.json."""
     model = FrameEvaluator.from_pretrained(product, dtype=torch.float32).eval()
     accuracy = {split: reading_accuracy(read_all(model, frames), labels) for split, (frames, labels) in splits.items()}
     result = {"step": step, "frames": {split: len(frames) for split, (frames, _) in splits.items()}, **accuracy}
     write_text(product / "accuracy.json", json.dumps(result, indent=1))
-    for split, found in accuracy.items():
-        for name, value in found.items():
-            print(f"{split} | {name:12s} {value:.4f}" + ("" if value >= 0.99 else "   under 0.99: not to be used"))
+    for split, values in accuracy.items():
+        for name, value in values.items():
+            print(f"{split} | {name:12s} {value:.4f}" + ("" if value >= 0.99 else "   below 0.99: do not use it"))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
-"""Trains the text encoder and the language memory on text alone: from the sentences up to m, tell what sentence m means.
+"""Trains the text encoder and the language memory on text alone: to predict the facts of sentence m from the sentences up to m.
 
     accelerate launch training/train_language_memory.py            # minutes on a CPU; then train_story_ldm.py --text runs/language
 
-The targets are statements made from the labels ("Rosa", "at beach", "Rosa garments red"), which the full form of the text spells out and
-the referential one leaves to be worked out. Stories of several lengths are read in turn, so that memory reaches farther than one training story.
-The product is `<output>/{tokenizer,text_encoder,language_memory}` and the head that reads the statements, for the text loss of later training.
+The targets are facts derived from the labels ("Rosa", "at beach", "Rosa garments red"), which the full form of the text states and the
+referential form leaves to be inferred. Steps alternate between story lengths, to extend memory beyond the length of one training story.
+The results are `<output>/{tokenizer,text_encoder,language_memory}` and the head that predicts the facts, for the text loss of train_story_ldm.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
@@ -24,11 +24,11 @@ from story_ldm.data.toonstories import TEXT_FORMS
 from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_stories, train_tokenizer
-from story_ldm.reports.cards import set_section, training_section
+from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import RunSettings, finish_run, one_of, start_run
+from story_ldm.training.run import RunSettings, finish_run, one_of, run_record, start_run
 from story_ldm.training.steps import StepBatches, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -61,21 +61,23 @@ class Settings(RunSettings):
     """Steps between log lines."""
 
 
-class Reader(nn.Module):
-    """Sentences to the logits of the statements, as one module, so that DDP sees one forward."""
+class FactPredictor(nn.Module):
+    """Predicts facts from sentences, in one module, because DDP requires a single forward."""
 
-    def __init__(self, text_encoder: CLIPTextModel, language_memory: LanguageMemory, statements: int):
+    def __init__(self, text_encoder: CLIPTextModel, language_memory: LanguageMemory, facts: int):
         super().__init__()
         self.text_encoder, self.language_memory = text_encoder, language_memory
-        self.head = nn.Linear(language_memory.config.width, statements)
+        self.head = nn.Linear(language_memory.config.width, facts)
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """ids, mask (B, M, L) → (B, M, F)"""
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids, mask (B, M, L) → logits (B, M, F)"""
         return self.head(encode_stories(self.text_encoder, self.language_memory, ids.long(), mask.long()).pooled)
 
 
-def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_names: list[str] | None = None):
-    """(ids, mask, facts (N, M, F), fact names) of a split."""
+def read_corpus(
+    s: Settings, tokenizer: CLIPTokenizer, length: int | None, split: str, fact_names: list[str] | None = None
+) -> tuple[Tensor, Tensor, Tensor, list[str]]:
+    """Returns ids and mask (N, M, L), facts (N, M, F) bool and the F fact names of a split, by default all that occur in it."""
     data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False, num_proc=s.num_proc, window=s.length)
     one_length(data)
     facts = [story_facts(row, data.features) for row in data]
@@ -84,17 +86,17 @@ def read_corpus(s: Settings, tokenizer, length: int | None, split: str, fact_nam
     return ids.int(), mask.bool(), fact_table(facts, fact_names), fact_names
 
 
-def new_tokenizer(s: Settings, least: int) -> CLIPTokenizer:
-    """Of the words of the training stories, and as long as the longest sentence that it will be given."""
+def new_tokenizer(s: Settings, min_length: int) -> CLIPTokenizer:
+    """A tokenizer trained on the train split. Its length limit is that of the longest sentence of all splits, but at least `min_length`."""
     splits = dict.fromkeys(("train", held_out_split(s.dataset), tested_split(s.dataset)))
-    read = {"limit": s.limit, "pictures": False, "num_proc": s.num_proc}
+    read: dict[str, Any] = {"limit": s.limit, "pictures": False, "num_proc": s.num_proc}
     sentences = {
         split: [x for text in TEXT_FORMS for story in load_stories(s.dataset, split, text=text, **read)["sentences"] for x in story]
         for split in splits
     }
-    tokenizer = train_tokenizer(sentences["train"], max_length=least)
-    found = tokenizer(list({x for part in sentences.values() for x in part})).input_ids
-    tokenizer.model_max_length = max(least, max(map(len, found)))
+    tokenizer = train_tokenizer(sentences["train"], max_length=min_length)
+    ids = tokenizer(list({x for part in sentences.values() for x in part})).input_ids
+    tokenizer.model_max_length = max(min_length, max(map(len, ids)))
     return tokenizer
 
 
@@ -105,7 +107,7 @@ def main(s: Settings) -> None:
         if s.text_from is None and not checkpoint_steps(s.output):
             save_component(new_tokenizer(s, preset["max_length"]), s.output / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained((s.text_from or s.output) / "tokenizer")
-    data, names = [], None
+    data, names = [], list[str]()
     for length in dict.fromkeys(s.lengths):
         *tensors, names = read_corpus(s, tokenizer, length, "train", names)
         data.append(tensors)
@@ -115,9 +117,9 @@ def main(s: Settings) -> None:
     if s.text_from is not None:
         text_encoder = CLIPTextModel.from_pretrained(s.text_from / "text_encoder", dtype=torch.float32).requires_grad_(False)
         settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
-    model = Reader(text_encoder, LanguageMemory(**settings), len(names))
+    model = FactPredictor(text_encoder, LanguageMemory(**settings), len(names))
     parameters = parameter_counts(text_encoder=text_encoder, language_memory=model.language_memory, fact_head=model.head)
-    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, *(x[:1] for x in data[0][:2])) / 1e9:.2f} GFLOPs a story")
+    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, *(x[:1] for x in data[0][:2])) / 1e9:.2f} GFLOPs per story")
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = s.stories // s.batch
@@ -155,13 +157,13 @@ def main(s: Settings) -> None:
         save_component(parts.text_encoder, s.output / "text_encoder")
         save_component(parts.language_memory, s.output / "language_memory")
         save_file(parts.head.state_dict(), s.output / "fact_head.safetensors", {"facts": "\n".join(names)})
-        set_section(s.output, "Training", training_section(s, parameters, [], step * s.batch, script="train_language_memory.py"))
+        write_training_section(s.output, run_record(s), parameters, seen=step * s.batch, script="train_language_memory.py")
     finish_run(accelerator, s, s.output)
 
 
 @torch.no_grad()
-def validate(s: Settings, model: Reader, tokenizer, names: list[str], device) -> None:
-    """Share of right statements by kind on the validation split."""
+def validate(s: Settings, model: FactPredictor, tokenizer: CLIPTokenizer, names: list[str], device: torch.device) -> None:
+    """Prints, for each kind of fact, the share of validation sentences with all facts of that kind predicted correctly."""
     ids, mask, facts, _ = read_corpus(s, tokenizer, None, held_out_split(s.dataset), names)
     kinds = {
         "characters": [i for i, n in enumerate(names) if " " not in n],
@@ -171,8 +173,8 @@ def validate(s: Settings, model: Reader, tokenizer, names: list[str], device) ->
         "props": [i for i, n in enumerate(names) if " props " in n],
     }
     batches = zip(ids.split(100), mask.split(100), facts.split(100), strict=True)
-    right = torch.cat([(model(i.to(device), m.to(device)) > 0).cpu() == f for i, m, f in batches])
-    print(" | ".join(f"{kind} {right[..., columns].all(-1).float().mean():.4f}" for kind, columns in kinds.items() if columns))
+    correct = torch.cat([(model(i.to(device), m.to(device)) > 0).cpu() == f for i, m, f in batches])
+    print(" | ".join(f"{kind} {correct[..., columns].all(-1).float().mean():.4f}" for kind, columns in kinds.items() if columns))
 
 
 if __name__ == "__main__":

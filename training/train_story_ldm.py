@@ -3,15 +3,17 @@
     accelerate launch training/train_autoencoder.py
     accelerate launch training/train_language_memory.py
     accelerate launch training/train_story_ldm.py                              # toon-64 on the built-in world
-    accelerate launch training/train_story_ldm.py --memory none --no-language-memory --output runs/plain    # the plain LDM
+    accelerate launch training/train_story_ldm.py --memory none --no-language-memory --output runs/plain    # a plain LDM
     accelerate launch training/train_story_ldm.py --memory sentence --no-language-memory --output runs/paper  # the paper's form
     accelerate launch training/train_story_ldm.py --init-from STABLE_DIFFUSION --preset sd15 --train memory --half-frozen --learning-rate 1e-4 \\
         --gradient-checkpointing --batch 8 --device-batch 1 --output runs/adapter                               # memory for a Stable Diffusion
 
-All M frames of a story run in one forward under teacher forcing: the clean latents (but the last, which none reads) are written into memory once,
-and every noisy frame reads the frames before it. Run the same command again and it goes on where it stopped. The product is `<output>/pipeline`,
-which `StoryLDMPipeline.from_pretrained` opens. Where most weights are frozen (`--train memory`, `--train memory+lora`) it is `<output>/adapter`: a
-memory adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapter`, and a LoRA for `pipe.load_lora_weights`.
+All M frames of a story run in one forward pass under teacher forcing: the clean latents of all frames but the last, which no other frame reads, are
+written into memory once, and every noisy frame reads the frames before it. The same command resumes a run. The result is `<output>/pipeline`,
+which `StoryLDMPipeline.from_pretrained` opens. With frozen weights (`--train memory`, `--train memory+lora`) it is `<output>/adapter`: a memory
+adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapter`, and a LoRA for `pipe.load_lora_weights`.
+
+This file has over 350 lines because a quarter of it is settings with their help.
 """
 
 from __future__ import annotations
@@ -21,21 +23,24 @@ import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
+from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
-from story_ldm.pipelines.story_ldm import StoryLDMPipeline
+from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from story_ldm.data.stories import held_out_split, load_stories, one_length
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor
 from story_ldm.encoders.sentences import tokenize_stories
+from story_ldm.files import model_folder
 from story_ldm.metrics.quick import quick_rates
-from story_ldm.reports.cards import set_section, training_section, write_model_card
+from story_ldm.pipelines.story_ldm import StoryLDMPipeline
+from story_ldm.reports.cards import set_section, write_model_card, write_training_section
 from story_ldm.reports.strips import story_sheet
 from story_ldm.systems.story_ldm.building import (
     Train,
@@ -53,13 +58,11 @@ from story_ldm.training.caches import cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
-from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, start_run
-from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, sharding, unsynced, whole
+from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
+from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
 from story_ldm.training.steps import StepBatches, warmup_stable_decay
 from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
-
-SHIPPED_EVALUATOR = Path(__file__).parents[1] / "checkpoints" / "toon-evaluator"
 
 
 @dataclass
@@ -155,8 +158,8 @@ class Settings(StorySettings):
     """Folder of cached latents and of the sentence states of a frozen text encoder."""
 
 
-# may differ when a run is resumed: what is kept and shown, and how the same numbers are computed
-MAY_CHANGE = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
+# Settings that may differ when a run is resumed: they do not change the trained weights, or only how far training goes.
+MAY_CHANGE: tuple[str, ...] = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
 MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_last", "xformers")
 
 
@@ -165,7 +168,7 @@ def main(s: Settings) -> None:
     precision = default_precision() if s.precision == "auto" else s.precision
     half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
     if s.half_frozen and (half is None or s.train == "all"):
-        raise ValueError(f"--half-frozen with precision {precision} and --train {s.train}; it requires fp16 or bf16, and --train memory")
+        raise ValueError(f"--half-frozen with --precision {precision} and --train {s.train}; it requires fp16 or bf16, and --train memory")
     check_sharding(s.optimizer, s.train, precision)
     sd = open_start(s.init_from)
     preset = preset_at(s.preset, s.resolution if sd is None else None)
@@ -173,13 +176,14 @@ def main(s: Settings) -> None:
     if sd is not None:
         prediction, native = sd.scheduler.config.prediction_type, sd.unet.config.sample_size * downscale_factor(sd.vae)
         if s.resolution and s.resolution % downscale_factor(sd.vae):
-            raise ValueError(f"--resolution is {s.resolution}; it must be divisible by {downscale_factor(sd.vae)}, the pixels of a latent cell")
+            raise ValueError(f"--resolution is {s.resolution}; it must be divisible by {downscale_factor(sd.vae)}, the pixels per latent cell")
     resolution = s.resolution or native
     resolved = {"prediction": prediction, "resolution": resolution}
+    record = run_record(s, **resolved)
     accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True, **resolved)
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
     with accelerator.main_process_first():
-        shape = {"fit": s.fit, "flip": s.flip, "window": s.length}
+        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.length}
         data = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
         one_length(data)
     model, vae, tokenizer = build(s, preset, sd, resolution)
@@ -196,12 +200,14 @@ def main(s: Settings) -> None:
     scheduler = noise_scheduler(prediction) if sd is None else DDPMScheduler.from_config(sd.scheduler.config)
 
     text_parameters = [p for n, p in model.named_parameters() if not n.startswith("unet.") and p.requires_grad]
-    groups = muon_groups(model.unet) if s.optimizer == "muon" else [{"params": [p for p in model.unet.parameters() if p.requires_grad]}]
+    groups: list[dict[str, Any]] = (
+        muon_groups(model.unet) if s.optimizer == "muon" else [{"params": [p for p in model.unet.parameters() if p.requires_grad]}]
+    )
     groups.append({"params": text_parameters, "lr": s.text_learning_rate})
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
     total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
-    blank = copy.deepcopy(model) if accelerator.is_fsdp2 and accelerator.is_main_process else None  # takes the whole weights when it is drawn
+    unsharded = copy.deepcopy(model) if accelerator.is_fsdp2 and accelerator.is_main_process else None  # receives the full weights to draw samples
     model, optimizer = accelerator.prepare(model, optimizer)
     ema = MovingAverage(averaged_weights(model, s.train), decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=not accelerator.is_fsdp2)
     accelerator.register_for_checkpointing(schedule, ema)
@@ -211,12 +217,13 @@ def main(s: Settings) -> None:
         base = digest(s.train, (p for p in model.parameters() if not p.requires_grad))
     progress = load_checkpoint(accelerator, s.output)
     if progress.get("base", base) != base:
-        raise SystemExit(f"the frozen weights of {s.init_from} are not those that {s.output} was started with; give these or another --output")
+        frozen = f"--init-from is {s.init_from}; its frozen weights are not those that {s.output} was started with"
+        raise SystemExit(f"{frozen}; restore them or choose another --output")
     ema.to(accelerator.device)
     step, curve = progress["step"], progress.get("curve", [])
     parameters = parameter_counts(**dict(accelerator.unwrap_model(model).named_children()))
     if s.train != "all":
-        parameters["of them trained"] = sum(p.numel() for p in averaged_weights(model, s.train))
+        parameters["trained"] = sum(p.numel() for p in averaged_weights(model, s.train))
     accelerator.print(sizes(parameters))
 
     share = s.batch // accelerator.num_processes
@@ -224,7 +231,7 @@ def main(s: Settings) -> None:
     with accelerator.autocast(), torch.no_grad():
         one = draw_batch(accelerator, scheduler, s.seed, 0, latents[:share], ids[:share], mask[:share], **draws).part(torch.arange(1))
         flops = forward_flops(accelerator.unwrap_model(model), one)
-    accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs a story of {latents.shape[1]} frames, each with {s.noise_draws} noise draws")
+    accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs per story of {latents.shape[1]} frames with {s.noise_draws} noise draws each")
     if s.compile:
         accelerator.unwrap_model(model).unet.compile()
 
@@ -235,14 +242,14 @@ def main(s: Settings) -> None:
         rows = next(batches)
         stories = draw_batch(accelerator, scheduler, s.seed, step, latents[rows], ids[rows], mask[rows], states and states(rows), **draws)
         passes = torch.arange(len(rows)).split(s.device_batch or len(rows))
-        sums = {"loss": 0.0, "error": 0.0, "text": 0.0}
+        sums = {name: torch.zeros((), device=accelerator.device) for name in ("loss", "error", "text")}
         for part in passes:
             with nullcontext() if part is passes[-1] else unsynced(accelerator, model):
                 batch = stories.part(part)
                 with accelerator.autocast():
                     prediction, logits = model(batch)
                 loss, error = diffusion_loss(scheduler, prediction, batch, s.min_snr_gamma)
-                text = loss.new_zeros(()) if logits is None else text_loss(logits, facts[rows][part].to(logits.device), batch.use_language)
+                text = loss.new_zeros(()) if facts is None else text_loss(logits, facts[rows][part].to(logits.device), batch.use_language)
                 accelerator.backward((loss + s.text_loss * text) * (len(part) / len(rows)))
                 for name, value in {"loss": loss, "error": error, "text": text}.items():
                     sums[name] += value.detach() * (len(part) / len(rows))
@@ -259,36 +266,36 @@ def main(s: Settings) -> None:
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, base=base)
         if s.sample_every and step % s.sample_every == 0:
-            sample(s, accelerator, model, blank, ema, vae, tokenizer, scheduler, step)
+            sample(s, accelerator, model, unsharded, ema, vae, tokenizer, scheduler, step)
     save_checkpoint(accelerator, s.output, step, s.keep, curve=curve, base=base)
     watch.leave_if_asked()
     product = s.output / ("pipeline" if s.train == "all" else "adapter")
-    weights = whole(ema.shadow_params)
+    weights = full_tensors(ema.shadow_params)
     if accelerator.is_main_process:
-        pipe = finished_pipeline(blank or accelerator.unwrap_model(model), s.train, weights, vae, tokenizer, scheduler)
+        pipe = finished_pipeline(unsharded or accelerator.unwrap_model(model), s.train, weights, vae, tokenizer, scheduler)
         seen = step * s.batch
         if s.train == "all":
             pipe.to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
-            write_model_card(product, s, parameters, curve, seen, sorted(s.output.glob("samples/*.png")))
+            write_model_card(product, record, parameters, curve, seen, sorted(s.output.glob("samples/*.png")))
         else:
             save_adapter(pipe, product, getattr(torch, s.store), s.train == "memory+lora", resolution=resolution, trained_on=s.dataset)
-            set_section(product, "Training", training_section(s, parameters, curve, seen))
+            write_training_section(product, record, parameters, curve, seen=seen)
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)
 
 
 def check(s: Settings) -> None:
-    """Raises ValueError for settings that exclude each other."""
+    """Raises ValueError for settings that exclude each other or are out of range."""
     if s.train != "all" and (s.init_from is None or s.memory == "none"):
         raise ValueError(f"--train {s.train} requires --init-from and a memory form; --init-from is {s.init_from}, --memory {s.memory}")
     if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
-        raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block, and a memory form")
+        raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block and a memory form")
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
 
 
 def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolution: int) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer]:
-    """The model to train, the autoencoder and the tokenizer: new, from `--vae` and `--text`, from a finished pipeline, or a Stable Diffusion."""
+    """The model to train, the autoencoder and the tokenizer, from --vae and --text, or from the pipeline or Stable Diffusion of --init-from."""
     if sd is not None:
         vae, tokenizer, text_encoder = sd.vae, sd.tokenizer, sd.text_encoder
     else:
@@ -307,40 +314,54 @@ def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolut
     if s.xformers:
         unet.enable_xformers_memory_efficient_attention()
     elif not torch.cuda.is_available():
-        unet.set_attn_processor(AttnProcessor())  # the backward of fused attention is slow on a CPU
-    if s.channels_last and not sharding():  # which splits contiguous weights
+        unet.set_attn_processor(AttnProcessor())  # because the backward pass of fused attention is slow on a CPU
+    if s.channels_last and not sharding():  # sharding requires contiguous weights
         unet.to(memory_format=torch.channels_last)
     ids, mask = tokenize_stories(tokenizer, [[""]])
     return StoryDenoiser(unet, text_encoder, language, None, ids[0, 0], mask[0, 0]), vae, tokenizer
 
 
-def sample(s: Settings, accelerator, model, blank, ema, vae, tokenizer, scheduler, step: int) -> None:
-    """Validation stories drawn by the averaged weights: a sheet to look at, and what an evaluator reads in them."""
-    weights = whole(ema.shadow_params)
+def sample(
+    s: Settings,
+    accelerator: Accelerator,
+    model: nn.Module,
+    unsharded: StoryDenoiser | None,
+    ema: MovingAverage,
+    vae: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
+    scheduler: DDPMScheduler,
+    step: int,
+) -> None:
+    """Draws validation stories with the averaged weights, saves them as samples/step-N.png, and logs the rates of a frame evaluator on them.
+
+    unsharded: under FSDP2, a copy of the model in the main process, to which the weights are copied; else the weights of `model` are swapped."""
+    weights = full_tensors(ema.shadow_params)
     if accelerator.is_main_process:
         stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form, limit=s.sample_stories, pictures=False)
-        if blank is None:
+        if unsharded is None:
             ema.store(averaged_weights(model, s.train))
-        parts = (blank or accelerator.unwrap_model(model)).to(accelerator.device).eval()
+        parts = (unsharded or accelerator.unwrap_model(model)).to(accelerator.device).eval()
         pipe = finished_pipeline(parts, s.train, weights, vae.to(accelerator.device), tokenizer, scheduler)
         pipe.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(n) for n in range(len(stories))]
         with accelerator.autocast() if s.half_frozen else nullcontext():
             drawn = pipe(stories["sentences"][:], generator=generators).frames
-        rates = quick_rates(s.evaluator or SHIPPED_EVALUATOR, stories, drawn, accelerator.device)
+        rates = quick_rates(model_folder(s.evaluator or "toon-evaluator"), stories, drawn, accelerator.device)
         print(" | ".join([f"step {step}", *(f"{name} {100 * value:.1f} %" for name, value in rates.items())]), file=sys.stderr)
         accelerator.log({f"validation/{name}": value for name, value in rates.items()}, step=step)
         sheet = story_sheet(drawn[:6], stories["sentences"][:6])
         (s.output / "samples").mkdir(exist_ok=True)
         sheet.save(s.output / "samples" / f"step-{step:08d}.png")
-        if blank is None:
+        if unsharded is None:
             ema.restore(averaged_weights(model, s.train))
             model.train()
     accelerator.wait_for_everyone()
 
 
-def finished_pipeline(parts: StoryDenoiser, train: str, weights: list[torch.Tensor], vae, tokenizer, scheduler) -> StoryLDMPipeline:
-    """The pipeline of the averaged weights. They stay in `parts`: restore those of training unless it is over."""
+def finished_pipeline(
+    parts: StoryDenoiser, train: Train, weights: list[Tensor], vae: AutoencoderKL, tokenizer: CLIPTokenizer, scheduler: DDPMScheduler
+) -> StoryLDMPipeline:
+    """A pipeline with the averaged weights. It shares the modules of `parts`, whose own weights are overwritten."""
     for parameter, weight in zip(averaged_weights(parts, train), weights, strict=True):
         parameter.data.copy_(weight)
     return StoryLDMPipeline(
@@ -353,8 +374,8 @@ def finished_pipeline(parts: StoryDenoiser, train: str, weights: list[torch.Tens
     )
 
 
-def save_adapter(pipe: StoryLDMPipeline, folder: Path, dtype: torch.dtype, with_lora: bool, **facts) -> None:
-    """The memory adapter and, where one was trained, the LoRA."""
+def save_adapter(pipe: StoryLDMPipeline, folder: Path, dtype: torch.dtype, with_lora: bool, **facts: Any) -> None:
+    """Saves the memory adapter, with `facts` in its metadata, and the LoRA if one was trained."""
     pipe.save_memory_adapter(folder, dtype, **facts)
     if with_lora:
         from peft import get_peft_model_state_dict

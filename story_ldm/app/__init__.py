@@ -1,1 +1,1 @@
-"""What runs in a browser."""
+"""Web applications."""

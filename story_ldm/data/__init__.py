@@ -1,4 +1,4 @@
-"""Stories as data: `load_stories` reads every source into one form (see `story_ldm/data/stories.py`)."""
+"""Story data: `load_stories` reads every dataset in one form (see `story_ldm/data/stories.py`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["load_stories"]
 
 
 def __getattr__(name: str):
-    if name == "load_stories":  # not before it is asked for: converting needs no torch
+    if name == "load_stories":  # imported on first use: converting datasets needs no torch
         from story_ldm.data.stories import load_stories
 
         return load_stories

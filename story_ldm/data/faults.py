@@ -1,4 +1,4 @@
-"""Faults of data that others made: one error that says what, where, and what would be right."""
+"""The error for bad data: it says what is wrong, where, and what would be right."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 
 class StoryDataError(ValueError):
-    """Something is wrong with the data; the message says what, where, and what would be right."""
+    """The data is missing, broken or refused; the message says what is wrong, where, and what would be right."""
 
 
 @contextmanager
 def as_fault(where: str) -> Iterator[None]:
-    """Whatever the data of others makes their readers raise, as a StoryDataError that names the place; only a want of memory is none of theirs."""
+    """Turns any error raised while reading data into a StoryDataError that names `where`. MemoryError, which is not a fault of the data, passes."""
     try:
         yield
     except (StoryDataError, MemoryError):
@@ -22,5 +22,5 @@ def as_fault(where: str) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """The text with halves of characters, which JSON and pickles can hold and no file can, written as \\udc80."""
+    """The text with lone surrogates, which JSON and pickles can hold but files cannot, escaped as \\udc80."""
     return text.encode("utf-8", "backslashreplace").decode()

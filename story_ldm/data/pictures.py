@@ -1,35 +1,53 @@
-"""Pictures as frames: made square, read whole, and cut out of strips. Needs PIL alone."""
+"""Pictures as frames: made square, encoded, saved, and cut out of strips. Imports PIL only."""
 
 from __future__ import annotations
 
 import zlib
 from io import BytesIO
+from pathlib import Path
 from typing import Literal
 
 from PIL import Image, ImageOps
+
+from story_ldm.files import written_beside
 
 Fit = Literal["crop", "pad"]
 FITS = ("crop", "pad")
 
 
 def square(picture: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
-    """`size` × `size` RGB pixels: the middle of a longer picture (crop), or all of it on black (pad)."""
+    """The picture as `size` × `size` RGB pixels: cropped to its centre, or padded with black."""
     return (ImageOps.fit if fit == "crop" else ImageOps.pad)(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
 
 
+def swap_red_blue(picture: Image.Image) -> Image.Image:
+    """An RGB picture with its red and blue channels exchanged."""
+    return Image.merge("RGB", picture.split()[::-1])
+
+
 def png(picture: Image.Image) -> bytes:
+    """The picture encoded as PNG."""
     file = BytesIO()
     picture.save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)  # zlib's strategy for PNG: faster than level 3 at about its size
     return file.getvalue()
 
 
+def save_picture(picture: Image.Image, file: Path) -> None:
+    """Writes a picture atomically, in the format given by the file's suffix. Raises ValueError for a suffix that PIL cannot write."""
+    kind = Image.registered_extensions().get(file.suffix.lower())
+    if kind not in Image.SAVE:
+        raise ValueError(f"{file} has the suffix {file.suffix!r}; pictures are written as .png, .jpg, .webp, …")
+    with written_beside(file) as partial:
+        picture.save(partial, format=kind)
+
+
 def strip_length(picture: Image.Image) -> int:
-    """How many square frames a strip holds: its longer side over its shorter one."""
+    """Number of square frames in a strip: its longer side divided by its shorter side."""
     return max(picture.size) // min(picture.size)
 
 
 def strip_frame(strip: Image.Image, n: int) -> Image.Image:
-    """Frame n of frames that are stacked along the longer side."""
+    """Frame `n` of a strip of square frames along its longer side."""
     side = min(strip.size)
     x, y = (0, n * side) if strip.height >= strip.width else (n * side, 0)
     return strip.crop((x, y, x + side, y + side))

@@ -1,1 +1,1 @@
-"""What reads sentences or frames: latents, sentences, matched encoders (DAMSM), the frame evaluator."""
+"""Encoders of sentences and frames: latents, sentence states, language memory, DAMSM, and the frame evaluator."""

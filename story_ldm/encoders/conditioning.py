@@ -1,14 +1,15 @@
-"""`Conditioning`: everything a UNet reads of a story's sentences, as one value.
+"""`Conditioning`: everything that a UNet reads of a story's sentences, as one value.
 
-condition = encode_stories(text_encoder, language_memory, ids, mask)     # (B, M, …): made once a story
+condition = encode_stories(text_encoder, language_memory, ids, mask)     # (B, M, …), computed once per story
 unet(noisy_latents, t, condition, memory=memory)
-condition[:, m]                                                          # of frame m of each story, (B, …)
+condition[:, m]                                                          # (B, …), for frame m of each story
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,10 +17,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """Sentence states (…, L, D) and pooled sentences (…, D); the leading dimensions are (B, M) for stories, (B,) for a frame of each.
+    """Sentence states (…, L, D) and pooled sentences (…, D). The leading dimensions are (B, M) for whole stories, (B,) for one frame of each.
 
-    mask (…, L): 1 for tokens that cross-attention may read; None for all of them, padding included, as Stable Diffusion reads CLIP.
-    added: further conditions by diffusers' own names (XL's `text_embeds` and `time_ids`), each with the same leading dimensions.
+    mask (…, L): 1 for tokens that cross-attention may read; None means all tokens, including padding, as Stable Diffusion reads CLIP.
+    added: further conditions by their diffusers names (XL's `text_embeds` and `time_ids`), each with the same leading dimensions.
     """
 
     states: Tensor
@@ -28,32 +29,32 @@ class Conditioning:
     added: dict[str, Tensor] = field(default_factory=dict)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Conditioning:
-        """`function` applied to every tensor."""
+        """Apply `function` to every tensor."""
         pooled, mask = (None if x is None else function(x) for x in (self.pooled, self.mask))
         return Conditioning(function(self.states), pooled, mask, {name: function(x) for name, x in self.added.items()})
 
-    def __getitem__(self, index) -> Conditioning:
-        """Indexes the leading dimensions of every tensor."""
+    def __getitem__(self, index: Any) -> Conditioning:
+        """Index the leading dimensions of every tensor, with any index that a tensor takes."""
         return self.map(lambda x: x[index])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Conditioning:
         return self.map(lambda x: x.to(device, dtype if x.is_floating_point() else None))
 
     def repeat(self, times: int) -> Conditioning:
-        """(B, …) → (times * B, …), the whole batch one time after another."""
+        """(B, …) → (times * B, …): the whole batch repeated, not each row."""
         return self.map(lambda x: x.repeat(times, *[1] * (x.ndim - 1)))
 
     def where(self, keep: Tensor, other: Conditioning) -> Conditioning:
-        """These stories where `keep` (B,) is true; elsewhere `other`, without leading dimensions: the empty sentence of guidance."""
+        """Keep the rows where `keep` (B,) is true and put `other`, which has no leading dimensions, in the rest (the empty sentence of guidance)."""
 
-        def chosen(ours: Tensor, theirs: Tensor) -> Tensor:
-            return torch.where(keep.view(-1, *[1] * (ours.ndim - 1)), ours, theirs.to(ours.dtype))
+        def select(value: Tensor, replacement: Tensor) -> Tensor:
+            return torch.where(keep.view(-1, *[1] * (value.ndim - 1)), value, replacement.to(value.dtype))
 
-        return self._zip([other], chosen)
+        return self._zip([other], select)
 
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:
-        """Joined along the first dimension."""
+        """Concatenate along the first dimension."""
         return parts[0]._zip(parts[1:], lambda *tensors: torch.cat(tensors))
 
     def _zip(self, others: Sequence[Conditioning], function: Callable[..., Tensor]) -> Conditioning:

@@ -1,21 +1,23 @@
-"""The frame evaluator: a small CNN that reads who is in a frame, where, and what everybody wears, bears, does and holds.
+"""The frame evaluator: a small CNN that reads the characters of a frame, its background, and each character's garment, mark, action and prop.
 
     evaluator = FrameEvaluator.from_pretrained("checkpoints/toon-evaluator").eval()
     readings = evaluator.read(frames)                    # frames (B, 3, H, W) in [-1, 1] → {"characters": (B, K) bool, …}
     reading_accuracy(readings, frame_labels(stories))    # {"characters": 0.998, "garment": 0.999, …}
 
-Labels and readings of F frames and K characters have one form: `characters` (F, K) bool; `background` and `layout` (F,); `garment`, `mark`,
-`action` and `prop` (F, K), where labels hold UNKNOWN for whoever is not in the frame and for whatever a dataset does not say.
-Trained by `training/train_evaluator.py`.
+Labels and readings of F frames and K characters have the same form: `characters` (F, K) bool; `background` and `layout` (F,); `garment`, `mark`,
+`action` and `prop` (F, K). Labels are UNKNOWN for characters that are not in the frame and for attributes that a dataset does not label.
+`training/train_evaluator.py` trains it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from datasets import Features
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
@@ -24,7 +26,7 @@ from story_ldm.data.toonstories import ACTIONS, CHARACTER_NAMES, COLORS, LAYOUTS
 from story_ldm.nn.norms import BatchNorm
 
 UNKNOWN = -100  # the label that cross-entropy ignores
-# head of each character → the list of frame attributes that holds its label
+# name of a per-character head → the attribute column that has its labels
 CHARACTER_HEADS = {"garment": "garments", "mark": "marks", "action": "actions", "prop": "props"}
 
 
@@ -40,11 +42,12 @@ class ResidualBlock(nn.Module):
 
 
 class FrameEvaluator(ModelMixin, ConfigMixin):
-    """Pixel-unshuffle, three levels of residual convolutions, and on the last map (C, 8, 8): scenery heads that see where things stand, and
-    for each character `attention_heads` learned heatmaps under which its own features are pooled, so that neighbours are not mixed up.
+    """Pixel-unshuffle and three levels of residual convolutions. On the last map (C, 8, 8) stand scenery heads that keep the positions, and for
+    each character `attention_heads` learned heatmaps that pool its features separately from those of its neighbours.
 
-    characters … props: the names of the classes, in the order of the labels; a head without classes is left out. `layout` is read per
-    background: its logits are (B, backgrounds, layouts), because layout 1 of a beach and of a kitchen have nothing in common.
+    characters, backgrounds, garments, marks, actions, props: class names in the order of the labels; a head without classes is left out.
+    layouts: number of layouts per background. Layout logits are (B, backgrounds, layouts), because layout 1 of a beach and layout 1 of a
+    kitchen have nothing in common.
     """
 
     @register_to_config
@@ -67,9 +70,9 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
     ):
         super().__init__()
         cell = pixel_shuffle * 2 ** (len(block_out_channels) - 1)
-        assert sample_size % cell == 0, f"frames of {sample_size} pixels cannot be cut into cells of {cell}"
-        assert head_width % attention_heads == 0, f"head_width {head_width} is not divisible by attention_heads {attention_heads}"
-        assert len(layers_per_block) == len(block_out_channels), "layers_per_block and block_out_channels differ in length"
+        assert sample_size % cell == 0, f"sample_size is {sample_size}; it must be divisible by {cell}"
+        assert head_width % attention_heads == 0, f"head_width is {head_width}; it must be divisible by the {attention_heads} attention_heads"
+        assert len(layers_per_block) == len(block_out_channels), "layers_per_block and block_out_channels must have the same length"
         channels, count, width = block_out_channels[-1], len(characters), head_width
         self.num_features = 2 * channels
 
@@ -81,13 +84,13 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
             before = out
         self.trunk = nn.Sequential(*layers, BatchNorm(channels), nn.ReLU())
 
-        assert len(backgrounds) or not layouts, "layouts are read per background, and there is none"
+        assert len(backgrounds) or not layouts, f"layouts is {layouts}; without backgrounds it must be 0, because layouts are read per background"
         self.scenery = nn.Sequential(nn.Conv2d(channels, scenery_channels, 1), nn.Flatten())
         scenery_width = scenery_channels * (sample_size // cell) ** 2
         self.scenery_mlp = nn.Sequential(nn.Linear(scenery_width + self.num_features, width), nn.ReLU())
         self.background = nn.Linear(width, len(backgrounds)) if len(backgrounds) else None
         if self.background is None:
-            self.scenery = self.scenery_mlp = None
+            self.scenery = self.scenery_mlp = None  # type: ignore[assignment]  # not read without backgrounds
         self.layout = nn.Linear(width, len(backgrounds) * layouts) if layouts else None
 
         self.heatmaps = nn.Conv2d(channels, count * attention_heads, 1)
@@ -109,7 +112,7 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
         return self.trunk(x.contiguous(memory_format=torch.channels_last))
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
-        """Frames (B, 3, H, W) in [-1, 1] → logits: characters (B, K), background (B, P), layout (B, P, layouts), others (B, K, classes)."""
+        """Frames (B, 3, H, W) in [-1, 1] → logits: characters (B, K), background (B, P), layout (B, P, layouts), the rest (B, K, classes)."""
         x = self.feature_map(frames)
         logits = {}
         if self.background is not None:
@@ -128,13 +131,13 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def read(self, frames: Tensor, batch: int = 256) -> dict[str, Tensor]:
-        """Frames (B, 3, H, W) in [-1, 1] → readings on the CPU, in the form of labels (but who is not there is read all the same)."""
+        """Frames (B, 3, H, W) in [-1, 1] → readings on the CPU, in the form of the labels, but of absent characters, too."""
         chunks = [self._decode(self(part.to(self.device))) for part in frames.split(batch)]
         return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
     @torch.no_grad()
     def features(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, H, W) in [-1, 1] → (B, num_features): mean and maximum of each channel of the last map, for Fréchet distances."""
+        """Mean and maximum of each channel of the last map, (B, num_features), of frames (B, 3, H, W) in [-1, 1]; for Fréchet distances."""
         return self._pool(self.feature_map(frames)).float()
 
     @staticmethod
@@ -150,30 +153,31 @@ class FrameEvaluator(ModelMixin, ConfigMixin):
         return {name: x.cpu() for name, x in readings.items()}
 
 
-def label_names(features, column: str) -> list[str]:
-    """Names of a column of labels; none where there is no such column."""
-    feature = features.get(column)
+def label_names(features: Features, column: str) -> list[str]:
+    """Class names of a label column; an empty list if there is no such column."""
+    feature: Any = features.get(column)
     while hasattr(feature, "feature"):
         feature = feature.feature
     return list(getattr(feature, "names", []))
 
 
-def evaluator_settings(features, sample_size: int) -> dict:
-    """Settings of an evaluator for a dataset: all heads for the built-in world, characters and backgrounds for others.
+def evaluator_settings(features: Features, sample_size: int) -> dict[str, Any]:
+    """Arguments of `FrameEvaluator` for a dataset: all heads for the built-in world, only characters and backgrounds for others.
 
-    Raises ValueError for a dataset without character labels."""
+    Raises ValueError if the dataset has no character labels."""
     characters, backgrounds = (label_names(features, column) for column in ("characters", "backgrounds"))
     if not characters:
-        raise ValueError("the dataset has no character labels, and an evaluator reads those")
+        raise ValueError("the dataset has no character labels; training an evaluator requires them")
     if tuple(characters) == CHARACTER_NAMES:
         return {"sample_size": sample_size}
-    nothing = dict.fromkeys(("garments", "marks", "actions", "props"), ())
-    return {"characters": characters, "backgrounds": backgrounds, "layouts": 0, **nothing, "sample_size": sample_size}
+    empty = dict.fromkeys(("garments", "marks", "actions", "props"), ())
+    return {"characters": characters, "backgrounds": backgrounds, "layouts": 0, **empty, "sample_size": sample_size}
 
 
 def evaluator_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], counts: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum over the heads, and each head's own: binary cross-entropy of the characters, cross-entropy of all else where labels are known.
-    counts: how many labels of each head are known in a process on average, where several share the batch."""
+    """The sum of the heads' losses, and each of them: binary cross-entropy for the characters, cross-entropy over the known labels for the rest.
+
+    counts: mean number of known labels per process, for each head, if several processes share the batch."""
     losses = {}
     for name, x in logits.items():
         x = x.float()
@@ -181,24 +185,25 @@ def evaluator_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], counts:
             losses[name] = F.binary_cross_entropy_with_logits(x, labels[name].to(x))
             continue
         label = labels[name].to(x.device)
-        if name == "layout":  # of the true background
+        if name == "layout":  # the logits of the true background
             x = x[torch.arange(len(x), device=x.device), labels["background"].to(x.device).clamp(min=0)]
         known = ((label != UNKNOWN).sum() if counts is None else counts[name]).clamp(min=1e-6)
         losses[name] = F.cross_entropy(x.flatten(0, -2), label.flatten(), ignore_index=UNKNOWN, reduction="sum") / known
-    return sum(losses.values()), losses
+    first, *others = losses.values()
+    return sum(others, first), losses
 
 
 def frame_labels(rows: Iterable[dict], characters: int = len(CHARACTER_NAMES)) -> dict[str, Tensor]:
-    """Labels of all frames of story rows, one after another, F in all; `frames` need not be in the rows.
+    """Labels of all F frames of story rows, in order; the rows do not need their `frames`.
 
-    Beside the evaluator's heads: `story` (F,) number of the row, `position` (F,), `referential` (F,) bool, `mention` (F, K)."""
-    single = {name: [] for name in ("story", "position", "background", "layout", "referential")}
-    per_character = {name: [] for name in (*CHARACTER_HEADS, "mention")}
+    In addition to the evaluator's heads: `story` (F,), the index of the row; `position` (F,); `referential` (F,) bool; `mention` (F, K)."""
+    single: dict[str, list] = {name: [] for name in ("story", "position", "background", "layout", "referential")}
+    per_character: dict[str, list] = {name: [] for name in (*CHARACTER_HEADS, "mention")}
     present = []
     for story, row in enumerate(rows):
         count = len(row["sentences"])
-        nothing = [None] * count
-        who, attributes = row.get("characters") or nothing, row.get("attributes") or nothing
+        missing = [None] * count
+        who, attributes = row.get("characters") or missing, row.get("attributes") or missing
         single["story"] += [story] * count
         single["position"] += range(count)
         single["background"] += row.get("backgrounds") or [UNKNOWN] * count
@@ -210,7 +215,7 @@ def frame_labels(rows: Iterable[dict], characters: int = len(CHARACTER_NAMES)) -
             for name, values in per_character.items():
                 line = np.full(characters, UNKNOWN)
                 known = facts.get(CHARACTER_HEADS.get(name, "mentions"))
-                if known is not None:  # a row straight from `story_row` has its mentions in words
+                if known is not None:  # mentions are words in a row made by `story_row`, numbers in a dataset
                     line[here] = [MENTIONS.index(value) if isinstance(value, str) else value for value in known]
                 values.append(line)
     labels = {name: torch.tensor(values) for name, values in single.items()}
@@ -219,7 +224,7 @@ def frame_labels(rows: Iterable[dict], characters: int = len(CHARACTER_NAMES)) -
 
 
 def reading_accuracy(readings: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, float]:
-    """Share of right readings of each head: `characters` the exact set of a frame, the heads of each character over those truly present."""
+    """Accuracy of each head: for `characters` the share of frames with exactly the right set, for the rest the share of known labels."""
     accuracy = {"characters": (readings["characters"] == labels["characters"]).all(1).double().mean().item()}
     for name in ("background", "layout", *CHARACTER_HEADS):
         if name in readings:

@@ -1,24 +1,28 @@
-"""What each sentence of a story means, as short statements from the labels, and the loss of reading them off pooled sentences."""
+"""Facts: short statements of what each sentence means, made from the labels; and the loss of predicting them from pooled sentences."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from datasets import Features
 from torch import Tensor, nn
 
 
-def story_facts(story: dict, features) -> list[set[str]]:
-    """What each sentence of a story means, as short statements, from the labels: who is there, where, and (where known) what they wear,
-    do and hold. Targets of the text loss of the language memory; nothing that a picture is asked to show is taken from here."""
+def story_facts(story: dict, features: Features) -> list[set[str]]:
+    """The facts of each sentence of a story row: background, characters, and (if labelled) each one's garment, action and prop.
 
-    def names(*path):
-        feature = features
+    They are targets of the language memory's text loss only; no system is conditioned on them."""
+
+    def names(*path: str) -> list[str]:
+        feature: Any = features
         for key in path:
             feature = getattr(feature, "feature", feature)[key] if isinstance(key, str) else feature.feature
         while hasattr(feature, "feature"):
             feature = feature.feature
         return feature.names
 
-    facts = [set() for _ in story["sentences"]]
+    facts: list[set[str]] = [set() for _ in story["sentences"]]
     for m, fact in enumerate(facts):
         if story.get("backgrounds"):
             fact.add(f"at {names('backgrounds')[story['backgrounds'][m]]}")
@@ -35,7 +39,7 @@ def story_facts(story: dict, features) -> list[set[str]]:
 
 
 def fact_table(stories: list[list[set[str]]], names: list[str]) -> Tensor:
-    """The statements of N stories of M sentences each → (N, M, F) bool; statements that are not among the F names are left out."""
+    """Facts of N stories of M sentences each as a table (N, M, F) bool; facts that are not among the F names are left out."""
     number = {name: i for i, name in enumerate(names)}
     table = torch.zeros(len(stories), len(stories[0]), len(names), dtype=torch.bool)
     for n, story in enumerate(stories):
@@ -45,7 +49,8 @@ def fact_table(stories: list[list[set[str]]], names: list[str]) -> Tensor:
 
 
 def text_loss(logits: Tensor, facts: Tensor, use: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of the statements (B, M, F), summed over statements, mean over all sentences; only stories in `use` (B,)
-    count. (Not the mean over those alone: then two processes with half the stories each would differ from one with all.)"""
+    """Binary cross-entropy of the facts (B, M, F), summed over facts, mean over all sentences; stories outside `use` (B,) count as zero.
+
+    It is not the mean over the stories in `use`: then two processes with half the stories each would differ from one with all of them."""
     loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), facts.float(), reduction="none").sum(-1).mean(1)  # (B,)
     return loss.mean() if use is None else (loss * use).mean()

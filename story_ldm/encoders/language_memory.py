@@ -1,4 +1,7 @@
-"""Language memory: a sentence-causal transformer over the tokens of a story, on top of sentences that were encoded alone."""
+"""Language memory: a sentence-causal transformer over the tokens of a story, on top of separately encoded sentences.
+
+states = LanguageMemory(width=192)(states, mask)        # (B, M, L, D) → (B, M, L, D); called by encode_stories
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from torch import Tensor, nn
 
 from story_ldm.nn.layers import zero_init
 
-FAR = 16  # sentences this far back and farther share one distance bias
+FAR = 16  # sentences at this distance or more share one bias
 
 
 class _Block(nn.Module):
     """A pre-norm transformer block with an additive bias on the attention logits (torch's own encoder layer drops such a bias, or returns NaN
-    for it, on its fused path in evaluation)."""
+    with it, on its fused path in evaluation)."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -32,16 +35,16 @@ class _Block(nn.Module):
 
 
 class LanguageMemory(ModelMixin, ConfigMixin):
-    """A sentence-causal transformer over the tokens of a story, on top of sentences that were encoded alone.
+    """A sentence-causal transformer over the tokens of a story, on top of separately encoded sentences.
 
-    How far back a sentence lies enters as a learned bias on the attention logits of each head, so that stories may be of any length. The
-    output is a residual that starts at zero: a new language memory changes nothing.
+    The distance between two sentences enters as a learned bias on each head's attention logits, which allows stories of any length. The output
+    is a residual that starts at zero: a new language memory changes nothing.
     """
 
     @register_to_config
     def __init__(self, width: int, layers: int = 2, heads: int = 4):
         super().__init__()
-        assert width % heads == 0, f"width {width} is not divisible by {heads} heads"
+        assert width % heads == 0, f"width is {width}; it must be divisible by the {heads} heads"
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.distance_bias = nn.Embedding(FAR + 1, heads)
@@ -49,7 +52,7 @@ class LanguageMemory(ModelMixin, ConfigMixin):
         self.to_out = zero_init(nn.Linear(width, width))
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """states (B, M, L, D), mask (B, M, L), 1 for real tokens → states (B, M, L, D)."""
+        """states (B, M, L, D) and mask (B, M, L), 1 for tokens and 0 for padding → states (B, M, L, D)."""
         _, sentences, length, _ = states.shape
         index = torch.arange(sentences, device=states.device).repeat_interleave(length)  # sentence of each token
         distance = index[:, None] - index[None, :]

@@ -1,8 +1,11 @@
 """Frames to latents and back, for any `AutoencoderKL`.
 
-The autoencoders trained here see a frame through a pixel-unshuffle (an r × r block of pixels becomes channels), which makes them several times
-faster; r follows from `in_channels = 3 r²`, so Stable Diffusion's own autoencoders (r = 1) need no special case. Latents are normalised per
-channel where the autoencoder's config holds `latents_mean` and `latents_std`, else by its `scaling_factor`.
+    latents = encode_frames(vae, frames)         # frames (..., 3, H, W) in [-1, 1] → (..., c, h, w)
+    frames = decode_latents(vae, latents)
+
+The project's own autoencoders have a pixel-unshuffle in front (each r × r block of pixels becomes channels), which makes them several times
+faster. r follows from `in_channels = 3 r²`, so Stable Diffusion's autoencoders (r = 1) need no special case. Latents are normalised per channel
+if the autoencoder's config has `latents_mean` and `latents_std`, otherwise by its `scaling_factor`.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 
 def shuffle_factor(vae: AutoencoderKL) -> int:
@@ -18,7 +22,7 @@ def shuffle_factor(vae: AutoencoderKL) -> int:
 
 
 def downscale_factor(vae: AutoencoderKL) -> int:
-    """Pixels of the frame per latent cell and side."""
+    """Width and height of a latent cell, in pixels of the frame."""
     return shuffle_factor(vae) * 2 ** (len(vae.config.block_out_channels) - 1)
 
 
@@ -31,12 +35,13 @@ def _affine(vae: AutoencoderKL, like: torch.Tensor) -> tuple[torch.Tensor, torch
     return like.new_tensor(config.latents_mean).view(shape), 1 / like.new_tensor(config.latents_std).view(shape)
 
 
-def frames_to_raw(vae: AutoencoderKL, frames: torch.Tensor):
+def frames_to_raw(vae: AutoencoderKL, frames: torch.Tensor) -> DiagonalGaussianDistribution:
     """Posterior of the raw latents of frames (B, 3, H, W) in [-1, 1]."""
     return vae.encode(F.pixel_unshuffle(frames, shuffle_factor(vae))).latent_dist
 
 
 def raw_to_frames(vae: AutoencoderKL, raw: torch.Tensor) -> torch.Tensor:
+    """Frames (B, 3, H, W), about [-1, 1] and not clamped, of raw latents (B, c, h, w)."""
     return F.pixel_shuffle(vae.decode(raw).sample, shuffle_factor(vae))
 
 

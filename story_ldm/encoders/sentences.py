@@ -1,11 +1,11 @@
-"""Sentences to what the UNet reads: tokenizer, sentence states and pooled vectors, language memory.
+"""Sentences to conditioning: tokenizer, text encoder, sentence states and pooled sentences, with or without language memory.
 
     tokenizer = train_tokenizer(sentences, vocab_size=1000, max_length=32)
     ids, mask = tokenize_stories(tokenizer, [["Bruno waves.", "He sits down."]])               # (B, M, L) each
     condition = encode_stories(text_encoder, language_memory, ids, mask)                       # states (B, M, L, D), pooled (B, M, D)
 
-A CLIP text encoder reads each sentence alone, as in the paper. `LanguageMemory` goes on top of it (or not): in it the tokens of sentence m see
-the tokens of all sentences up to m, so that S^{≤m} conditions frame m as in the paper's p(Z^m | Z^{<m}, S^{≤m}).
+A CLIP text encoder encodes each sentence alone, as in the paper. `LanguageMemory` is optional and goes on top: the tokens of sentence m attend to
+the tokens of all sentences up to m, and S^{≤m} conditions frame m as in the paper's p(Z^m | Z^{<m}, S^{≤m}).
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 
 
 def train_tokenizer(sentences: Iterable[str], vocab_size: int = 1000, max_length: int = 32) -> CLIPTokenizer:
-    """A CLIP tokenizer (lower-cased byte-level BPE) with a vocabulary of its own. Every byte has a token, within a word and at its end,
-    so that any text can be read; `vocab_size` counts the tokens beside these."""
+    """Train a CLIP tokenizer (lower-cased byte-level BPE) on sentences.
+
+    Every byte has a token, inside a word and at its end, so any text can be tokenized; `vocab_size` does not count these."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = CLIPTokenizer(vocab={BOS: 0, EOS: 1}, merges=[]).backend_tokenizer
     trainer = trainers.BpeTrainer(
         vocab_size=2 + 2 * len(alphabet) + vocab_size,
-        # the bytes at a word's end, too: else their numbers, and the ties between merges, would follow the order of a hash table
+        # bytes at a word's end as special tokens: otherwise their ids, and the ties between merges, would depend on a hash table's order
         special_tokens=[BOS, EOS, *(f"{byte}</w>" for byte in alphabet)],
         initial_alphabet=alphabet,
         end_of_word_suffix="</w>",
@@ -43,7 +44,7 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int = 1000, max_length
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextModel:
-    """A small CLIP text encoder for a tokenizer trained here."""
+    """A new CLIP text encoder for a tokenizer from `train_tokenizer`."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -60,9 +61,9 @@ def new_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int, heads: i
 
 
 def tokenize_stories(tokenizer: CLIPTokenizer, stories: list[list[str]]) -> tuple[Tensor, Tensor]:
-    """Token numbers and mask (B, M, L), padded to the tokenizer's own length; stories are of one length.
+    """Token ids and mask (B, M, L) of stories of the same length, padded to the tokenizer's maximum length.
 
-    Raises ValueError for a sentence longer than that: a cut sentence would be drawn wrongly without a word."""
+    Raises ValueError if a sentence is longer than that; truncating it would silently draw the wrong frame."""
     flat = [sentence for story in stories for sentence in story]
     limit = tokenizer.model_max_length
     tokens = tokenizer(flat, padding="max_length", max_length=limit)
@@ -82,10 +83,10 @@ def encode_stories(
     with_language: Tensor | None = None,
     alone: Tensor | None = None,
 ) -> Conditioning:
-    """Sentence states (B, M, L, D) and pooled sentences (B, M, D), the state of each sentence's end token.
+    """Sentence states (B, M, L, D) and pooled sentences (B, M, D): the state of each sentence's end token.
 
-    with_language (B,) bool: stories whose sentences are encoded alone although there is a language memory (dropout in training). alone
-    (B, M, L, D): what the text encoder makes of each sentence, where that is known already.
+    ids, mask: (B, M, L). with_language (B,) bool: stories that pass through the language memory (the others skip it, dropout in training); None
+    means all. alone (B, M, L, D): the text encoder's states, if they are already computed.
     """
     if alone is None:  # (B, M, L) → (B*M, L) → (B, M, L, D)
         alone = text_encoder(ids.flatten(0, 1)).last_hidden_state.unflatten(0, ids.shape[:2])

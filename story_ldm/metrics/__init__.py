@@ -1,1 +1,1 @@
-"""Numbers that measure stories: rates, distances, matching, intervals and tests."""
+"""Metrics of generated stories: rates, distances, matching, confidence intervals and significance tests."""

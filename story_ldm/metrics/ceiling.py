@@ -1,12 +1,13 @@
-"""The memoryless ceiling: what a perfect painter could reach who sees the current sentence alone.
+"""The memoryless ceiling: the best rates of a system that sees the current sentence only.
 
-told = what_is_told(labels, sentences, PLACES)             # the same for the train split's
-ceiling = memoryless_ceiling(told_in_train, train_labels, told, labels)
+facts = stated_facts(labels, sentences, PLACES)                                  # likewise `train_facts` of the train split
+ceiling = memoryless_ceiling(train_facts, train_labels, facts, labels)
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy import ndarray
@@ -15,32 +16,33 @@ from story_ldm.data.toonstories import CHARACTER_NAMES, COLORS, MENTIONS
 from story_ldm.metrics.story_rates import PRONOUNS, Arrays, Table, story_rates
 
 
-def what_is_told(labels: Arrays, sentences: list[str], places: tuple[str, ...], pronouns: tuple[str, ...] = PRONOUNS) -> list[str]:
-    """What each sentence tells by itself, whatever its phrasing: who is named (and in which garment, where it is told), which pronouns stand
-    for others, how many are only "they", and the place if it is named: "Bruno red, she @ beach"."""
-    told = []
+def stated_facts(labels: Arrays, sentences: list[str], places: Sequence[str], pronouns: Sequence[str] = PRONOUNS) -> list[str]:
+    """The facts that each sentence states by itself, independent of its wording: characters by name (with the garment if it is stated), by pronoun or
+    as "they", and the place if it is named, such as "Bruno red, she @ beach"."""
+    facts = []
     for m, sentence in enumerate(sentences):
         who = []
-        for k in np.flatnonzero(labels["characters"][m]):
+        for k in np.flatnonzero(labels["characters"][m]).tolist():
             how = MENTIONS[labels["mention"][m, k]]
             garment = f" {COLORS[labels['garment'][m, k]]}" if how == "introduction" else ""
             who.append(pronouns[k] if how == "pronoun" else "they" if how == "group" else CHARACTER_NAMES[k] + garment)
         where = places[labels["background"][m]]
-        told.append(f"{', '.join(sorted(who))} @ {where if where in sentence.lower() else '?'}")
-    return told
+        facts.append(f"{', '.join(sorted(who))} @ {where if where in sentence.lower() else '?'}")
+    return facts
 
 
-def memoryless_ceiling(train_told: list[str], train: Arrays, told: list[str], labels: Arrays, **settings) -> Table:
-    """What a perfect painter who sees only the current sentence could reach: for all that it tells, what was most frequent with that in train.
+def memoryless_ceiling(train_facts: list[str], train: Arrays, facts: list[str], labels: Arrays, **settings) -> Table:
+    """Rates of the guess that is most frequent in train among frames whose sentences state the same facts.
 
-    train_told, told: `what_is_told`, one a frame. What train lacks counts as fully right, which makes this an upper bound. Each column has
-    its own best painter. Row `self` is left out: what such a painter keeps is chance; so are actions, which every sentence tells.
+    train_facts, facts: `stated_facts` of each frame. Facts that train lacks count as guessed correctly, which makes this an upper bound. Each column
+    is guessed separately. Row `self` is left out, because without memory it is at chance, and actions, because every sentence states them. settings:
+    of `story_rates`. Row "told in train": share of frames whose facts occur in train.
     """
     tables = {}
     for column in ("characters", "background", "garment"):
-        guess, seen = _most_frequent(train_told, train[column], told, labels[column])
+        guess, seen = _most_frequent(train_facts, train[column], facts, labels[column])
         readings = {"characters": labels["characters"], column: guess}
-        if column == "garment":  # whom this painter shows
+        if column == "garment":  # a garment is read only of characters that are there
             readings["characters"] = guess >= 0
         tables[column] = story_rates(labels, readings, **settings)
     ceiling = {row: {column: table[row][column] for column, table in tables.items()} for row in ("named", "referential", "all")}
@@ -49,14 +51,15 @@ def memoryless_ceiling(train_told: list[str], train: Arrays, told: list[str], la
     return ceiling
 
 
-def _most_frequent(train_told: list[str], train: ndarray, told: list[str], truth: ndarray) -> tuple[ndarray, ndarray]:
-    """The most frequent value in train with what is told of each frame, `truth` where train lacks it; and what train has."""
+def _most_frequent(train_facts: list[str], train: ndarray, facts: list[str], truth: ndarray) -> tuple[ndarray, ndarray]:
+    """For each frame the value most frequent in train with its facts, or `truth` if train lacks these facts; and a mask of the frames whose facts
+    train has."""
     counts: dict[str, Counter] = defaultdict(Counter)
     keys = [row.tobytes() for row in np.ascontiguousarray(train.reshape(len(train), -1))]
-    for words, key in zip(train_told, keys, strict=True):
-        counts[words][key] += 1
-    guess, seen = truth.copy(), np.array([words in counts for words in told])
+    for stated, key in zip(train_facts, keys, strict=True):
+        counts[stated][key] += 1
+    guess, seen = truth.copy(), np.array([stated in counts for stated in facts])
     for n in np.flatnonzero(seen):
-        key = counts[told[n]].most_common(1)[0][0]
+        key = counts[facts[n]].most_common(1)[0][0]
         guess[n] = np.frombuffer(key, train.dtype).reshape(truth.shape[1:])
     return guess, seen

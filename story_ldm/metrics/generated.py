@@ -1,10 +1,10 @@
-"""The frames of a system under test, put beside the reference: every story of the reference, in its order, checked before anything is scored.
+"""Frames of a system under test: one frame per frame of the reference, in its order, checked before anything is scored.
 
     frames = generated_frames(load_stories("generated/story-ldm", "test", None), reference, size=64)    # uint8 (F, 3, H, W)
     frames = folder_frames(Path("pictures"), reference, size=64)                                          # <story_id>/<position>.png
 
-Whatever does not fit (stories missing or not of the reference, other counts, other sentences, unreadable pictures, another size) ends in
-a ValueError that names the story and the frame.
+Missing or extra stories, other numbers of frames, other sentences, unreadable pictures and other sizes raise a ValueError that names the story and
+the frame.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import torch
 from datasets import Dataset, Image, List
 from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 from torch import Tensor
 
+from story_ldm.data.stories import uint8_frames
+
 
 def generated_frames(generated: Dataset, reference: Dataset, size: int, resize: bool = False, texts: tuple[list, ...] = ()) -> Tensor:
-    """uint8 (F, 3, size, size) of stories in the story form. texts: the sentences (one list a story) that they may have been drawn for."""
+    """uint8 frames (F, 3, size, size) of stories in the story form. texts: forms of the reference's text, each with one list of sentences per story;
+    each story must have been drawn for one of them. Raises ValueError."""
     rows = {story_id: n for n, story_id in enumerate(generated["story_id"])}
     _check_ids(list(rows), reference["story_id"][:], len(generated))
     sentences = generated["sentences"][:]
     for n, story_id in enumerate(reference["story_id"]):
         if texts and not any(sentences[rows[story_id]] == text[n] for text in texts):
-            raise ValueError(f"story {story_id} was drawn for other sentences than the reference's: {sentences[rows[story_id]]}")
+            raise ValueError(f"story {story_id} was drawn for sentences that are not the reference's: {sentences[rows[story_id]]}")
     raw = generated.select_columns("frames").cast_column("frames", List(Image(decode=False)))
 
     def pictures(n: int) -> list:
@@ -39,48 +41,48 @@ def generated_frames(generated: Dataset, reference: Dataset, size: int, resize: 
 
 
 def folder_frames(folder: Path, reference: Dataset, size: int, resize: bool = False) -> Tensor:
-    """uint8 (F, 3, size, size) of `<story_id>/<position>.png` pictures made by any program."""
+    """uint8 frames (F, 3, size, size) of `<story_id>/<position>.png` pictures made by any program. Raises ValueError."""
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
+        raise ValueError(f"{folder} is not a folder")
     _check_ids([f.name for f in folder.iterdir() if f.is_dir()], reference["story_id"][:])
 
     def pictures(n: int) -> list:
         files = {file.stem: file for file in (folder / reference["story_id"][n]).glob("*.png")}
         wanted = [str(m) for m in range(len(reference["sentences"][n]))]
         if files.keys() != set(wanted):
-            raise ValueError(f"{folder / reference['story_id'][n]} holds the pictures {sorted(files)}; the story has {', '.join(wanted)}")
+            raise ValueError(f"{folder / reference['story_id'][n]} holds the pictures {sorted(files)}; the story needs {', '.join(wanted)}")
         return [files[m] for m in wanted]
 
     return _stacked(pictures, reference, size, resize)
 
 
-def _check_ids(found: list[str], wanted: list[str], rows: int | None = None) -> None:
-    if rows is not None and rows != len(found):
-        raise ValueError(f"{rows - len(found)} story ids are there twice")
-    for some, others, says in ((wanted, set(found), "are missing"), (found, set(wanted), "are not of the reference")):
+def _check_ids(ids: list[str], wanted: list[str], rows: int | None = None) -> None:
+    if rows is not None and rows != len(ids):
+        raise ValueError(f"{rows - len(ids)} rows repeat the id of another story")
+    for some, others, problem in ((wanted, set(ids), "are missing"), (ids, set(wanted), "are not in the reference")):
         odd = [story_id for story_id in some if story_id not in others]
         if odd:
-            raise ValueError(f"{len(odd)} of {len(some)} stories {says}, the first is {odd[0]}")
+            raise ValueError(f"{len(odd)} of {len(some)} stories {problem}; the first is {odd[0]}")
 
 
 def _stacked(pictures: Callable[[int], list], reference: Dataset, size: int, resize: bool) -> Tensor:
     counts = [len(sentences) for sentences in reference["sentences"]]
-    frames, place = np.empty((sum(counts), size, size, 3), np.uint8), 0
+    frames, place = torch.empty((sum(counts), 3, size, size), dtype=torch.uint8), 0
     for n, count in enumerate(counts):
-        story_id, found = reference["story_id"][n], pictures(n)
-        if len(found) != count:
-            raise ValueError(f"story {story_id} has {len(found)} frames; the reference has {count}")
-        for m, source in enumerate(found):
+        story_id, sources = reference["story_id"][n], pictures(n)
+        if len(sources) != count:
+            raise ValueError(f"story {story_id} has {len(sources)} frames; the reference has {count}")
+        for m, source in enumerate(sources):
             try:
-                with PILImage.open(source) as picture:
-                    picture = picture.convert("RGB")
+                with PILImage.open(source) as opened:
+                    picture = opened.convert("RGB")
             except (OSError, UnidentifiedImageError) as error:
                 raise ValueError(f"frame {m} of story {story_id} cannot be read: {error}") from error
             if picture.size != (size, size):
                 if not resize:
                     has = f"{picture.width} × {picture.height} pixels, not {size} × {size}"
-                    raise ValueError(f"frame {m} of story {story_id} has {has}; --resize makes them fit")
+                    raise ValueError(f"frame {m} of story {story_id} has {has}; use --resize to resize it")
                 picture = picture.resize((size, size), PILImage.Resampling.BOX if picture.width > size else PILImage.Resampling.BICUBIC)
-            frames[place] = np.asarray(picture)
+            frames[place] = uint8_frames([picture])[0]
             place += 1
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()
+    return frames

@@ -1,4 +1,4 @@
-"""Rates of a few drawn stories, while a training runs: no intervals, no files."""
+"""Rates of a few stories drawn during training, without intervals and result files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ QUICK_RATES = (
 
 
 def quick_rates(evaluator: Path, stories: Dataset, drawn: list[list[Image.Image]], device: torch.device | str = "cpu") -> dict[str, float]:
-    """ "all/characters" and so on → share of what is right (0 … 1), as an evaluator's folder reads the drawn frames of these stories.
+    """Rates (0 … 1) of the drawn frames of these stories by name, such as "all/characters", as the evaluator in this folder reads them.
 
-    Empty where the evaluator knows other characters or the stories have none; a rate that nothing counts for is left out."""
+    Empty if the stories have no character labels or other characters than the evaluator. Rates of nothing are left out."""
     reader = FrameEvaluator.from_pretrained(evaluator, dtype=torch.float32).eval().to(device)
     names = list(reader.config.characters)
     if label_names(stories.features, "characters") != names:
@@ -35,8 +35,8 @@ def quick_rates(evaluator: Path, stories: Dataset, drawn: list[list[Image.Image]
     side = (reader.config.sample_size,) * 2
     frames = torch.cat([frames_tensor([frame.convert("RGB").resize(side, Image.Resampling.LANCZOS) for frame in story]) for story in drawn])
     pronouns = PRONOUNS if tuple(names) == CHARACTER_NAMES else ("",) * len(names)
-    found = measures(
+    rates = measures(
         as_arrays(frame_labels(stories, len(names))), as_arrays({n: x.cpu() for n, x in reader.read(frames.to(device)).items()}), pronouns
     )
-    counts = {f"{row}/{column}": found[row, column] for row, column in QUICK_RATES if (row, column) in found}
+    counts = {f"{row}/{column}": rates[row, column] for row, column in QUICK_RATES if (row, column) in rates}
     return {name: float((right & counted).sum() / counted.sum()) for name, (right, counted) in counts.items() if counted.any()}

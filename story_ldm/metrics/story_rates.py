@@ -1,32 +1,35 @@
-"""Rates of generated stories: what the evaluator reads in the frames, against the labels and against the story's own earlier frames.
+"""Rates of generated stories: the evaluator's readings of the frames, compared with the labels and with the story's own earlier frames.
 
     labels = as_arrays(frame_labels(stories))                  # frames of all stories, one after another
     readings = as_arrays(evaluator.read(frames))
     table = story_rates(labels, readings)                      # {row: {column: {"value", "low", "high", "count"}}}
     print(rates_markdown(table))
 
-Rows `named`, `referential` and `all` frames (a referential sentence leaves somebody or the place to be worked out from earlier ones):
-exact set of characters, background, garment and action of those truly there (right only if the character is read as there, too), F1 of
-characters and background. Row `later`: the garment in frames whose sentence does not tell it. Row
-`pronoun`: one character on stage whom the sentence calls he, she or it. Row `self`: is a character's mark, named in no sentence, the one in
-the story's own first frame of this character; is a place's layout the one in the story's own first frame at this place. A painter who gives
-every Bruno a crown keeps marks without a memory, so `chance` beside it says how often two different stories agree. Intervals: 95 %,
-bootstrap over stories.
+Rows `named`, `referential` (a character or the place follows from earlier sentences only) and `all`: exact set of characters, background, garment
+and action of the characters in the labels (correct only if the character itself is read), F1 of characters and background.
+Row `later`: the garment in frames whose sentence does not state it.
+Row `pronoun`: frames of one character whom the sentence calls he, she or it.
+Row `self`: whether the mark of a character, and the layout of a place, which no sentence states, are those of the first frame of the same story that
+shows this character or place. A system that gives every Bruno a crown keeps marks without any memory; `chance` is therefore the rate at which two
+different stories agree.
+Intervals: 95 %, bootstrap over stories.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from story_ldm.data.toonstories import CHARACTERS, MENTIONS
 from story_ldm.metrics.bootstrap import bootstrap_weights, f1_scores, share, story_sums
 
 Arrays = dict[str, ndarray]
 Table = dict[str, dict[str, dict]]
-Measures = dict[tuple[str, str], tuple[ndarray, ndarray]]  # (row, column) → right, counted; (F,) a frame or (F, K) a character
+Measures = dict[tuple[str, str], tuple[ndarray, ndarray]]  # (row, column) → right, counted: (F,) per frame or (F, K) per character
 PRONOUNS = tuple(c.pronoun for c in CHARACTERS)
 POSITION_COLUMNS = (
     ("all", "characters"),
@@ -38,12 +41,13 @@ POSITION_COLUMNS = (
 )
 
 
-def as_arrays(tensors) -> Arrays:
+def as_arrays(tensors: Mapping[str, ArrayLike]) -> Arrays:
     return {name: np.asarray(values) for name, values in tensors.items()}
 
 
-def story_rates(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...] = PRONOUNS, resamples: int = 1000, seed: int = 0) -> Table:
-    """labels: of F frames, from `frame_labels`; readings: of the same frames. Columns of heads that `readings` lacks are left out."""
+def story_rates(labels: Arrays, readings: Arrays, pronouns: Sequence[str] = PRONOUNS, resamples: int = 1000, seed: int = 0) -> Table:
+    """All rates with their intervals. labels: from `frame_labels`, of F frames. readings: of the same frames. Columns of heads that `readings` lacks
+    are left out. pronouns: of each character."""
     story = labels["story"]
     weights = bootstrap_weights(story.max() + 1, resamples, seed)
     table: Table = {}
@@ -59,33 +63,33 @@ def story_rates(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...] = PR
 
 
 def frame_rows(labels: Arrays) -> dict[str, ndarray]:
-    """Row → which frames (F,) are in it."""
+    """Row → mask of its frames (F,)."""
     return {"named": ~labels["referential"], "referential": labels["referential"], "all": np.ones(len(labels["story"]), bool)}
 
 
-def measures(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...] = PRONOUNS) -> Measures:
-    """Every rate as what is right and what counts."""
-    found: Measures = {}
+def measures(labels: Arrays, readings: Arrays, pronouns: Sequence[str] = PRONOUNS) -> Measures:
+    """Right and counted cases of every rate."""
+    rates: Measures = {}
     columns = _right(labels, readings)
     for row, chosen in frame_rows(labels).items():
         for column, (right, counted) in columns.items():
-            found[row, column] = (right & _like(chosen, right), counted & _like(chosen, right))
+            rates[row, column] = (right & _like(chosen, right), counted & _like(chosen, right))
     if "garment" in columns:
         right, counted = columns["garment"]
         later = labels["mention"] != MENTIONS.index("introduction")
-        found["later", "garment"] = (right & later, counted & later)
+        rates["later", "garment"] = (right & later, counted & later)
     alone, other = _pronoun(labels, readings, pronouns)
-    found["pronoun", "right character"] = (columns["characters"][0] & alone, alone)
-    found["pronoun", "other of the pronoun"] = (other, alone)
+    rates["pronoun", "right character"] = (columns["characters"][0] & alone, alone)
+    rates["pronoun", "other of the pronoun"] = (other, alone)
     if "mark" in readings:
-        found["self", "mark kept"] = _kept_marks(labels, readings)[:2]
+        rates["self", "mark kept"] = _kept_marks(labels, readings)[:2]
     if "layout" in readings:
-        found["self", "layout kept"] = _kept_layouts(labels, readings)[:2]
-    return found
+        rates["self", "layout kept"] = _kept_layouts(labels, readings)[:2]
+    return rates
 
 
 def f1_columns(labels: Arrays, readings: Arrays, chosen: ndarray, weights: ndarray) -> dict[str, dict[str, dict]]:
-    """Of characters and background, over the chosen frames (F,)."""
+    """F1 scores of characters and background over the chosen frames (F,)."""
     scores = {"characters": f1_scores(labels["characters"], readings["characters"], chosen, labels["story"], weights)}
     if "background" in readings:
         places = np.arange(max(labels["background"].max(), readings["background"].max()) + 1)
@@ -94,28 +98,28 @@ def f1_columns(labels: Arrays, readings: Arrays, chosen: ndarray, weights: ndarr
     return scores
 
 
-def per_story(found: Measures, story: ndarray) -> dict[str, dict[str, list[float]]]:
-    """What paired tests need: for each rate how much of each story is right, and of how much; sums of what is measured, with four digits."""
+def per_story(rates: Measures, story: ndarray) -> dict[str, dict[str, list[float]]]:
+    """Input of the paired tests: for each rate the sums of right and counted cases of each story; sums of numbers are rounded to four digits."""
     count = story.max() + 1
     return {
         f"{row}/{column}": {
             "right": story_sums(right, story, count).round(4).astype(int if right.dtype == bool else float).tolist(),
             "of": story_sums(of, story, count).astype(int).tolist(),
         }
-        for (row, column), (right, of) in found.items()
+        for (row, column), (right, of) in rates.items()
     }
 
 
 def position_groups(longest: int) -> list[tuple[int, int]]:
-    """First and last position of each group: every position of short stories; of long ones the first 5, the next 10, the last 10, and between."""
+    """First and last position of each group: single positions up to length 10; else the first 5, the next 10, the last 10, and the rest."""
     if longest <= 10:
         return [(m, m) for m in range(longest)]
     edges = [*sorted({0, 5, 15, longest - 10} & set(range(longest))), longest]
     return [(a, b - 1) for a, b in pairwise(edges)]
 
 
-def rates_by_position(labels: Arrays, found: Measures, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, dict]]:
-    """{"0": {column: cell}, …}, or {"0-4": …} for long stories."""
+def rates_by_position(labels: Arrays, rates: Measures, resamples: int = 1000, seed: int = 0) -> dict[str, dict[str, dict]]:
+    """Rates by position: {"0": {column: cell}, …}, or {"0-4": …} for long stories."""
     story, position = labels["story"], labels["position"]
     weights = bootstrap_weights(story.max() + 1, resamples, seed)
     table = {}
@@ -124,19 +128,19 @@ def rates_by_position(labels: Arrays, found: Measures, resamples: int = 1000, se
         name = str(first) if first == last else f"{first}-{last}"
         table[name] = {
             key[1]: share(right & _like(here, right), counted & _like(here, counted), story, weights)
-            for key, (right, counted) in found.items()
+            for key, (right, counted) in rates.items()
             if key in POSITION_COLUMNS
         }
     return table
 
 
 def _like(chosen: ndarray, right: ndarray) -> ndarray:
-    """A choice of frames (F,) in the shape of `right`, (F,) or (F, K)."""
+    """A mask of frames (F,) that broadcasts to `right`, (F,) or (F, K)."""
     return chosen if right.ndim == 1 else chosen[:, None]
 
 
 def _right(labels: Arrays, readings: Arrays) -> dict[str, tuple[ndarray, ndarray]]:
-    """Column → what is right and what counts, (F,) a frame or (F, K) a character truly there."""
+    """Column → right and counted cases, (F,) per frame or (F, K) per character; only characters in the labels count."""
     there = labels["characters"]
     columns = {"characters": ((there == readings["characters"]).all(1), np.ones(len(there), bool))}
     for name in ("background", "garment", "action"):
@@ -147,8 +151,8 @@ def _right(labels: Arrays, readings: Arrays) -> dict[str, tuple[ndarray, ndarray
     return columns
 
 
-def _pronoun(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...]) -> tuple[ndarray, ndarray]:
-    """Frames (F,) of one character who is called by a pronoun, and those of them that show one other character of this pronoun instead."""
+def _pronoun(labels: Arrays, readings: Arrays, pronouns: Sequence[str]) -> tuple[ndarray, ndarray]:
+    """Mask of frames (F,) with one character, called by a pronoun; and of those in which another one with this pronoun is read instead."""
     there, read = labels["characters"], readings["characters"]
     alone = (there.sum(1) == 1) & (labels["mention"] == MENTIONS.index("pronoun")).any(1)
     kind = np.unique(pronouns, return_inverse=True)[1]
@@ -157,7 +161,7 @@ def _pronoun(labels: Arrays, readings: Arrays, pronouns: tuple[str, ...]) -> tup
 
 
 def _kept_marks(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, ndarray]:
-    """(F, K): is the mark that of the first frame, what counts, and the number of that first frame."""
+    """(F, K): whether the mark is that of the first frame, what is counted, and the number of that first frame."""
     there, mark = labels["characters"], readings["mark"]
     first = first_frames(labels["story"], there)  # (F, K)
     shown = there & readings["characters"]
@@ -167,39 +171,39 @@ def _kept_marks(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, nda
 
 
 def mark_chance(labels: Arrays, readings: Arrays) -> float:
-    """How often the first frames of a character in two different stories agree in its mark."""
+    """Rate at which the first frames of a character in two different stories agree in its mark."""
     _, later, first = _kept_marks(labels, readings)
     column = np.arange(later.shape[1])
     return _agreement([readings["mark"][np.unique(first[later[:, k], k]), k] for k in column], later.sum(0))
 
 
 def _kept_layouts(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, ndarray]:
-    """(F,): the same of the layouts, over frames whose place was shown before and is read as the right place in both."""
+    """(F,): the same for layouts, over frames whose place was shown before and is read correctly in both frames."""
     place, layout = labels["background"], readings["layout"]
     at = place[:, None] == np.arange(max(place.max() + 1, 1))  # (F, P)
-    first = np.where(place >= 0, first_frames(labels["story"], at)[np.arange(len(place)), place], np.arange(len(place)))
+    first = np.where(place >= 0, first_frames(labels["story"], at)[np.arange(len(place)), place.clip(0)], np.arange(len(place)))
     right = (place >= 0) & (readings["background"] == place)
     later = right & (first < np.arange(len(place))) & right[first]
     return later & (layout == layout[first]), later, first
 
 
 def layout_chance(labels: Arrays, readings: Arrays) -> float:
-    """The same of the layouts of a place."""
+    """Rate at which the first frames at a place in two different stories agree in its layout."""
     _, later, first = _kept_layouts(labels, readings)
     there = [later & (labels["background"] == place) for place in range(labels["background"].max() + 1)]
     return _agreement([readings["layout"][np.unique(first[frames])] for frames in there], [frames.sum() for frames in there])
 
 
 def first_frames(story: ndarray, shown: ndarray) -> ndarray:
-    """(F, K): number of the story's first frame that shows k, for frames that show k (elsewhere the frame itself)."""
+    """(F, K): for frames that show k, the number of the story's first frame that does; else their own number. story (F,), shown (F, K) bool."""
     rows = np.broadcast_to(np.arange(len(story))[:, None], shown.shape)
     earliest = np.full((story.max() + 1, shown.shape[1]), len(story))
     np.minimum.at(earliest, story, np.where(shown, rows, len(story)))
     return np.where(shown, earliest[story], rows)
 
 
-def _agreement(groups: list[ndarray], weights) -> float:
-    """How often two different members of a group agree, averaged over groups by weight."""
+def _agreement(groups: list[ndarray], weights: Sequence[int] | ndarray) -> float:
+    """Rate at which two different members of a group agree, averaged over groups by weight."""
     agreements, weight = [], []
     for values, w in zip(groups, weights, strict=True):
         if len(values) > 1:

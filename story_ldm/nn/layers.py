@@ -1,4 +1,4 @@
-"""Layers that several networks share."""
+"""`zero_init(module)`: zero-initialised layers, for the output projections of memory attention and language memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def zero_init(module: nn.Module) -> nn.Module:
-    """Every weight becomes zero, so that a new branch starts as the identity of the network it is added to."""
+    """Set all parameters to zero and return the module: a new residual branch then leaves its network unchanged."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module

@@ -1,15 +1,18 @@
-"""Normalisation of the GANs: `norm_layer("group", 8)` or `norm_layer("batch", 8)` makes the layer for so many channels, of vectors and of maps.
-Discriminators can have "spectral" instead: no such layers, but weights divided by their largest singular value (`normalise_weights`).
+"""Normalisation of the GANs.
 
-"batch" is what the StoryGAN paper has. Its statistics are those of the whole batch over all processes (`BatchNorm`), and averaged weights get
-statistics of their own (`settle_statistics`), so that what must hold for all systems holds for it, too. With "group" it does so by itself: a story is
-read and drawn the same whatever else is in its batch, in training and after it.
+    make_norm = norm_layer("group", groups=8)          # or "batch", or "spectral" (discriminators only)
+    norm = make_norm(64)                               # for vectors (N, 64) and maps (N, 64, H, W)
+
+"batch" is the StoryGAN paper's. Its statistics cover the whole batch over all processes (`BatchNorm`), and the averaged weights get statistics of
+their own (`settle_statistics`). "group" needs neither: each story is processed independently of the rest of its batch, in training and generation.
+"spectral" has no normalisation layers: it divides weights by their largest singular value (`normalise_weights`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,34 +22,39 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 def norm_layer(kind: str, groups: int) -> Callable[[int], nn.Module]:
-    """The maker of normalisation layers; it takes the number of channels."""
-    assert kind in ("group", "batch", "spectral"), f"norm is {kind!r}; it must be group, batch or, in a discriminator, spectral"
-    return {"group": lambda channels: nn.GroupNorm(groups, channels), "batch": BatchNorm, "spectral": lambda channels: nn.Identity()}[kind]
+    """A function from a number of channels to a normalisation layer of this kind; `groups` is used by "group" only."""
+    assert kind in ("group", "batch", "spectral"), f"norm is {kind!r}; it must be group, batch or (discriminators only) spectral"
+    makers: dict[str, Callable[[int], nn.Module]] = {
+        "group": lambda channels: nn.GroupNorm(groups, channels),
+        "batch": BatchNorm,
+        "spectral": lambda channels: nn.Identity(),
+    }
+    return makers[kind]
 
 
 class AllReduce(torch.autograd.Function):
-    """Sum over processes; since each process's loss depends on all summands, the gradient is summed, too."""
+    """Sum over processes. Every process's loss depends on all summands, so the gradient is summed as well."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         x = x.contiguous().clone()
         dist.all_reduce(x)
         return x
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         gradient = gradient.contiguous().clone()
         dist.all_reduce(gradient)
         return gradient
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation of (N, C) or (N, C, H, W) with the statistics of all processes, which hold equal shares of the batch.
+    """Batch normalisation of (N, C) or (N, C, H, W) with statistics over all processes, each of which has an equal share of the batch.
 
-    torch's own SyncBatchNorm does the same on GPUs and refuses CPU tensors."""
+    torch's SyncBatchNorm does the same but does not accept CPU tensors."""
 
     def _check_input_dim(self, x: Tensor) -> None:
-        assert x.ndim in (2, 4), f"{x.ndim} dimensions; BatchNorm takes vectors (N, C) and maps (N, C, H, W)"
+        assert x.ndim in (2, 4), f"the input has {x.ndim} dimensions; BatchNorm takes vectors (N, C) and maps (N, C, H, W)"
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
@@ -57,8 +65,9 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         count = x.numel() // x.shape[1] * dist.get_world_size()
         shape = (1, -1, *[1] * (x.ndim - 2))
         mean = AllReduce.apply(y.sum(dims)) / count
-        y = y - mean.view(shape)  # before it is squared: the difference of two large means would lose the digits
+        y = y - mean.view(shape)  # centred before squaring: E[y²] - E[y]² would cancel most digits
         variance = AllReduce.apply(y.square().sum(dims)) / count
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         with torch.no_grad():
             self.num_batches_tracked += 1
             share = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
@@ -70,9 +79,10 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
 @torch.no_grad()
 def settle_statistics(model: nn.Module, inputs: Iterable[tuple]) -> None:
-    """Gives a model's BatchNorms the statistics of its present weights, averaged over `inputs` (BigGAN's standing statistics); in all processes.
+    """Recompute a model's BatchNorm statistics as the mean over `inputs`, tuples of arguments of its forward; to be called in all processes.
 
-    The running statistics of training belong to the raw weights of its last steps, not to their average. Nothing is drawn where there are none."""
+    These are BigGAN's standing statistics: the running statistics of training belong to the raw weights of the last steps, not to averaged weights.
+    Leaves the model in evaluation mode; without BatchNorms it does nothing and consumes no inputs."""
     layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm)]
     if not layers:
         return
@@ -81,15 +91,15 @@ def settle_statistics(model: nn.Module, inputs: Iterable[tuple]) -> None:
         layer.reset_running_stats()
         layer.momentum = None  # the mean over all forwards
     model.train()
-    for given in inputs:
-        model(*given)
+    for arguments in inputs:
+        model(*arguments)
     model.eval()
     for layer in layers:
         layer.momentum = momentum
 
 
 def normalise_weights(model: nn.Module) -> None:
-    """Spectral normalisation (Miyato et al. 2018) of every linear layer and convolution; one power iteration a forward in training."""
+    """Add spectral normalisation (Miyato et al. 2018) to every linear layer and 2-D convolution; one power iteration per training forward."""
     for layer in list(model.modules()):
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             spectral_norm(layer)
@@ -97,7 +107,7 @@ def normalise_weights(model: nn.Module) -> None:
 
 @contextmanager
 def normalised_once(model: nn.Module) -> Iterator[None]:
-    """Within it each normalised weight is computed once, and not in half precision: fp16's autocast makes two types of one product in it."""
+    """A context in which each normalised weight is computed once and in float32: under fp16 autocast the computation would mix two dtypes."""
     with parametrize.cached():
         with torch.autocast(next(model.parameters()).device.type, enabled=False):
             for layer in model.modules():

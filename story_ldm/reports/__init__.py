@@ -1,1 +1,1 @@
-"""What a person reads: model cards, picture strips, tables, comparison pages."""
+"""Presentation of results: model cards, strips of frames, tables, comparison pages."""

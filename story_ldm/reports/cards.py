@@ -1,4 +1,11 @@
-"""README.md of a trained pipeline: the command that made it, what it knows, sizes, the loss curve, sample strips, and measured tables."""
+"""Model cards (README.md) of trained models: training command, licence, sizes, loss curve, settings, samples and measured tables.
+
+    write_model_card(folder, run_record(s), parameters, curve, seen)         # a pipeline's card
+    write_training_section(folder, run_record(s), parameters, seen=seen)     # section "Training" and licence of a part of one
+    set_section(folder, "Measured", tables)
+
+`record` comes from `story_ldm.training.run.run_record`.
+"""
 
 from __future__ import annotations
 
@@ -7,69 +14,125 @@ import re
 import shlex
 import shutil
 import sys
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from huggingface_hub import DatasetCard, ModelCard, ModelCardData
 
 from story_ldm.data import toonstories
-from story_ldm.files import write_text
+from story_ldm.data.stories import is_local
+from story_ldm.files import markdown_table, write_text
+
+LICENCE = ("license", "license_name", "license_link")  # the hub's names
 
 
 def write_model_card(
     folder: Path,
-    settings,
-    parameters: dict[str, int],
-    curve: list,
+    record: Mapping[str, Any],
+    parameters: Mapping[str, int],
+    curve: Sequence[Sequence],
     seen: int,
-    samples: list[Path] = (),
+    samples: Sequence[Path] = (),
     *,
     system: str = "Story-LDM",
-    **how,
+    **how: Any,
 ) -> None:
-    """Writes the card of a finished run; the newest sample sheet is copied beside it. how: of `training_section`."""
+    """Write the card of a finished pipeline and copy the newest sample sheet into its folder.
+
+    record: a run's settings, including `preset`, `dataset` and `license`. curve: rows of the loss curve. seen: number of stories seen in training.
+    samples: sample sheets, the newest last. how: keyword arguments of `training_section`."""
     pipeline = json.loads((folder / "model_index.json").read_text())["_class_name"]
     if samples:
         shutil.copy(samples[-1], folder / "samples.png")
+    facts = ModelCardData(library_name="diffusers", pipeline_tag="text-to-image", **model_licence(record))
     text = f"""---
-library_name: diffusers
-license: mit
-pipeline_tag: text-to-image
+{facts}
 ---
-# {system} {settings.preset}, trained on {settings.dataset}
+# {system} {record["preset"]}, trained on {record["dataset"]}
 
-Opened by `{pipeline}.from_pretrained`. {_world() if settings.dataset == "toonstories" else ""}
+Opened by `{pipeline}.from_pretrained`; in plain diffusers, without the package story_ldm, from a local copy of this folder
+(`hf download OWNER/NAME --local-dir FOLDER`), by the code in its pipeline.py:
+
+```python
+from diffusers import DiffusionPipeline
+
+pipe = DiffusionPipeline.from_pretrained("FOLDER", custom_pipeline="pipeline", trust_remote_code=True)
+frames = pipe(["Sentence of the first frame.", "Sentence of the second frame."]).frames[0]
+```
+
+{_world() if record["dataset"] == "toonstories" else ""}
 
 {"![Validation stories drawn in training](samples.png)" if samples else ""}
 
 ## Training
 
-{training_section(settings, parameters, curve, seen, **how)}
+{training_section(record, parameters, curve, seen, **how)}
 """
     write_text(folder / "README.md", text)
 
 
+def write_training_section(
+    folder: Path, record: Mapping[str, Any], parameters: Mapping[str, int], curve: Sequence[Sequence] = (), *, seen: int, **how: Any
+) -> None:
+    """Write the section "Training" and the licence into the card of a component or an adapter. how: keyword arguments of `training_section`."""
+    set_section(folder, "Training", training_section(record, parameters, curve, seen, **how))
+    if licence := model_licence(record):
+        card = ModelCard((folder / "README.md").read_text(), ignore_metadata_errors=True)
+        for key, value in licence.items():
+            card.data[key] = value
+        write_text(folder / "README.md", str(card))
+
+
+def model_licence(record: Mapping[str, Any]) -> dict[str, str]:
+    """The licence of a model as metadata of its card: the setting `license`, or else that of its `dataset`. Empty if neither names one, or if
+    the model has weights of another one (`init_from`, `text_from`), whose licence is not known. An adapter has none of those."""
+    if record.get("license"):
+        return {"license": record["license"]}
+    other = record.get("init_from") or record.get("text_from")
+    return {} if other and record.get("train", "all") == "all" else dataset_licence(record["dataset"])
+
+
+def dataset_licence(dataset: str | Path) -> dict[str, str]:
+    """The licence of a dataset from the metadata of its card (README.md), in its folder or on the hub; mit for the built-in world. Empty if they do
+    not name one."""
+    if str(dataset) == "toonstories":
+        return {"license": "mit"}
+    try:
+        card = DatasetCard.load(Path(dataset, "README.md") if is_local(dataset) else str(dataset), ignore_metadata_errors=True)
+    except Exception as error:  # no card, no network, or metadata that cannot be parsed, which raises YAML's own errors
+        print(f"warning: the licence of {dataset} is unknown ({type(error).__name__}); the model's card will not name one", file=sys.stderr)
+        return {}
+    return {key: value for key in LICENCE if (value := card.data.get(key))}
+
+
 def training_section(
-    settings,
-    parameters: dict[str, int],
-    curve: list,
+    record: Mapping[str, Any],
+    parameters: Mapping[str, int],
+    curve: Sequence[Sequence],
     seen: int,
     *,
     script: str = "train_story_ldm.py",
-    columns: tuple[str, ...] = ("stories seen", "loss"),
+    columns: Sequence[str] = ("stories seen", "loss"),
 ) -> str:
-    """The command, sizes, the loss curve, and all settings. columns: what a line of the curve holds."""
+    """Training command, sizes, loss curve and all settings as Markdown. columns: names of the numbers in a row of the curve."""
     command = shlex.join(["accelerate", "launch", f"training/{script}", *sys.argv[1:]])
     every = max(1, len(curve) // 20)
     return f"""`{command}` — {seen:,} stories seen.
 
-{_table(("part", "parameters"), [(name, f"{count / 1e6:.2f} M") for name, count in parameters.items()])}
+{_table(("part", "parameters"), ((name, f"{count / 1e6:.2f} M") for name, count in parameters.items()))}
 
 {_table(columns, curve[::every]) if curve else ""}
 
-{_table(("setting", "value"), asdict(settings).items())}"""
+{_table(("setting", "value"), record.items())}"""
+
+
+def _table(head: Sequence[str], rows: Iterable[Iterable]) -> str:
+    return markdown_table(head, rows, ["---"] * len(head))
 
 
 def set_section(folder: Path, title: str, text: str) -> None:
-    """Puts a section into the card in `folder`, in the place of the one with the same title if there is one."""
+    """Write a section into the card in `folder`; a section with the same title is replaced."""
     file = folder / "README.md"
     card = file.read_text() if file.exists() else ""
     section = f"## {title}\n\n{text.strip()}\n"
@@ -77,13 +140,8 @@ def set_section(folder: Path, title: str, text: str) -> None:
     write_text(file, card[: old.start()] + section + "\n" + card[old.end() :] if old else f"{card.rstrip()}\n\n{section}".lstrip())
 
 
-def _table(head: tuple[str, ...], rows) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
 def _world() -> str:
     t = toonstories
     who = ", ".join(f"{c.name} the {c.species} ({c.pronoun})" for c in t.CHARACTERS)
     return f"""It draws the built-in world only: {who}; at the {", the ".join(t.PLACES)}; who {", ".join(t.ACTIONS)}, come, leave,
-go somewhere and back; in shirts, with a prop ({", ".join(t.PROPS)}), in {", ".join(t.COLORS)}. Other words were never read by it."""
+go somewhere and back; in shirts, with a prop ({", ".join(t.PROPS)}), in {", ".join(t.COLORS)}. It was trained on no other words."""

@@ -1,10 +1,10 @@
-"""A report as a list of blocks (headings, notes, grids, pictures), and the two ways to write it: Markdown for a code host, one HTML file.
+"""A report as a list of blocks (headings, notes, grids, pictures), and its output as Markdown or as one HTML file.
 
     blocks = [Heading("What is drawn"), Note("Shares in %."), Grid([("", "characters ↑")], [Row("story-ldm", [Cell("93.1", "92.5 – 93.7")])])]
-    to_markdown(blocks)                     # refers to pictures by their names
-    to_html(blocks, "A comparison", folder)   # holds the pictures of `folder` as data URIs: the file can be sent alone
+    to_markdown(blocks)                     # refers to pictures by file name
+    to_html(blocks, "A comparison", folder)   # self-contained: has the pictures of `folder` as data URIs
 
-Whatever a block says is plain text: names of systems come from files of others, so both writers escape it.
+Texts in blocks are plain text, which both functions escape, because names of systems come from other people's files.
 """
 
 from __future__ import annotations
@@ -12,28 +12,17 @@ from __future__ import annotations
 import base64
 import html
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; background: #fff; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .4rem; border-bottom: 1px solid #d0d7de; padding-bottom: .2rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
-.grid { overflow-x: auto; margin: .6rem 0 1rem; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid #e4e8ec; text-align: right; vertical-align: top; white-space: nowrap; }
-thead th { vertical-align: bottom; font-weight: 600; white-space: normal; min-width: 3.5rem; }
-thead .group { text-align: center; border-left: 1px solid #d0d7de; }
-tr > :first-child { text-align: left; } small { color: #59636e; display: block; } tr.aside { color: #59636e; font-style: italic; }
-td.words { white-space: normal; text-align: left; min-width: 14rem; } img { max-width: 100%; height: auto; }
-.warning { border-left: 4px solid #bf8700; background: #fff8e5; padding: .4rem .8rem; }
-.apart { border: 2px solid #bf8700; padding: 0 1rem 1rem; margin-top: 3rem; }
-"""
+from story_ldm.files import markdown_table
 
 
 class Heading(NamedTuple):
     text: str
     level: int = 2
-    apart: bool = False  # whatever follows, to the end, does not belong to the rest
+    apart: bool = False  # this heading and all blocks after it are framed, as not part of the measured results
 
 
 class Note(NamedTuple):
@@ -42,20 +31,20 @@ class Note(NamedTuple):
 
 
 class Picture(NamedTuple):
-    file: str  # its name within the report's folder
-    says: str  # what it shows, for those who do not see it
+    file: str  # name in the report's folder
+    alt: str  # text for readers who cannot see the picture
 
 
 class Cell(NamedTuple):
     text: str = "–"
-    small: str = ""  # lines in small print beneath
+    small: str = ""  # lines in small print below
     strong: bool = False
 
 
 class Row(NamedTuple):
     name: str
     cells: list[Cell]
-    aside: bool = False  # no system: in italics
+    aside: bool = False  # not a system: printed in italics
 
 
 class Grid(NamedTuple):
@@ -68,6 +57,7 @@ Block = Heading | Note | Picture | Grid
 
 
 def to_markdown(blocks: list[Block]) -> str:
+    """The report as Markdown."""
     parts = []
     for block in blocks:
         match block:
@@ -75,13 +65,12 @@ def to_markdown(blocks: list[Block]) -> str:
                 parts.append(f"{'#' * level} {_plain(text)}")
             case Note(text, warning):
                 parts.append(f"> **Warning:** {_plain(text)}" if warning else _plain(text))
-            case Picture(file, says):
-                parts.append(f"![{_plain(says)}]({file})")
+            case Picture(file, alt):
+                parts.append(f"![{_plain(alt)}]({file})")
             case Grid(head, rows, first):
                 names = [first, *(f"{group}: {name}" if group else name for group, name in head)]
-                lines = [[_plain(name) for name in names], ["---", *["---:"] * len(head)]]
-                lines += [[_emphasised(row.name, row.aside), *(_markdown_cell(cell, row.aside) for cell in row.cells)] for row in rows]
-                parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+                lines = [[_emphasised(row.name, row.aside), *(_markdown_cell(cell, row.aside) for cell in row.cells)] for row in rows]
+                parts.append(markdown_table(map(_plain, names), lines, ["---", *["---:"] * len(head)]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -95,53 +84,26 @@ def _emphasised(text: str, aside: bool) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text escaped for Markdown, on one line."""
     text = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w))", r"\\\1", text)
 
 
 def to_html(blocks: list[Block], title: str, folder: Path) -> str:
-    parts, apart = [], False
-    for block in blocks:
-        match block:
-            case Heading(text, level, begins):
-                parts.append('<section class="apart">' if begins and not apart else "")
-                apart |= begins
-                parts.append(f"<h{level}>{html.escape(text)}</h{level}>")
-            case Note(text, warning):
-                parts.append(f'<p class="warning"><strong>Warning:</strong> {html.escape(text)}</p>' if warning else f"<p>{html.escape(text)}</p>")
-            case Picture(file, says):
-                data = base64.b64encode((folder / file).read_bytes()).decode()
-                parts.append(f'<p><img alt="{html.escape(says)}" src="data:image/png;base64,{data}"></p>')
-            case Grid():
-                parts.append(f'<div class="grid"><table>\n{_html_head(block)}\n<tbody>\n{_html_rows(block)}\n</tbody></table></div>')
-    parts.append("</section>" if apart else "")
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    body = "\n".join(part for part in parts if part)
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    """The report as one HTML page, by templates/report.html. folder: folder of the pictures' files. Requires jinja2."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(loader=PackageLoader("story_ldm.reports"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    named = [(type(block).__name__, block) for block in blocks]
+    return pages.get_template("report.html").render(blocks=named, title=title, encoded=lambda file: encoded(folder / file), groups=groups) + "\n"
 
 
-def _html_head(grid: Grid) -> str:
-    names = "".join(f"<th>{html.escape(name)}</th>" for _, name in grid.head)
-    if not any(group for group, _ in grid.head):
-        return f"<thead><tr><th>{html.escape(grid.first)}</th>{names}</tr></thead>"
-    groups: list[list] = []
-    for group, _ in grid.head:
-        if groups and groups[-1][0] == group:
-            groups[-1][1] += 1
-        else:
-            groups.append([group, 1])
-    above = "".join(f'<th class="group" colspan="{span}">{html.escape(group)}</th>' for group, span in groups)
-    return f"<thead><tr><th></th>{above}</tr><tr><th>{html.escape(grid.first)}</th>{names}</tr></thead>"
+def encoded(file: Path) -> str:
+    """The content of a file in base64, for a data URI."""
+    return base64.b64encode(file.read_bytes()).decode()
 
 
-def _html_rows(grid: Grid) -> str:
-    lines = []
-    for row in grid.rows:
-        cells = []
-        for cell in row.cells:
-            text = f"<strong>{html.escape(cell.text)}</strong>" if cell.strong else html.escape(cell.text)
-            small = "".join(f"<small>{html.escape(line)}</small>" for line in cell.small.splitlines())
-            cells.append(f"<td{' class=words' if len(cell.text) > 24 else ''}>{text}{small}</td>")
-        lines.append(f'<tr{" class=aside" if row.aside else ""}><th scope="row">{html.escape(row.name)}</th>{"".join(cells)}</tr>')
-    return "\n".join(lines)
+def groups(grid: Grid) -> list[tuple[str, int]]:
+    """Groups of adjacent columns and the number of columns that each spans; empty if no column has a group."""
+    spans = [(name, len(list(columns))) for name, columns in groupby(group for group, _ in grid.head)]
+    return spans if any(name for name, _ in spans) else []

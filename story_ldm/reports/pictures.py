@@ -1,15 +1,16 @@
-"""Pictures of a report: bars of rates with their intervals, and the gallery of stories as every system drew them.
+"""Pictures of a report: bar charts of rates with their intervals, and the gallery of the same stories drawn by all systems.
 
-    rate_bars(results, folder / "rates.png")              # all / named / referential, and consistency; needs matplotlib
-    position_bars(results, folder / "positions.png")      # False, and no file, where there is one position only
+    rate_bars(results, folder / "rates.png")              # all, named, referential, and consistency; requires matplotlib
+    position_bars(results, folder / "positions.png")      # returns False, and writes no file, if there is one position only
     story_gallery([("truth", frames, None), ("story-ldm", drawn, weights)], sentences).save(folder / "gallery.png")
 
-Colours are those of Okabe and Ito, which are told apart by colour-blind eyes, too; a ninth system gets the first colour, hatched.
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish; from the ninth system on they repeat, hatched.
 """
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,20 +32,20 @@ POSITION_RATES = (*RATES, "mark kept", "layout kept")
 
 class Panel(NamedTuple):
     title: str
-    groups: list[str]  # beneath the bars
-    cells: list[list[dict | None]]  # a system, a group
-    ceilings: list[float | None]  # a group
+    groups: list[str]  # labels below the bars
+    cells: list[list[dict | None]]  # by system, then by group
+    ceilings: list[float | None]  # by group
 
 
 def rate_bars(results: list[Result], file: Path) -> bool:
-    """One panel a main rate over all, named and referential frames, and one of consistency. False if no system has any of these."""
+    """Draw one panel per main rate, over all, named and referential frames, and one of consistency. Returns False if no system has any of these."""
     panels = [_panel(results, rate, [(row, rate) for row in DRAWN], list(DRAWN)) for rate in RATES]
     panels.append(_panel(results, "consistency", list(CONSISTENT), [f"{row}:\n{rate}" for row, rate in CONSISTENT]))
     return _draw([panel for panel in panels if panel], [result["system"] for result in results], file)
 
 
 def position_bars(results: list[Result], file: Path) -> bool:
-    """The main rates by position in the story. False if the stories have one position only."""
+    """Draw the main rates by position in the story. Returns False if the stories have one position only."""
     positions = list(dict.fromkeys(name for result in results for name in result["by_position"]))
     if len(positions) < 2:
         return False
@@ -54,14 +55,14 @@ def position_bars(results: list[Result], file: Path) -> bool:
 
 
 def _panel(results: list[Result], title: str, where: list[tuple[str, str]], groups: list[str], of: str = "") -> Panel | None:
-    """The cells of the groups that any system has."""
+    """A panel of the groups that any system has; None if there are none."""
     cells = [[result["table"].get(row, {}).get(column) for row, column in where] for result in results]
-    some = [n for n in range(len(where)) if any(number(mine[n]) is not None for mine in cells)]
+    known = [n for n in range(len(where)) if any(number(row[n]) is not None for row in cells)]
     ceilings = [first_number(result["ceiling"].get(row, {}).get(column) for result in results) for row, column in where]
-    if not some:
+    if not known:
         return None
     title = f"{title} by {of}" if of else title
-    return Panel(title, [groups[n] for n in some], [[mine[n] for n in some] for mine in cells], [ceilings[n] for n in some])
+    return Panel(title, [groups[n] for n in known], [[row[n] for n in known] for row in cells], [ceilings[n] for n in known])
 
 
 def _draw(panels: list[Panel], systems: list[str], file: Path) -> bool:
@@ -106,16 +107,18 @@ def _draw(panels: list[Panel], systems: list[str], file: Path) -> bool:
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    handles = [Patch(facecolor=COLOURS[k % len(COLOURS)], hatch="///" if k >= len(COLOURS) else None) for k in range(len(systems))]
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=COLOURS[k % len(COLOURS)], hatch="///" if k >= len(COLOURS) else None) for k in range(len(systems))
+    ]
     names = [textwrap.shorten(name, 40, placeholder="…") for name in systems]
     for mark, name, style in (("ceiling", "memoryless ceiling", "--"), ("chance", "by chance", ":")):
         if mark in marks:
-            handles.append(Line2D([], [], color="#222222", linewidth=1.4, linestyle=style))
+            handles.append(Line2D([], [], color="#222222", linewidth=1.4, linestyle=style))  # type: ignore[arg-type]
             names.append(name)
-    for across in range(min(4, len(names)), 0, -1):  # as many names side by side as fit
+    for across in range(min(4, len(names)), 0, -1):  # the largest number of columns that fits
         legend = figure.legend(handles, names, loc="outside upper center", ncols=across, fontsize=10, frameon=False)
         for text in legend.get_texts():
-            text.set_parse_math(False)  # a name may hold dollars
+            text.set_parse_math(False)  # $ in a name is not mathematics
         if legend.get_window_extent().width <= figure.bbox.width:
             break
         legend.remove()
@@ -126,29 +129,29 @@ def _draw(panels: list[Panel], systems: list[str], file: Path) -> bool:
 
 # --- gallery ---------------------------------------------------------------------------------------------------------------------------
 
-GalleryRow = tuple[str, list[Image.Image], ndarray | None]  # name, frames, and who looked at whom (M, M), where known
+GalleryRow = tuple[str, list[Image.Image], ndarray | Sequence[ndarray] | None]  # name, frames, and memory weights (M, M) or None
 
 
 def story_gallery(rows: list[GalleryRow], sentences: list[str], side: int = 128, title: str = "") -> Image.Image:
-    """One story as every system drew it: sentences above, then a row of frames each, and beneath it who looked at whom, where it is known.
+    """One story drawn by all systems: sentences, then one row of frames per system, each with its memory weights below if they are known.
 
-    The first row is the truth. Frame m stands in the same column throughout, the places are those of `story_strip`.
+    The first row is the truth. Frame m has the same column in all rows, positioned as in `story_strip`.
     """
     gap = side // 24
-    below = side + gap + 1  # the frames of story_strip end there, with their outlines
-    told = story_strip(rows[0][1], sentences, side)
-    parts = [_named(title, told.crop((0, below, told.width, told.height)), side)]
+    bottom = side + gap + 1  # lower edge of the frames and their outlines in story_strip
+    strip = story_strip(rows[0][1], sentences, side)
+    parts = [_named(title, strip.crop((0, bottom, strip.width, strip.height)), side)]
     for name, frames, weights in rows:
-        parts.append(_named(name, story_strip(frames, [""] * len(frames), side).crop((0, 0, told.width, below)), side))
+        parts.append(_named(name, story_strip(frames, [""] * len(frames), side).crop((0, 0, strip.width, bottom)), side))
         if weights is not None and len(weights) > 1:
-            parts.append(memory_map(weights, told.width, side))
+            parts.append(memory_map(weights, strip.width, side))
     return stacked(parts)
 
 
-def memory_map(weights: ndarray, width: int, side: int) -> Image.Image:
-    """(M, M) → its lower triangle as a heat map under the frames: line m says how much frame m looked at each frame k < m, 0 white, 1 blue.
+def memory_map(weights: ndarray | Sequence[ndarray], width: int, side: int) -> Image.Image:
+    """Memory weights (M, M) → heat map of the lower triangle, to place below the frames. Row m: frames k < m, 0 is white, 1 blue.
 
-    Frame 0 looks at nothing and has no line. weights: rows of a story's `memory_weights`, which may also end where there is nothing to look at.
+    Frame 0 reads no memory and has no row. weights: a story's `memory_weights`; row m may have m entries or more.
     """
     gap, line = side // 24, max(11, side // 8)
     font = ImageFont.load_default(max(9, side // 12))
@@ -168,21 +171,22 @@ def memory_map(weights: ndarray, width: int, side: int) -> Image.Image:
 
 
 def _named(name: str, picture: Image.Image, margin: int) -> Image.Image:
-    """The picture with a name to its left."""
-    font = ImageFont.load_default(max(11, margin // 10))
-    whole = Image.new("RGB", (margin + picture.width, picture.height), "white")
-    whole.paste(picture, (margin, 0))
-    draw, left = ImageDraw.Draw(whole), max(3, margin // 24)
-    for n, words in enumerate(textwrap.wrap(name, max(6, int((margin - left) / (font.size * 0.56))))):
-        draw.text((left, left + n * font.size * 1.25), words, fill=(20, 20, 20), font=font)
-    return whole
+    """The picture with a name on its left."""
+    size = max(11, margin // 10)
+    font = ImageFont.load_default(size)
+    sheet = Image.new("RGB", (margin + picture.width, picture.height), "white")
+    sheet.paste(picture, (margin, 0))
+    draw, left = ImageDraw.Draw(sheet), max(3, margin // 24)
+    for n, words in enumerate(textwrap.wrap(name, max(6, int((margin - left) / (size * 0.56))))):
+        draw.text((left, left + n * size * 1.25), words, fill=(20, 20, 20), font=font)
+    return sheet
 
 
 def stacked(pictures: list[Image.Image], gap: int = 0) -> Image.Image:
-    """One beneath the other, from the left."""
-    whole = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures) + gap * (len(pictures) - 1)), "white")
+    """Pictures stacked vertically, left-aligned."""
+    sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures) + gap * (len(pictures) - 1)), "white")
     y = 0
     for picture in pictures:
-        whole.paste(picture, (0, y))
+        sheet.paste(picture, (0, y))
         y += picture.height + gap
-    return whole
+    return sheet

@@ -1,4 +1,4 @@
-"""Stories as pictures to look at: a row of frames with their sentences beneath."""
+"""Stories as pictures: a row of frames with their sentences below."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 
 def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192, notes: list[str] | None = None) -> Image.Image:
-    """One story as one picture: its frames in a row, each `side` pixels wide, sentences beneath."""
-    font = ImageFont.load_default(max(11, side // 13))
-    line = int(font.size * 1.35)
-    columns = max(8, int(side / (font.size * 0.54)))
+    """One story as one picture: its frames in a row, each `side` pixels wide, sentences below."""
+    size = max(11, side // 13)
+    font = ImageFont.load_default(size)
+    line = int(size * 1.35)
+    columns = max(8, int(side / (size * 0.54)))
     texts = [textwrap.wrap(sentence, columns) for sentence in sentences]
     gap, foot = side // 24, (max(map(len, texts)) + 1) * line
     strip = Image.new("RGB", (len(frames) * (side + gap) + gap, side + 2 * gap + foot), "white")
@@ -27,7 +28,7 @@ def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192
 
 
 def story_sheet(stories: list[list[Image.Image]], sentences: list[list[str]], side: int = 160) -> Image.Image:
-    """Several stories, one strip beneath the other."""
+    """Several stories as strips, stacked vertically."""
     strips = [story_strip(frames, text, side) for frames, text in zip(stories, sentences, strict=True)]
     sheet = Image.new("RGB", (max(s.width for s in strips), sum(s.height for s in strips)), "white")
     y = 0

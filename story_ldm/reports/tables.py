@@ -1,23 +1,24 @@
-"""What `evaluation/compare_systems.py` says: result files of several systems, checked and put beside one another in a few tables.
+"""Comparison of several systems: reads and checks their results files, and makes the tables of `evaluation/compare_systems.py`.
 
-    results = read_results([Path("results/story-ldm.json"), Path("results/storygan.json")])   # refuses what does not compare
+    results = read_results([Path("results/story-ldm.json"), Path("results/storygan.json")])   # raises if they do not compare
     blocks = [*summary(results), *tables(results), *paired_tables(paired_tests(results)), *published()]
-    to_markdown(blocks)                                                                       # of report_blocks, as is to_html
+    to_markdown(blocks)                                                                       # of story_ldm.reports.pages, like to_html
 
-A results file says how one system did, in a table of cells {"value", "low", "high", "count"} by row and column. Every row and column that any
-file has is shown; what is missing, or counted nothing, is "–". The best of a column is bold, and so is whatever equals it as printed.
+A results file has one system's rates, as cells {"value", "low", "high", "count"} by row and column. All rows and columns of all files are shown;
+cells that are missing, or counted nothing, are "–". The best of a column is bold, and so are values that equal it as printed.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import ItemsView
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from story_ldm.metrics.cells import first_number, number, shown
 from story_ldm.reports.pages import Block, Cell, Grid, Heading, Note, Row
 
-Result = dict
+Result = dict[str, Any]
 FIELDS = {"protocol": str, "system": str, "reference": dict, "table": dict}
 OPTIONAL = {"generation": dict, "by_position": dict, "distances": dict, "ceiling": dict, "evaluator": dict, "per_story": dict, "story_ids": list}
 DRAWN = {
@@ -38,44 +39,45 @@ MATCH = ("match", "pixels")
 F1 = " F1 "
 ARROWS = {"higher": "\u00a0↑", "lower": "\u00a0↓", "": ""}
 LOWER_IS_BETTER = ("other of the pronoun", "lpips")
-NO_SHARES = {"cosine": 2, "ssim": 3, "lpips": 3}  # and their digits; everything else is a share, shown in %
-LEAST_ACCURACY = 0.99  # of an evaluator on real frames
+NOT_SHARES = {"cosine": 2, "ssim": 3, "lpips": 3}  # column → digits; all other columns are shares, printed in %
+LEAST_ACCURACY = 0.99  # of an evaluator on real frames; below it the report warns
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------------------------
 
 
 def read_results(files: list[Path]) -> list[Result]:
-    """Result files that compare with one another. Raises SystemExit that names the file and field which is missing or differs."""
+    """Read results files that compare. Raises SystemExit, which names the file and the field that is missing or differs."""
     results = [read_result(file) for file in files]
     first = results[0]
     for n, result in enumerate(results):
         for other, name in zip(files[:n], (r["system"] for r in results[:n])):
             if name == result["system"]:
-                raise SystemExit(f"{other} and {files[n]} are both of a system named {name!r}; every system needs a name of its own")
+                raise SystemExit(f"{other} and {files[n]} are both of a system named {name!r}; each system needs a different name")
         names = dict.fromkeys([*first["reference"], *result["reference"]])
         pairs = {"protocol": (first["protocol"], result["protocol"])}
         pairs |= {f"reference/{name}": (first["reference"].get(name), result["reference"].get(name)) for name in names}
         for field, (ours, theirs) in pairs.items():
             if ours != theirs:
-                raise SystemExit(f"{files[0]} and {files[n]} do not compare, for they differ in {field}: {ours!r} and {theirs!r}")
+                raise SystemExit(f"{files[0]} and {files[n]} do not compare: {field} is {ours!r} and {theirs!r}")
     return results
 
 
 def read_result(file: Path) -> Result:
+    """Read and check one results file; optional fields that are missing are added empty. Raises SystemExit, which names the file and the field."""
     try:
         result = json.loads(Path(file).read_text())
     except (OSError, ValueError) as error:
         raise SystemExit(f"{file} cannot be read as a results file: {error}") from None
     if not isinstance(result, dict):
-        raise SystemExit(f"{file} is no results file: it holds a {type(result).__name__}, not an object with the field protocol")
+        raise SystemExit(f"{file} is not a results file: it contains a {type(result).__name__} instead of an object with the field protocol")
     for field, kind in FIELDS.items():
         if not isinstance(result.get(field), kind):
-            raise SystemExit(f"{file} is no results file: the field {field} {'is of another form' if field in result else 'is missing'}")
+            raise SystemExit(f"{file} is not a results file: the field {field} {'has the wrong type' if field in result else 'is missing'}")
     result |= {field: result.get(field) or kind() for field, kind in OPTIONAL.items()}
     for field, kind in OPTIONAL.items():
         if not isinstance(result[field], kind):
-            raise SystemExit(f"{file} is no results file: the field {field} is of another form")
+            raise SystemExit(f"{file} is not a results file: the field {field} has the wrong type")
     for part in ("table", "ceiling", "by_position"):
         for row, columns in result[part].items():
             for column, cell in _items(file, f"{part}/{row}", columns):
@@ -84,50 +86,50 @@ def read_result(file: Path) -> Result:
         _items(file, f"distances/{name}", cell, "value")
     for name, counts in result["per_story"].items():
         _items(file, f"per_story/{name}", counts, "right", "of")
-        _refuse_other_sums(file, result, name, counts)
+        _check_sums(file, result, name, counts)
     return result
 
 
-def _items(file: Path, field: str, value, *needed: str):
+def _items(file: Path, field: str, value: Any, *needed: str) -> ItemsView[str, Any]:
     if not isinstance(value, dict):
-        raise SystemExit(f"{file} is no results file: the field {field} is of another form")
+        raise SystemExit(f"{file} is not a results file: the field {field} has the wrong type")
     for name in needed:
         if name not in value:
-            raise SystemExit(f"{file} is no results file: the field {field}/{name} is missing")
+            raise SystemExit(f"{file} is not a results file: the field {field}/{name} is missing")
     return value.items()
 
 
-def _refuse_other_sums(file: Path, result: Result, name: str, counts: dict) -> None:
-    """What the paired tests count must be what the table shows."""
+def _check_sums(file: Path, result: Result, name: str, counts: dict) -> None:
+    """Counts per story, which the paired tests use, must agree with the table. Raises SystemExit."""
     right, of, stories = counts["right"], counts["of"], len(result["story_ids"])
     if len(right) != stories or len(of) != stories:
         raise SystemExit(f"{file}: per_story/{name} has {len(right)} and {len(of)} numbers for {stories} story_ids")
     value = number(result["table"].get(name.partition("/")[0], {}).get(name.partition("/")[2]))
     if value is not None and sum(of) and abs(sum(right) / sum(of) - value) > 1e-3:
-        raise SystemExit(f"{file}: per_story/{name} sums to {sum(right) / sum(of):.4f}, its table says {value:.4f}")
+        raise SystemExit(f"{file}: per_story/{name} sums to {sum(right) / sum(of):.4f}, but its table has {value:.4f}")
 
 
 def warnings(results: list[Result]) -> list[str]:
-    """What does not forbid a comparison but makes it doubtful."""
-    said = []
+    """Differences between results that make their comparison doubtful, but are not errors."""
+    messages = []
     texts = {result["system"]: result["generation"]["text"] for result in results if "text" in result["generation"]}
     if len(set(map(str, texts.values()))) > 1:
-        said.append("the systems read different forms of the text (" + "; ".join(f"{k}: {v}" for k, v in texts.items()) + ")")
-    for what in ("name", "accuracy"):
-        values = {result["system"]: result["evaluator"].get(what) for result in results if result["evaluator"]}
+        messages.append("the systems read different forms of the text (" + "; ".join(f"{k}: {v}" for k, v in texts.items()) + ")")
+    for field in ("name", "accuracy"):
+        values = {result["system"]: result["evaluator"].get(field) for result in results if result["evaluator"]}
         if any(value != next(iter(values.values())) for value in values.values()):
-            said.append(f"the frames were read by different evaluators ({what}: " + "; ".join(f"{k}: {v}" for k, v in values.items()) + ")")
+            messages.append(f"the frames were read by different evaluators ({field}: " + "; ".join(f"{k}: {v}" for k, v in values.items()) + ")")
     read = {column.split()[0] for result in results for columns in result["table"].values() for column in columns}
     for result in results:
         for head, accuracy in (result["evaluator"].get("accuracy") or {}).items():
             if head in read and accuracy < LEAST_ACCURACY:
-                said.append(f"the evaluator {result['evaluator'].get('name')} reads {head} of real frames at {100 * accuracy:.1f} % only")
+                messages.append(f"the evaluator {result['evaluator'].get('name')} reads {head} of real frames at {100 * accuracy:.1f} % only")
     for name in dict.fromkeys(name for result in results for name in result["distances"]):
-        for what in ("real", "generated", "pixels", "floor"):
-            values = {result["system"]: result["distances"][name].get(what) for result in results if name in result["distances"]}
+        for field in ("real", "generated", "pixels", "floor"):
+            values = {result["system"]: result["distances"][name].get(field) for result in results if name in result["distances"]}
             if any(value != next(iter(values.values())) for value in values.values()):
-                said.append(f"{name} was not taken alike ({what}: " + "; ".join(f"{k}: {v}" for k, v in values.items()) + ")")
-    return list(dict.fromkeys(said))
+                messages.append(f"{name} was measured differently ({field}: " + "; ".join(f"{k}: {v}" for k, v in values.items()) + ")")
+    return list(dict.fromkeys(messages))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------------------------
@@ -136,15 +138,15 @@ def warnings(results: list[Result]) -> list[str]:
 class Column(NamedTuple):
     group: str
     name: str
-    cells: list[dict | None]  # one a system
-    beside: dict[str, dict]  # rows under the systems, which are no systems: their name → cell
+    cells: list[dict | None]  # one per system
+    bounds: dict[str, dict]  # name → cell of the rows below the systems: ceiling, true frames, floor
     scale: float = 100
     digits: int = 1
-    better: str = "higher"  # or "lower"; "" ranks nobody
+    better: str = "higher"  # or "lower"; "": not ranked
 
 
 def best(values: list[float | None], scale: float = 1, digits: int = 1, better: str = "higher") -> list[bool]:
-    """Which are the best, as they are printed; none where fewer than two systems have a value."""
+    """Mask of the best values, compared as printed; all False if fewer than two systems have a value."""
     rounded = [None if value is None else float(shown(value, scale, digits)) for value in values]
     known = [value for value in rounded if value is not None]
     if len(known) < 2 or not better:
@@ -154,16 +156,16 @@ def best(values: list[float | None], scale: float = 1, digits: int = 1, better: 
 
 
 def columns_of(results: list[Result], row: str, group: str) -> list[Column]:
-    """All columns that any system has in a row of the table, in the order of first appearance; chance as a column of its own."""
+    """All columns that any system has in a row of the table, in order of first appearance; chance becomes a separate column."""
     columns = []
     for name in dict.fromkeys(name for result in results for name in result["table"].get(row, {})):
         cells = [result["table"].get(row, {}).get(name) for result in results]
         ceiling = first_number(result["ceiling"].get(row, {}).get(name) for result in results)
         style = _style(name)
         truth = first_number(cells, "truth")
-        beside = {"memoryless ceiling": ceiling, "the true frames": truth}
-        beside = {what: {"value": value} for what, value in beside.items() if value is not None}
-        columns.append(Column(group, name, cells, beside, *style, "lower" if name in LOWER_IS_BETTER else "higher"))
+        known = {"memoryless ceiling": ceiling, "the true frames": truth}
+        bounds = {bound: {"value": value} for bound, value in known.items() if value is not None}
+        columns.append(Column(group, name, cells, bounds, *style, "lower" if name in LOWER_IS_BETTER else "higher"))
         chance = [number(cell, "chance") for cell in cells]
         if any(value is not None for value in chance):
             columns.append(Column(group, f"{name.removesuffix(' kept')} by chance", [{"value": value} for value in chance], {}, *style, ""))
@@ -171,19 +173,19 @@ def columns_of(results: list[Result], row: str, group: str) -> list[Column]:
 
 
 def _style(name: str) -> tuple[float, int]:
-    """Scale and digits of a column."""
-    return (1, NO_SHARES[name]) if name in NO_SHARES else (100, 1)
+    """Scale and number of digits of a column."""
+    return (1, NOT_SHARES[name]) if name in NOT_SHARES else (100, 1)
 
 
 def grid(results: list[Result], columns: list[Column]) -> Grid:
-    """One row a system, and under them the rows that columns have beside."""
+    """One row per system, and below them one row per bound."""
     marks = [best([number(cell) for cell in c.cells], c.scale, c.digits, c.better) for c in columns]
     rows = [
         Row(result["system"], [_cell(c, c.cells[n])._replace(strong=mark[n]) for c, mark in zip(columns, marks, strict=True)])
         for n, result in enumerate(results)
     ]
-    for name in dict.fromkeys(name for c in columns for name in c.beside):
-        rows.append(Row(name, [_cell(c, c.beside[name], interval=False) if name in c.beside else Cell("") for c in columns], aside=True))
+    for name in dict.fromkeys(name for c in columns for name in c.bounds):
+        rows.append(Row(name, [_cell(c, c.bounds[name], interval=False) if name in c.bounds else Cell("") for c in columns], aside=True))
     return Grid([(c.group, c.name + ARROWS[c.better]) for c in columns], rows)
 
 
@@ -193,16 +195,17 @@ def _cell(column: Column, cell: dict | None, interval: bool = True) -> Cell:
 
 
 def headline(results: list[Result]) -> list[Block]:
-    """One table to look at first: the rates that tell the systems apart, without their intervals."""
+    """The table of the main rates, without their intervals."""
     columns = [column for row, names in HEADLINE.items() for column in columns_of(results, row, row) if column.name in names]
     if not columns:
         return []
     table = grid(results, columns)
-    bare = [row._replace(cells=[cell._replace(small="") for cell in row.cells]) for row in table.rows]
-    return [Heading("At a glance"), Note("In %; intervals and all other rates below."), table._replace(rows=bare)]
+    rows = [row._replace(cells=[cell._replace(small="") for cell in row.cells]) for row in table.rows]
+    return [Heading("At a glance"), Note("In %; intervals and all other rates below."), table._replace(rows=rows)]
 
 
 def summary(results: list[Result]) -> list[Block]:
+    """Names of the systems, the reference, the evaluator's accuracy, and warnings."""
     reference, evaluator = results[0]["reference"], results[0]["evaluator"]
     facts = ", ".join(f"{name} {value}" for name, value in reference.items())
     accuracy = ", ".join(f"{head} {100 * share:.1f} %" for head, share in (evaluator.get("accuracy") or {}).items())
@@ -214,16 +217,17 @@ def summary(results: list[Result]) -> list[Block]:
 
 
 def tables(results: list[Result]) -> list[Block]:
+    """All tables of rates, distances and cost."""
     note = "Shares of what is exactly right in %, beneath them 95 % intervals (bootstrap over stories). ↑ higher is better, ↓ lower. Bold: the best"
-    blocks = [Heading("What is drawn"), Note(f"{note} as printed; whether a difference holds is the question of the paired tests.")]
+    blocks: list[Block] = [Heading("What is drawn"), Note(f"{note} as printed; whether a difference holds is the question of the paired tests.")]
     if any(result["ceiling"] for result in results):
         blocks.append(Note("Memoryless ceiling: what a perfect painter could reach who sees the current sentence only."))
-    columns = {row: columns_of(results, row, "") for row in DRAWN}
+    drawn = {row: columns_of(results, row, "") for row in DRAWN}
     for row, title in DRAWN.items():
-        if exact := [column for column in columns[row] if F1 not in column.name]:
+        if exact := [column for column in drawn[row] if F1 not in column.name]:
             blocks += [Heading(title, 3), grid(results, exact)]
     for row, title in DRAWN.items():
-        if scores := [_grouped(column) for column in columns[row] if F1 in column.name]:
+        if scores := [_grouped(column) for column in drawn[row] if F1 in column.name]:
             blocks += [Heading(f"F1 scores: {title[0].lower()}{title[1:]}", 3), grid(results, scores)]
     rest = dict.fromkeys((*CONSISTENT, *(row for result in results for row in result["table"] if row not in DRAWN and row not in MATCH)))
     if columns := [column for row in rest for column in columns_of(results, row, row)]:
@@ -235,7 +239,7 @@ def tables(results: list[Result]) -> list[Block]:
 
 
 def _grouped(column: Column) -> Column:
-    """ "characters F1 micro" as "micro" of the group "characters F1"."""
+    """The column "characters F1 micro" as "micro" in the group "characters F1"."""
     name, _, kind = column.name.partition(F1)
     return column._replace(group=f"{name}{F1.rstrip()}", name=kind)
 
@@ -250,8 +254,8 @@ def _distances(results: list[Result]) -> list[Column]:
     for name in dict.fromkeys(name for result in results for name in result["distances"]):
         cells = [result["distances"].get(name) for result in results]
         floor = first_number(cells, "floor")
-        beside = {} if floor is None else {"real against real": {"value": floor}}
-        columns.append(Column("distances", name, cells, beside, 1, 2, "lower"))
+        bounds = {} if floor is None else {"real against real": {"value": floor}}
+        columns.append(Column("distances", name, cells, bounds, 1, 2, "lower"))
     return columns
 
 
@@ -268,7 +272,7 @@ def _cost(results: list[Result]) -> list[Block]:
         return []
     parts = [g.get("parameters") or {} for g in generations]
     totals = [{"value": part.get("total", sum(part.values()))} if part else None for part in parts]
-    seconds = [{"value": g.get("seconds_per_story")} for g in generations]
+    seconds: list[dict | None] = [{"value": g.get("seconds_per_story")} for g in generations]
     costs = grid(
         results,
         [
@@ -286,7 +290,7 @@ def _cost(results: list[Result]) -> list[Block]:
 
 
 def paired_tables(tests: dict[str, list[dict]]) -> list[Block]:
-    """tests: from `paired_tests`. One row a pair of systems, one column a tested rate."""
+    """One row per pair of systems, one column per tested rate. tests: from `paired_tests`."""
     blocks = [Heading("Paired tests")]
     if not tests:
         return [*blocks, Note("No two systems have counts of each story for the columns asked for.")]
@@ -311,10 +315,10 @@ def _p(p: float) -> str:
 
 
 def published() -> list[Block]:
-    """Tables of two papers, in a part of their own that says why they do not compare."""
-    known = json.loads(Path(__file__).with_name("published.json").read_text())
-    blocks = [Heading("Published by others: not measured here, not comparable with any table above", apart=True), Note(known["why"])]
-    for table in known["tables"]:
+    """Tables of published numbers, in a separate part that explains why they do not compare with the measured ones."""
+    content = json.loads(Path(__file__).with_name("published.json").read_text())
+    blocks: list[Block] = [Heading("Published by others: not measured here, not comparable with any table above", apart=True), Note(content["why"])]
+    for table in content["tables"]:
         head = [("", name + ARROWS[better]) for name, better in table["metrics"].items()]
         rows = [Row(method, [Cell(value or "–") for value in values]) for method, values in table["rows"].items()]
         blocks += [

@@ -1,18 +1,21 @@
-"""What the GANs' presets have in common: other resolutions, and how a preset is trained."""
+"""Presets of the GANs at other resolutions, and the default training values of each preset."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 PAPERS_TRAINING = {"learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "norm": "batch", "discriminator_norm": "batch"}
 PAPERS_TRAINING |= {"batch": 16, "image_batch": 48}
-TRAINING = {  # few steps: small batches, and a generator that learns faster, beside discriminators that spectral normalisation holds back
+TRAINING = {  # few steps: small batches, and a faster generator, against discriminators that spectral normalisation slows down
     "toon-64": {"learning_rate": 1e-3, "discriminator_learning_rate": 4e-4, "discriminator_norm": "spectral", "batch": 8, "image_batch": 16}
 }
 
 
 def at_resolution(preset: dict, resolution: int | None) -> dict:
-    """A preset for frames of another side: at the fine end of each network blocks fall away, or come in addition, each of half the channels.
+    """A preset for frames of another side: each network loses blocks at its fine end, or gains some, each with half the channels of the one before.
 
-    Raises ValueError for what is no power of two from 16 on."""
+    Raises ValueError for a side that is not a power of two from 16 on."""
     if resolution is None or resolution == preset["resolution"]:
         return preset
     levels = resolution.bit_length() - 3  # 4 × 4, 8 × 8 and so on, up to half of the side
@@ -32,8 +35,7 @@ def at_resolution(preset: dict, resolution: int | None) -> dict:
     return {name: sized(part) for name, part in preset.items() if name != "resolution"} | {"resolution": resolution}
 
 
-def fill_in(settings) -> None:
-    """Gives a script's settings that are None the values of the preset's training, or else the papers'."""
-    for name, value in (PAPERS_TRAINING | TRAINING.get(settings.preset, {})).items():
-        if getattr(settings, name, 0) is None:
-            setattr(settings, name, value)
+def training_values(preset: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given` with, in place of each None, the value of the preset's training, or else the papers'."""
+    defaults = PAPERS_TRAINING | TRAINING.get(preset, {})
+    return {name: defaults[name] if value is None else value for name, value in given.items()}

@@ -1,4 +1,4 @@
-"""What the GANs have in common: the form of a discriminator, the losses, how convolutions start."""
+"""Parts that the GANs share: the form of a discriminator, the losses, the initialisation of convolutions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from story_ldm.nn.norms import normalised_once
 
 
 class Discriminator(ModelMixin, ConfigMixin):
-    """What both have in common: frames become features once, which are judged under one or two conditions."""
+    """A discriminator encodes frames once (`encode`) and computes logits of these features under one or two conditions (`judge`)."""
 
     def forward(self, frames: Tensor, condition: Tensor, wrong: Tensor | None = None, fake: Tensor | None = None) -> tuple[Tensor, ...]:
         """Logits (B,) of frames under their condition; then, where given, of the same frames under a wrong one, and of fake frames under the right
@@ -26,21 +26,21 @@ class Discriminator(ModelMixin, ConfigMixin):
 
 
 def start_convolutions(model: nn.Module, std: float = 0.02) -> None:
-    """DCGAN's start, of convolutions alone. The public code starts linear layers at N(0, 0.02), too, and BN's weight at N(1, 0.02)."""
+    """DCGAN's initialisation, N(0, std²), of convolutions only. The public code also has N(0, 0.02) in linear layers, N(1, 0.02) in BN's weight."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=std)
 
 
 def discriminator_loss(right: Tensor, wrong: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """-log D(right) - ½ (log(1 - D(fake)) + log(1 - D(wrong))) of logits (B,), mean over B; and the shares of right, wrong and fake that are judged
-    correctly, with their `accuracy`, in which right pairs count half: 0.5 where everything is judged alike."""
+    """-log D(right) - ½ (log(1 - D(fake)) + log(1 - D(wrong))) of logits (B,), mean over B; and the shares of right, wrong and fake pairs that are
+    classified correctly, with `accuracy`, in which right pairs count half: 0.5 for a constant answer."""
     loss = F.softplus(-right).mean() + 0.5 * (F.softplus(fake).mean() + F.softplus(wrong).mean())
     shares = {"right": (right > 0).float().mean(), "wrong": (wrong < 0).float().mean(), "fake": (fake < 0).float().mean()}
     return loss, {"accuracy": 0.5 * shares["right"] + 0.25 * (shares["fake"] + shares["wrong"]), **shares}
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """-log D(fake) of logits (B,), mean over B. The objective's log(1 - D(fake)) has the same fixed point and no gradient where D is sure; the
-    public code has this form, too."""
+    """-log D(fake) of logits (B,), mean over B. The objective's log(1 - D(fake)) has the same fixed point, but its gradient vanishes where D is
+    certain; the public code has this form, too."""
     return F.softplus(-fake).mean()

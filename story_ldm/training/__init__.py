@@ -1,1 +1,1 @@
-"""What the training scripts share: runs, checkpoints, steps, the GAN loop, watching, caches, sharding, optimizers."""
+"""Code that the training scripts share: runs, checkpoints, steps, the GAN loop, progress, caches, sharding, optimizers."""

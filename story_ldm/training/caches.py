@@ -1,13 +1,14 @@
-"""What does not change in training is computed once, by each process its share, and kept as safetensors; all processes map the same file into memory.
+"""Caches of frozen networks' outputs in .npy files. Each process computes its share of the rows, and all processes map the same file into memory.
 
-Pictures are read where they lie (Arrow, memory-mapped), so that a process never holds more than a few stories' of them."""
+    latents = cached_latents(cache, accelerator, data, source, vae)             # (N, M, c, h, w)
+    states_of = cached_states(cache, accelerator, ids, text_encoder)            # states_of([3, 5]): (2, M, L, D)
+
+Frames are read from the memory-mapped Arrow files, a few stories at a time."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import struct
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain
@@ -18,19 +19,20 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from datasets import Dataset
 from diffusers import AutoencoderKL
-from safetensors.torch import load_file
+from numpy.lib.format import open_memmap, write_array_header_1_0
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel
 
 from story_ldm.data.stories import frames_tensor
 from story_ldm.encoders.latents import encode_frames
+from story_ldm.files import partial_path
 from story_ldm.training.checkpoints import digest
 from story_ldm.training.processes import any_process
 
 
 def cached_latents(cache: Path, accelerator: Accelerator, data: Dataset, source: tuple, vae: AutoencoderKL) -> Tensor:
-    """(N, M, c, h, w) fp16 latents of all stories. source: what `data` was made from, beside its fingerprint."""
+    """fp16 latents (N, M, c, h, w) of all stories. source: identifies the data, in addition to its fingerprint, in the name of the file."""
     config = [(key, value) for key, value in vae.config.items() if not key.startswith("_")]
     facts = (*source, len(data), data._fingerprint, accelerator.mixed_precision, config)
 
@@ -42,12 +44,12 @@ def cached_latents(cache: Path, accelerator: Accelerator, data: Dataset, source:
                 yield encode_frames(vae, frames.to(accelerator.device))
         vae.cpu()
 
-    return _cached(accelerator, cache / f"latents-{digest(str(facts), vae.state_dict().values())}.safetensors", len(data), encoded)
+    return _cached(accelerator, cache / f"latents-{digest(str(facts), vae.state_dict().values())}.npy", len(data), encoded)
 
 
 def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encoder: CLIPTextModel) -> Callable[[list[int]], Tensor]:
-    """Row numbers of stories → their sentence states (B, M, L, D) fp16, of a text encoder that is not trained; equal sentences are kept once.
-    ids: (N, M, L) of all stories."""
+    """Function from row numbers of stories to their sentence states (B, M, L, D) in fp16, by a frozen text encoder. Equal sentences are stored once.
+    ids: token ids (N, M, L) of all stories."""
     sentences, number = ids.flatten(0, 1).unique(dim=0, return_inverse=True)
     facts = digest(str((sentences.shape, accelerator.mixed_precision)), [sentences, *text_encoder.state_dict().values()])
 
@@ -58,40 +60,47 @@ def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encod
             with accelerator.autocast():
                 yield text_encoder(part.long().to(accelerator.device)).last_hidden_state
 
-    states = _cached(accelerator, cache / f"states-{facts}.safetensors", len(sentences), encoded)
+    states = _cached(accelerator, cache / f"states-{facts}.npy", len(sentences), encoded)
     number = number.view(ids.shape[:2])
     return lambda rows: states[number[rows]]
 
 
 def _cached(accelerator: Accelerator, file: Path, rows: int, parts: Callable[[range], Iterable[Tensor]]) -> Tensor:
-    """The values of all rows, in fp16, out of the file. Where it is missing each process computes its share, and writes it to its place part by part.
+    """The values of all rows in fp16, mapped from a .npy file. If it is missing, each process computes its share of the rows and writes it in place.
 
-    Another run may make the same file at the same time, or may have been killed at it: each writes all rows, the same values into the same places."""
+    Another run may write the same file at the same time, or may have been killed while writing it. This is safe: each run writes all rows, and the
+    same values to the same places."""
     if any_process(accelerator, not file.exists()):
         rank, world = accelerator.process_index, accelerator.num_processes
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_name(f".{file.name}.partial")
-        row = rows * rank // world
-        own = iter(parts(range(row, rows * (rank + 1) // world)))
+        partial = partial_path(file)
+        row, end = rows * rank // world, rows * (rank + 1) // world
+        own = iter(parts(range(row, end)))
         first = next(own, None)
         shape = next(shape for shape in gather_object([None if first is None else list(first.shape[1:])]) if shape)
-        size = 2 * math.prod(shape)
-        header = json.dumps({"values": {"dtype": "F16", "shape": [rows, *shape], "data_offsets": [0, rows * size]}}).encode()
-        header += b" " * (-len(header) % 8)
         if accelerator.is_main_process:
-            with open(os.open(beside, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as out:
-                out.write(struct.pack("<Q", len(header)) + header)
-                out.truncate(8 + len(header) + rows * size)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _allocate(partial, (rows, *shape))
         accelerator.wait_for_everyone()
-        with open(beside, "r+b") as out:
-            out.seek(8 + len(header) + row * size)
-            for part in chain([] if first is None else [first], own):
-                out.write(part.half().cpu().contiguous().numpy())
-            out.flush()
-            os.fsync(out.fileno())
+        values = open_memmap(partial, "r+")
+        for part in chain([] if first is None else [first], own):
+            values[row : row + len(part)] = part.half().cpu().numpy()
+            row += len(part)
+        assert row == end, f"{end - row} rows of {file} were not computed"
+        values.flush()
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            with suppress(FileNotFoundError):  # the other run was first
-                os.replace(beside, file)
+            with suppress(FileNotFoundError):  # the other run has renamed it already
+                os.replace(partial, file)
         accelerator.wait_for_everyone()
-    return load_file(file)["values"]
+    return torch.from_numpy(open_memmap(file, "c"))  # copy on write, because torch warns about read-only arrays
+
+
+def _allocate(file: Path, shape: tuple[int, ...]) -> None:
+    """Allocate an fp16 .npy file. An existing one keeps its values: `open_memmap(file, "w+")` would truncate it while another run writes it."""
+    with open(os.open(file, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as out:
+        write_array_header_1_0(out, {"descr": "<f2", "fortran_order": False, "shape": shape})
+        out.flush()
+        size = out.tell() + 2 * math.prod(shape)
+        out.truncate(size)
+        if hasattr(os, "posix_fallocate"):  # without it, a full disk would kill the process when it writes to the map
+            os.posix_fallocate(out.fileno(), 0, size)

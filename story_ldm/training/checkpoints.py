@@ -1,4 +1,10 @@
-"""Checkpoints of a run: written beside and renamed, with checksums; the newest undamaged one is loaded."""
+"""Checkpoints of a run, with checksums.
+
+    progress = load_checkpoint(accelerator, run)                        # the newest undamaged one; {"step": 0} in a new run
+    save_checkpoint(accelerator, run, step, keep=2, curve=curve)        # <run>/checkpoints/step-00001000
+
+Each is written to a temporary folder and renamed, so it is complete or absent.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -18,98 +25,98 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
-from story_ldm.files import file_digest
+from story_ldm.files import file_digest, partial_path, written_beside
 from story_ldm.training.processes import any_process
 from story_ldm.training.sharding import all_finite
 
 
 def checkpoint_steps(run: Path) -> list[int]:
-    """Steps of the complete checkpoints of a run, oldest first."""
-    found = (re.fullmatch(r"step-(\d+)", p.name) for p in (run / "checkpoints").glob("step-*"))
-    return sorted(int(match[1]) for match in found if match)
+    """Steps of a run's complete checkpoints, in ascending order."""
+    matches = (re.fullmatch(r"step-(\d+)", p.name) for p in (run / "checkpoints").glob("step-*"))
+    return sorted(int(match[1]) for match in matches if match)
 
 
-def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, protect: int | None = None, **facts) -> None:
-    """The whole state of a run (what accelerate knows of, and `facts`) as `checkpoints/step-N`: written beside, then renamed; pruned to `keep`,
-    but for the newest that is no later than step `protect`. `checksums.json` in it says what each file must be. One that is there is left alone.
+def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, protect: int | None = None, **facts: Any) -> None:
+    """Saves the state of a run as `checkpoints/step-N`: all that is registered with accelerate, `facts` in progress.json, and checksums.json.
 
-    Raises SystemExit, and leaves the older checkpoints as they are, if a weight is not finite or the files cannot be written."""
+    Keeps the `keep` newest checkpoints and the newest one up to step `protect`; an undamaged checkpoint of this step is not rewritten.
+    Raises SystemExit, and keeps the older checkpoints, if a weight is NaN or infinite or the files cannot be written."""
     for model in accelerator._models:
         if any_process(accelerator, not all_finite(model)):
-            stop_training(accelerator, run, step, f"a weight of {type(accelerator.unwrap_model(model)).__name__} is not finite")
+            stop_training(accelerator, run, step, f"a weight of {type(accelerator.unwrap_model(model)).__name__} is NaN or infinite")
     final = run / "checkpoints" / f"step-{step:08d}"
     if any_process(accelerator, accelerator.is_main_process and final.exists() and not damaged_files(final)):
         return
-    beside = final.with_name(f".{final.name}.partial")
+    partial = partial_path(final)
     if accelerator.is_main_process:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
     accelerator.wait_for_everyone()
-    trouble = None
+    write_error = None
     try:
-        accelerator.save_state(str(beside), safe_serialization=True)
-    except (OSError, RuntimeError, SafetensorError, CheckpointException) as error:  # the disk is full, say; all have errors of their own for it
-        trouble = error
-    if not any_process(accelerator, trouble is not None) and accelerator.is_main_process:
+        accelerator.save_state(str(partial), safe_serialization=True)
+    except (OSError, RuntimeError, SafetensorError, CheckpointException) as error:  # each library has its own error for a full disk
+        write_error = error
+    if not any_process(accelerator, write_error is not None) and accelerator.is_main_process:
         try:
-            (beside / "progress.json").write_text(json.dumps({"step": step, **facts}))
-            (beside / "checksums.json").write_text(json.dumps(checksums(beside), indent=1))
+            (partial / "progress.json").write_text(json.dumps({"step": step, **facts}))
+            (partial / "checksums.json").write_text(json.dumps(checksums(partial), indent=1))
             shutil.rmtree(final, ignore_errors=True)
-            os.replace(beside, final)
+            os.replace(partial, final)
             steps = checkpoint_steps(run)
-            good = [n for n in steps if protect is not None and n <= protect][-1:]
-            for old in set(steps[:-keep]).difference(good):
+            protected = [n for n in steps if protect is not None and n <= protect][-1:]
+            for old in set(steps[:-keep]).difference(protected):
                 shutil.rmtree(run / "checkpoints" / f"step-{old:08d}")
         except OSError as error:
-            trouble = error
-    if any_process(accelerator, trouble is not None):
+            write_error = error
+    if any_process(accelerator, write_error is not None):
         if accelerator.is_main_process:
-            shutil.rmtree(beside, ignore_errors=True)
-        stop_training(accelerator, run, step, f"its checkpoint could not be written ({trouble or 'by another process'})")
+            shutil.rmtree(partial, ignore_errors=True)
+        stop_training(accelerator, run, step, f"the checkpoint could not be written ({write_error or 'by another process'})")
 
 
-def load_checkpoint(accelerator: Accelerator, run: Path) -> dict:
-    """Loads the newest undamaged checkpoint of the run; returns its progress, {"step": 0} where there is none. Names those that are damaged.
+def load_checkpoint(accelerator: Accelerator, run: Path) -> dict[str, Any]:
+    """Loads the run's newest undamaged checkpoint and returns its progress.json; {"step": 0} if the run has no checkpoint. Reports damaged ones.
 
-    Raises SystemExit where all are."""
+    Raises SystemExit if all checkpoints are damaged."""
     steps = checkpoint_steps(run)
     for step in reversed(steps):
         folder = run / "checkpoints" / f"step-{step:08d}"
-        bad = damaged_files(folder) if accelerator.is_main_process else []
-        if not any_process(accelerator, bool(bad)):
+        damaged = damaged_files(folder) if accelerator.is_main_process else []
+        if not any_process(accelerator, bool(damaged)):
             accelerator.load_state(str(folder))
-            accelerator.print(f"going on from {folder}")
+            accelerator.print(f"resuming from {folder}")
             return json.loads((folder / "progress.json").read_text())
-        accelerator.print(f"{folder} is damaged ({', '.join(bad)}); it is passed over")
+        accelerator.print(f"{folder} is damaged ({', '.join(damaged)}); skipped")
     if steps:
-        raise SystemExit(f"all checkpoints in {run / 'checkpoints'} are damaged; remove them to begin anew" if accelerator.is_main_process else 1)
+        raise SystemExit(f"all checkpoints in {run / 'checkpoints'} are damaged; delete them to start again" if accelerator.is_main_process else 1)
     return {"step": 0}
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file under a folder, by its path within."""
+    """SHA-256 of every file in a folder and its subfolders, by relative path; checksums.json itself is left out."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "checksums.json")
     return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Files of a checkpoint that are missing or not as they were written."""
+    """Relative paths of a checkpoint's files that are missing or do not match their checksum."""
     try:
-        promised = json.loads((folder / "checksums.json").read_text())
+        expected = json.loads((folder / "checksums.json").read_text())
     except (OSError, ValueError):
         return ["checksums.json"]
-    found = checksums(folder)
-    return [name for name, digest in promised.items() if found.get(name) != digest]
+    actual = checksums(folder)
+    return [name for name, digest in expected.items() if actual.get(name) != digest]
 
 
-def stop_training(accelerator: Accelerator, run: Path, step: int, what: str, good_until: int | None = None) -> None:
-    """Ends all processes, with a message from the main one that says what happened and where the last good checkpoint (up to a step) lies."""
+def stop_training(accelerator: Accelerator, run: Path, step: int, what: str, good_until: int | None = None) -> NoReturn:
+    """Raises SystemExit in all processes; the main one's message has the cause `what` and the newest checkpoint up to step `good_until`."""
     good = [n for n in checkpoint_steps(run) if n <= (step if good_until is None else good_until)]
-    where = f"the last good checkpoint is {run / 'checkpoints' / f'step-{good[-1]:08d}'}" if good else "there is no checkpoint from before"
-    raise SystemExit(f"stopped at step {step}: {what}; {where}" if accelerator.is_main_process else 1)
+    last = f"the last good checkpoint is {run / 'checkpoints' / f'step-{good[-1]:08d}'}" if good else "the run has no good checkpoint"
+    raise SystemExit(f"stopped at step {step}: {what}; {last}" if accelerator.is_main_process else 1)
 
 
 def checkpoint_trained_weights(accelerator: Accelerator, model: nn.Module) -> None:
-    """From now on checkpoints hold those weights of a (prepared) model that are trained, and the frozen ones stay as they are."""
+    """Makes checkpoints of a (prepared) model save and load its trainable weights only. Frozen weights come from the model that was built."""
     trained = {name: p.detach() for name, p in accelerator.unwrap_model(model).named_parameters() if p.requires_grad}
 
     def save(models: list, weights: list, folder: str) -> None:
@@ -129,18 +136,14 @@ def checkpoint_trained_weights(accelerator: Accelerator, model: nn.Module) -> No
 
 
 def digest(facts: str, tensors: Iterable[torch.Tensor]) -> str:
-    """16 hexadecimal digits that change with the facts or with any bit of the tensors."""
+    """16 hexadecimal digits of the SHA-256 of the facts and of all bytes of the tensors."""
     result = hashlib.sha256(facts.encode())
     for tensor in tensors:
-        result.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        result.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return result.hexdigest()[:16]
 
 
-def save_component(model: nn.Module, folder: Path, dtype: torch.dtype | None = None, **settings) -> None:
-    """`save_pretrained` of a component, optionally stored in another precision, written beside and renamed."""
-    beside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    (copy.deepcopy(model).to(dtype) if dtype else model).save_pretrained(beside, **settings)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(beside, folder)
+def save_component(model: Any, folder: Path, dtype: torch.dtype | None = None, **settings) -> None:
+    """Saves a component by its `save_pretrained`, as `dtype` if given; the folder is written under a temporary name and renamed."""
+    with written_beside(folder) as partial:
+        (copy.deepcopy(model).to(dtype) if dtype else model).save_pretrained(partial, **settings)

@@ -1,7 +1,10 @@
-"""Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): momentum whose matrix is made orthogonal before it is applied.
+"""Optimizers of the training scripts: AdamW, 8-bit AdamW, and Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
-torch's own Muon takes matrices alone; here a convolution's kernel is the matrix (out, in · h · w), and what is no matrix goes on with AdamW in
-the same optimizer, so that one gradient scaler and one checkpoint serve both. In matrices it equals `torch.optim.Muon`.
+    optimizer = new_optimizer("muon", muon_groups(model), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+
+Muon orthogonalizes the momentum of a matrix before it is applied. `torch.optim.Muon` takes only matrices; `Muon` also takes convolution kernels,
+as matrices (out, in · h · w), and optimizes all other parameters by AdamW in the same object, so one gradient scaler and one checkpoint serve
+both. On matrices it equals `torch.optim.Muon`.
 """
 
 from __future__ import annotations
@@ -9,13 +12,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
 def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
-    """(N, rows, columns) → about the nearest matrices of singular values near 1 (0.7 to 1.2): the quintic Newton-Schulz iteration, in bfloat16."""
+    """Approximates the nearest semi-orthogonal matrices of (N, rows, columns) by quintic Newton-Schulz iterations, in bfloat16.
+
+    Singular values of the result are between about 0.7 and 1.2."""
     x = matrices.bfloat16()
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
@@ -27,36 +33,38 @@ def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW, but for groups with `muon=True`: these take orthogonal steps, scaled to the size of AdamW's (0.2 √max(rows, columns), Liu et al.
-    2025), so that both go by the same learning rate. `momentum` is Nesterov's."""
+    """AdamW, except for groups with `muon=True`, whose steps are orthogonalized.
 
-    def __init__(self, groups: Iterable[dict], lr: float, momentum: float = 0.95, **adamw):
+    These steps are scaled to the size of AdamW's (0.2 √max(rows, columns), Liu et al. 2025), to share its learning rate. `momentum` is Nesterov's.
+    Raises AssertionError for a vector in a Muon group."""
+
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float = 0.95, **adamw: Any):
         super().__init__(groups, lr=lr, **adamw)
         for group in self.param_groups:
             group.setdefault("muon", False)
             group.setdefault("momentum", momentum)
-            assert not group["muon"] or all(p.ndim >= 2 for p in group["params"]), "Muon takes matrices and kernels alone"
+            assert not group["muon"] or all(p.ndim >= 2 for p in group["params"]), "Muon takes only matrices and kernels"
 
     @torch.no_grad()
-    def step(self, closure=None):
-        """One step of both; gradients of the Muon groups are used up."""
+    def step(self, closure: Any = None) -> Any:
+        """Steps all groups; sets the gradients of the Muon groups to None."""
         for group in self.param_groups:
             if group["muon"]:
                 self._orthogonal_step(group)
         return super().step(closure)
 
-    def _orthogonal_step(self, group: dict) -> None:
+    def _orthogonal_step(self, group: dict[str, Any]) -> None:
         same_shape: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
             state = self.state[parameter]
             if not state:
-                state["step"], state["momentum_buffer"] = torch.zeros(()), torch.zeros_like(parameter)  # torch's Adam looks for "step" on loading
+                state["step"], state["momentum_buffer"] = torch.zeros(()), torch.zeros_like(parameter)  # Adam's loading reads "step"
             average = state["momentum_buffer"].lerp_(parameter.grad, 1 - group["momentum"])
             update = parameter.grad.lerp(average, group["momentum"]).flatten(1)
             same_shape[tuple(update.shape)].append((parameter, update))
-            parameter.grad = None  # AdamW passes it by
+            parameter.grad = None  # AdamW skips parameters without a gradient
         for shape, members in same_shape.items():
             directions = orthogonalized(torch.stack([update for _, update in members]))
             for (parameter, _), direction in zip(members, directions):
@@ -66,24 +74,25 @@ class Muon(torch.optim.AdamW):
 
 def muon_groups(
     model: nn.Module, first_and_last: tuple[str, ...] = ("conv_in", "conv_out", "time_embedding", "class_embedding", "quant_conv")
-) -> list[dict]:
-    """Groups of a model's parameters that are trained: matrices and kernels for Muon, but for those of its first and last layers (a part of
-    whose name is in `first_and_last`), and the rest."""
+) -> list[dict[str, Any]]:
+    """Two groups of a model's trainable parameters: matrices and kernels for Muon, and the rest for AdamW.
+
+    The rest includes the first and last layers, those with a part of their dotted name in `first_and_last`."""
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     matrices = [p for n, p in trained.items() if p.ndim >= 2 and not any(part.removeprefix("post_") in first_and_last for part in n.split("."))]
-    chosen = set(matrices)
-    return [{"params": matrices, "muon": True}, {"params": [p for p in trained.values() if p not in chosen]}]
+    with_muon = set(matrices)
+    return [{"params": matrices, "muon": True}, {"params": [p for p in trained.values() if p not in with_muon]}]
 
 
-def new_optimizer(name: str, groups: list[dict], **settings) -> torch.optim.Optimizer:
-    """ "adamw" (fused), "adamw8bit" or "muon" over groups of parameters, of which `muon_groups` makes some.
+def new_optimizer(name: str, groups: list[dict[str, Any]], **settings: Any) -> torch.optim.Optimizer:
+    """A fused AdamW ("adamw"), an 8-bit AdamW ("adamw8bit") or a Muon ("muon", with groups from `muon_groups`) over groups of parameters.
 
-    Raises SystemExit where bitsandbytes is missing."""
+    Raises SystemExit if "adamw8bit" is chosen and bitsandbytes is not installed."""
     if name == "muon":
         return Muon(groups, foreach=True, **settings)
     if name == "adamw8bit":
         if find_spec("bitsandbytes") is None:
-            raise SystemExit('optimizer is "adamw8bit", which wants bitsandbytes: pip install -e ".[bitsandbytes]"')
+            raise SystemExit('--optimizer is adamw8bit, which requires bitsandbytes: pip install "story-ldm[bitsandbytes]"')
         from bitsandbytes.optim import AdamW8bit
 
         return AdamW8bit(groups, **settings)

@@ -1,31 +1,35 @@
-"""What the processes of a run agree on, and what they do when one is lost."""
+"""Agreement between the processes of a run, and a clean exit when one of them is lost.
+
+`run_script(main, tyro.cli(Settings))` is the last line of every training script.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 
-AGAIN = 75  # exit code: stopped by a scheduler's signal, the same command goes on (EX_TEMPFAIL of sysexits.h)
+RESUME_EXIT_CODE = 75  # interrupted, and the same command resumes the run: EX_TEMPFAIL of sysexits.h
+Settings = TypeVar("Settings")
 
 
-def run_script(main: Callable[[Any], None], settings) -> None:
-    """main(settings). Processes of other machines that cannot be reached any more end this one with one clear line, not with a page of gloo's."""
+def run_script(main: Callable[[Settings], None], settings: Settings) -> None:
+    """Calls main(settings). If another process becomes unreachable, prints one line instead of gloo's traceback and exits with RESUME_EXIT_CODE."""
     try:
         main(settings)
     except (RuntimeError, OSError) as error:
         if not (dist.is_initialized() and (isinstance(error, dist.DistError) or "gloo" in str(error).lower())):
             raise
-        text = f"another process cannot be reached any more ({str(error).splitlines()[0][:200]})"
-        print(f"{text}; run the same command again on all machines to go on from the last checkpoint", file=sys.stderr, flush=True)
-        os._exit(AGAIN)  # the group of processes cannot be taken down in order without the lost ones
+        cause = f"another process is unreachable ({str(error).splitlines()[0][:200]})"
+        print(f"{cause}; run the same command on all machines to resume from the last checkpoint", file=sys.stderr, flush=True)
+        os._exit(RESUME_EXIT_CODE)  # a normal exit would wait for the lost processes to leave the process group
 
 
-def any_process(accelerator: Accelerator, mine: bool) -> bool:
-    """Whether it is so in any process; called in all."""
-    return bool(accelerator.reduce(torch.tensor(float(mine), device=accelerator.device), "max"))
+def any_process(accelerator: Accelerator, condition: bool) -> bool:
+    """Whether `condition` is true in at least one process; must be called in all of them."""
+    return bool(accelerator.reduce(torch.tensor(float(condition), device=accelerator.device), "max"))

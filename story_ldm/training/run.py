@@ -1,8 +1,12 @@
-"""What the training scripts share: a few plain functions, no trainer.
+"""Settings, start and end of a training run, as the scripts of training/ use them:
 
-Everything random in a step is a pure function of (seed, step): which stories are read (`StepBatches`) and every noise draw
-(`step_generator`). A run that goes on from step s therefore repeats nothing and skips nothing, and N processes with 1/N of the batch each
-see the draws of one process with the whole batch (`local_rows`). Checkpoints are written beside and renamed (`save_checkpoint`).
+    accelerator = start_run(s, "story-ldm", may_change=("stories",))      # s: the script's settings, a subclass of RunSettings
+    step = load_checkpoint(accelerator, s.output)["step"]                 # …, the loop
+    finish_run(accelerator, s, s.output / "pipeline")
+
+All randomness of a step is a pure function of (seed, step): the stories it reads (`StepBatches`) and every noise draw (`step_generator`).
+A run resumed at step s therefore neither repeats nor skips anything, and N processes with 1/N of the batch each use the draws of one process
+with the full batch (`local_rows`). Checkpoints are written to a temporary folder and renamed (`save_checkpoint`).
 """
 
 from __future__ import annotations
@@ -32,9 +36,17 @@ Precision = Literal["auto", "no", "bf16", "fp16"]
 TextForm = Literal["referential", "full"]
 
 
-def one_of(table: Collection[str]) -> Any:
+def one_of(table: Collection[str]) -> tyro.constructors.PrimitiveConstructorSpec[str]:
     """Annotation of a setting whose choices are the keys of a table: `preset: Annotated[str, one_of(PRESETS)]`."""
-    return tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(tuple(table)))
+    names = tuple(table)
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{" + ",".join(names) + "}",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda value: [value],
+        choices=names,
+    )
 
 
 @dataclass(kw_only=True)
@@ -61,6 +73,9 @@ class RunSettings:
     """Tracker that also gets the logged values."""
     push_to_hub: str | None = None
     """OWNER/NAME on the Hugging Face hub to upload the finished model to; requires a login (`hf auth login`)."""
+    license: str | None = None
+    """Licence in the model's card, by the hub's name (mit, cc-by-4.0, ...); by default the dataset's (mit for the built-in world). None where
+    the dataset names none, or where the model holds weights of another (`--init-from`, `--text-from`)."""
     num_proc: int = 2
     """Processes that prepare the dataset."""
     limit: int | None = None
@@ -81,50 +96,54 @@ class StorySettings(RunSettings):
     """Cut stories into windows of this many frames; required if their lengths differ."""
 
 
-MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "push_to_hub", "num_proc", "workers")  # when a run goes on
+MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "push_to_hub", "license", "num_proc", "workers")  # when a run goes on
 
 
 def default_precision() -> str:
-    """The launcher's mixed precision; where it has none ("no" is also its default), fp16 on a GPU and bfloat16 on a CPU."""
+    """The launcher's mixed precision; if it is "no", which is also the launcher's default, fp16 on a GPU and bf16 on a CPU."""
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     return launched if launched != "no" else ("fp16" if torch.cuda.is_available() else "bf16")
 
 
-def run_record(s: RunSettings, **resolved) -> dict[str, Any]:
-    """The settings as a run's settings.json and its card state them: those given, `resolved` and the precision in place of what was left open."""
+def run_record(s: RunSettings, **resolved: Any) -> dict[str, Any]:
+    """The settings as stored in settings.json and in the model card, with the precision resolved and the values of `resolved` replaced."""
     return {**asdict(s), "precision": default_precision() if s.precision == "auto" else s.precision, **resolved}
 
 
-def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = (), may_shard: bool = False, **resolved) -> Accelerator:
-    """Seeds, precision, processes and trackers of a run whose folder is claimed (`claim_run`). project: its name for the trackers.
-    may_change: settings that may differ when the run is resumed. resolved: see `run_record`.
+def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = (), may_shard: bool = False, **resolved: Any) -> Accelerator:
+    """Sets seeds, precision, processes and trackers, and claims the run's folder (`claim_run`). Returns the accelerator.
 
-    A CPU process of the launcher takes its share of the cores: the launcher gives it one thread where nobody asked."""
+    project: name of the run for the trackers. may_change: settings that may differ when the run is resumed. may_shard: whether the script
+    supports FSDP2 and ZeRO-2. resolved: see `run_record`. On a CPU, a launched process uses its share of the cores: the launcher sets one
+    thread per process unless OMP_NUM_THREADS is set.
+
+    Raises ValueError for settings that cannot run here, and SystemExit if --push-to-hub is not writable or `claim_run` refuses."""
     if sharding() and not may_shard:
-        raise ValueError(f"the launcher asks for {sharding()}; this script wants distributed_type MULTI_GPU: its networks fit every GPU")
+        raise ValueError(f"the launcher is configured for {sharding()}; this script requires distributed_type MULTI_GPU: its networks fit every GPU")
     record = run_record(s, **resolved)
     precision = record["precision"]
     if s.log_with and find_spec(s.log_with) is None:
-        raise ValueError(f'log_with is {s.log_with!r}, which is not installed: pip install -e ".[trackers]"')
-    wait = InitProcessGroupKwargs(timeout=timedelta(minutes=s.timeout))
+        raise ValueError(f'--log-with is {s.log_with}, which is not installed: pip install "story-ldm[trackers]"')
+    process_group = InitProcessGroupKwargs(timeout=timedelta(minutes=s.timeout))
     if sharding() == "DeepSpeed":
-        precision = "no"  # it would keep half weights; story_ldm.training.sharding tells it to autocast
-    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[wait], log_with=s.log_with, project_dir=s.output)
+        precision = "no"  # DeepSpeed would keep half-precision weights; configure_sharding sets its autocast instead
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[process_group], log_with=s.log_with, project_dir=s.output)
     if "ACCELERATE_MIXED_PRECISION" in os.environ and os.environ.get("OMP_NUM_THREADS") == "1" and accelerator.device.type == "cpu":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     for name in ("batch", "image_batch"):
         if record.get(name, 0) % accelerator.num_processes:
-            raise ValueError(f"{name} is {record[name]}; it must be divisible by the {accelerator.num_processes} processes that share it")
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} is {record[name]}; it must be divisible by the {accelerator.num_processes} processes")
     set_seed(s.seed)
-    trouble = None
+    hub_error = None
     if s.push_to_hub and accelerator.is_main_process:
         try:
             create_repo(s.push_to_hub, exist_ok=True)
         except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
-            trouble = error
-    if any_process(accelerator, trouble is not None):
-        raise SystemExit(f"push_to_hub is {s.push_to_hub!r}, which cannot be written ({trouble}); `hf auth login` first" if trouble else 1)
+            hub_error = error
+    if any_process(accelerator, hub_error is not None):
+        raise SystemExit(f"--push-to-hub is {s.push_to_hub}, which is not writable ({hub_error}); log in by `hf auth login`" if hub_error else 1)
     claim_run(accelerator, s.output, record, may_change)
     if s.log_with:
         accelerator.init_trackers(project, {name: str(value) for name, value in record.items()})
@@ -132,32 +151,33 @@ def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = (), ma
 
 
 def finish_run(accelerator: Accelerator, s: RunSettings, product: Path) -> None:
-    """Sends the finished product (a folder) to the hub where `--push-to-hub` asks for it, and closes the trackers.
+    """Uploads the finished model, the folder `product`, if --push-to-hub is set, and closes the trackers.
 
-    Raises SystemExit where the hub does not take it; the product stays."""
+    Raises SystemExit if the upload fails; the folder stays."""
     if s.push_to_hub and accelerator.is_main_process:
         try:
-            where = upload_folder(repo_id=s.push_to_hub, folder_path=product, ignore_patterns=["checkpoints/**", "settings.json", ".*"])
+            url = upload_folder(repo_id=s.push_to_hub, folder_path=product, ignore_patterns=["checkpoints/**", "settings.json", ".*"])
         except (HfHubHTTPError, OSError) as error:
-            again = f"`hf upload {s.push_to_hub} {product}` sends it"
-            raise SystemExit(f"{product} is finished, but the hub did not take it ({error}); {again}") from error
-        print(f"{product} is at {where}")
+            retry = f"retry by `hf upload {s.push_to_hub} {product}`"
+            raise SystemExit(f"{product} is finished, but its upload to the hub failed ({error}); {retry}") from error
+        print(f"{product} uploaded to {url}")
     for tracker in accelerator.trackers:
         tracker.finish()
 
 
 def claim_run(accelerator: Accelerator, run: Path, record: dict[str, Any], may_change: tuple[str, ...] = ()) -> None:
-    """Writes the settings into the run's folder or, where it has a checkpoint, compares them with those it was started with. Raises SystemExit
-    that lists the differences."""
-    file, now = run / "settings.json", json.loads(json.dumps(record, default=str))
+    """Writes the settings to the run's settings.json. If the run has a checkpoint, compares them with those it was started with first.
+
+    Raises SystemExit, listing the differences, if a setting differs that is not in `may_change` or MAY_ALWAYS_CHANGE."""
+    file, new = run / "settings.json", json.loads(json.dumps(record, default=str))
     if file.exists() and checkpoint_steps(run):
-        then = json.loads(file.read_text())
-        changed = [k for k in now if k not in (*may_change, *MAY_ALWAYS_CHANGE) and k in then and then[k] != now[k]]
+        old = json.loads(file.read_text())
+        changed = [k for k in new if k not in (*may_change, *MAY_ALWAYS_CHANGE) and k in old and old[k] != new[k]]
         if changed:
-            lines = "\n".join(f"  {k}: {then[k]!r} → {now[k]!r}" for k in changed)
-            raise SystemExit(f"{run} holds a run with other settings; give the old ones or another --output:\n{lines}")
+            lines = "\n".join(f"  {k}: {old[k]!r} → {new[k]!r}" for k in changed)
+            raise SystemExit(f"--output is {run}, which holds a run with other settings; restore them or choose another --output:\n{lines}")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         run.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps(now, indent=1))
+        write_text(file, json.dumps(new, indent=1))
     accelerator.wait_for_everyone()

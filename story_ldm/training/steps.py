@@ -1,4 +1,4 @@
-"""What belongs to a step, as pure functions of (seed, step): which stories are read, every noise draw, each process's share, the learning rate."""
+"""Batches, noise draws, shares of the processes and learning rates of a training step, as pure functions of (seed, step)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from accelerate import Accelerator
 
 
 class StepBatches:
-    """Endless batches of row numbers: the permutations of epoch 0, 1, 2, … one after another, cut every `batch` rows; each process gets its
-    share of each batch. Starts at any step without reading what lies before."""
+    """Endless iterator over batches of row numbers, of which each process gets its share.
+
+    The permutations of epochs 0, 1, 2, … are concatenated and cut every `batch` rows. `start` is the first step; earlier ones cost nothing."""
 
     def __init__(self, rows: int, batch: int, seed: int, start: int = 0, rank: int = 0, world: int = 1):
-        assert batch % world == 0, f"the batch of {batch} rows cannot be shared by {world} processes"
+        assert batch % world == 0, f"batch is {batch}; it must be divisible by the {world} processes"
         self.rows, self.batch, self.seed, self.start, self.rank, self.world = rows, batch, seed, start, rank, world
 
     def permutation(self, epoch: int) -> torch.Tensor:
@@ -22,7 +23,7 @@ class StepBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         position, share = self.start * self.batch, self.batch // self.world
-        epoch, order = -1, None
+        epoch, order = -1, list[int]()
         while True:
             batch = []
             for place in range(position, position + self.batch):
@@ -35,28 +36,29 @@ class StepBatches:
 
 
 def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """A CPU generator for the draws of one step; up to 16 independent streams per step."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 16 + stream)
 
 
-def local_rows(accelerator: Accelerator, whole: torch.Tensor) -> torch.Tensor:
-    """This process's share of a tensor drawn for the whole batch, on its device."""
-    share = whole.shape[0] // accelerator.num_processes
+def local_rows(accelerator: Accelerator, batch: torch.Tensor) -> torch.Tensor:
+    """This process's rows (B / processes, …) of a tensor (B, …) drawn for the full batch, on its device."""
+    share = batch.shape[0] // accelerator.num_processes
     start = accelerator.process_index * share
-    return whole[start : start + share].to(accelerator.device)
+    return batch[start : start + share].to(accelerator.device)
 
 
 def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.02) -> float:
-    """Factor on the learning rate: linear warm-up, then half a cosine down to `floor` at `total` steps."""
+    """Factor on the learning rate: linear warm-up, then half a cosine down to `floor` at step `total`."""
     if step < warmup:
         return (step + 1) / warmup
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
 
 
 def warmup_stable_decay(step: int, warmup: int, total: int, decay: float) -> float:
-    """Factor on the learning rate: linear warm-up, level, then over the last `decay` of `total` steps linearly down to 0."""
+    """Factor on the learning rate: linear warm-up, constant, then linear to 0 over the last share `decay` of `total` steps."""
     return min(1.0, (step + 1) / max(1, warmup), max(0.0, (total - step) / max(1.0, decay * total)))
 
 
 def halved(step: int, total: int, halvings: int) -> float:
-    """Factor on the learning rates: halved so many times, in equal parts of the run."""
+    """Factor on the learning rates: halved `halvings` times, at equal intervals over `total` steps."""
     return 0.5 ** (step * (halvings + 1) // total)

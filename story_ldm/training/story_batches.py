@@ -1,4 +1,4 @@
-"""Batches of whole stories with their noise, for teacher-forced training (Eq. 8)."""
+"""Batches of stories with their noise, for the teacher-forced training of train_story_ldm.py (Make-A-Story, Eq. 8)."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ def draw_batch(
     memory_dropout: float,
     language_dropout: float,
 ) -> StoryBatch:
-    """This process's part of the batch with all its noise; every draw is a function of (seed, step) and made for the whole batch.
+    """This process's share of a training batch, with its noise and dropout. Draws are made for the full batch and depend only on (seed, step).
 
-    latents (B, M, c, h, w), ids and mask (B, M, L), states (B, M, L, D) or None: of this process's stories. noise_draws: of each frame.
-    memory_noise: the highest level of noise on what memory holds; half of the stories are remembered without. Dropouts: shares of the stories
-    without text (and memory), without memory, and with sentences that are encoded alone."""
+    latents (B, M, c, h, w), ids and mask (B, M, L), states (B, M, L, D) or None are those of this process's stories. noise_draws: noise draws per
+    frame. memory_noise: highest noise level of the latents written into memory; half of the stories get none. text_dropout: share of stories
+    without text and memory. memory_dropout: without memory. language_dropout: share whose sentences are encoded independently."""
     generator = step_generator(seed, step)
     stories, frames, *shape = latents.shape
     stories *= accelerator.num_processes
     steps = scheduler.config.num_train_timesteps
 
-    def coin(p: float) -> Tensor:
+    def keep(p: float) -> Tensor:  # (B,) bool: False with probability p
         return local_rows(accelerator, torch.rand(stories, generator=generator) >= p)
 
     device = accelerator.device
     clean = latents.to(device).float()
-    noises, levels = [], []
+    noises, noise_levels = [], []
     for _ in range(noise_draws):
         noises.append(local_rows(accelerator, torch.randn(stories, frames, *shape, generator=generator)))
-        levels.append(local_rows(accelerator, stratified_timesteps(stories * frames, steps, generator).view(stories, frames)))
-    noise, levels = torch.cat(noises), torch.cat(levels)
+        noise_levels.append(local_rows(accelerator, stratified_timesteps(stories * frames, steps, generator).view(stories, frames)))
+    noise, levels = torch.cat(noises), torch.cat(noise_levels)
     remembered_noise = local_rows(accelerator, torch.randn(stories, frames, *shape, generator=generator))
     memory_levels = local_rows(accelerator, torch.randint(0, memory_noise + 1, (stories, frames), generator=generator))
-    memory_levels = memory_levels * ~coin(0.5)[:, None]  # half of the stories are remembered as they are
+    memory_levels = memory_levels * ~keep(0.5)[:, None]
     remembered = torch.where((memory_levels > 0)[..., None, None, None], add_noise(scheduler, clean, remembered_noise, memory_levels), clean)
     return StoryBatch(
         latents=clean,
@@ -60,8 +60,8 @@ def draw_batch(
         levels=levels,
         memory_latents=remembered,
         memory_levels=memory_levels,
-        use_text=coin(text_dropout),
-        use_memory=coin(memory_dropout),
-        use_language=coin(language_dropout),
+        use_text=keep(text_dropout),
+        use_memory=keep(memory_dropout),
+        use_language=keep(language_dropout),
         states=None if states is None else states.to(device).float(),
     )

@@ -1,7 +1,7 @@
-"""The field's datasets, and stories of one's own: one file a source, each a generator of stories from a folder, all alike in shape (see `base.py`).
+"""Public datasets and your own stories: one file per source, each of which reads stories from a folder (see `base.py` for their common form).
 
 story-ldm data convert pororo DIR --out data/pororo       # convert.py: sharded Parquet in the story form, with a card
-story-ldm data check data/pororo                          # check.py: is it whole?
+story-ldm data check data/pororo                          # check.py: is it complete?
 
 source = open_source("pororo", Path("DIR"))
 for row in source.stories("train", FrameChoice("middle")): …
@@ -21,11 +21,11 @@ __all__ = ["SOURCES", "FrameChoice", "Source", "StoryDataError", "open_source"]
 
 
 def open_source(name: str, folder: Path) -> Source:
-    """A copy of a dataset. Raises StoryDataError where its lists and tables are missing, broken or refused."""
+    """Opens a copy of a dataset. Raises StoryDataError if its lists or tables are missing, broken or refused."""
     if name not in SOURCES:
         raise StoryDataError(f"source is {name!r}; it must be one of {', '.join(SOURCES)}")
     if not folder.exists():
-        raise StoryDataError(f"{folder} does not exist; give the folder of the copy")
+        raise StoryDataError(f"{folder} does not exist; it must be the folder or file of the copy")
     source = import_module(f"{__name__}.{name}")
     with as_fault(f"{folder}, as a copy of {name},"):
         return source.open_source(folder)

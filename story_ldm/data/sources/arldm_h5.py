@@ -1,45 +1,47 @@
 """ARLDM's h5 form of Pororo-SV, FlintstonesSV and VIST.
 
     pip install -c constraints.txt -e ".[h5]"
-    story-ldm data convert arldm_h5 pororo.h5 --out data/pororo       # the file, or a folder that holds one
+    story-ldm data convert arldm_h5 pororo.h5 --out data/pororo       # the file, or a folder with one
 
 Groups `train`, `val` and `test` with `image0` … `image4`, encoded pictures as uint8, and `text` (`sis` for VIST): five captions joined by `|`.
-The pictures of Pororo and Flintstones are whole strips, those of VIST single photos. They were written by cv2 from RGB arrays, so that every other
-reader sees red and blue swapped; here they are put right. The file has no labels; names in its own name ("pororo", "flintstones") choose the
-character table for --text referential and the published counts. (ARLDM `data_script/*_hdf5.py`)
+The pictures of Pororo and Flintstones are complete strips, those of VIST single photos. They were written by cv2 from RGB arrays, so other readers
+see red and blue exchanged; this one exchanges them back. The file has no labels; the name of a dataset in its file name ("pororo", "flintstones")
+selects the characters for --text referential and the published counts. (ARLDM `data_script/*_hdf5.py`)
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from story_ldm.data.faults import StoryDataError
-from story_ldm.data.pictures import png
+from story_ldm.data.pictures import png, swap_red_blue
 from story_ldm.data.sources import flintstones, pororo, vist
-from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, frame_of_strip, opened, text_of
+from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, decoded, frame_of_strip, text_of
 
 FRAMES = 5
 KNOWN = {"pororo": pororo, "flintstones": flintstones, "vist": vist}
 
 
 def open_source(folder: Path) -> Source:
+    """The stories of an h5 file, or of the only h5 file in `folder`."""
     try:
         import h5py
     except ImportError:
         raise StoryDataError('h5 files need h5py, which is not installed: pip install -c constraints.txt -e ".[h5]"') from None
     files = sorted(f for f in folder.iterdir() if f.suffix in (".h5", ".hdf5")) if folder.is_dir() else [folder]
     if len(files) != 1:
-        raise StoryDataError(f"{folder} has {len(files)} .h5 files; give the one that is meant")
+        raise StoryDataError(f"{folder} has {len(files)} .h5 files; give the path of one")
     try:
         h5 = h5py.File(files[0], "r")
     except OSError as error:
         raise StoryDataError(f"{files[0]} cannot be opened: {error}") from None
-    groups = {split: next((h5[name] for name in names if name in h5), None) for split, names in SPLIT_NAMES.items()}
-    groups = {split: group for split, group in groups.items() if group is not None}
+    names_there = {split: [name for name in names if name in h5] for split, names in SPLIT_NAMES.items()}
+    groups: dict[str, Any] = {split: h5[names[0]] for split, names in names_there.items() if names}
     if not groups:
         raise StoryDataError(f"{files[0]} has the groups {list(h5)}; it must have train, val or test")
     for split, group in groups.items():
@@ -48,16 +50,16 @@ def open_source(folder: Path) -> Source:
             raise StoryDataError(f"group {split} of {files[0]} lacks {', '.join(lacking)}; it has {list(group)}")
         for name in (*(f"image{m}" for m in range(FRAMES)), _text_name(group)):
             if getattr(group[name], "ndim", None) != 1 or len(group[name]) > files[0].stat().st_size:
-                raise StoryDataError(f"{name} of group {split} of {files[0]} is {group[name]}; it must be an array of one entry a story")
-            # HDF5 dies in reading a sequence whose kind (in byte 3 of its description) is none that it knows, and h5py does not look at it
-            found, picture = group[name].dtype, name.startswith("image")
-            whole = h5py.check_vlen_dtype(found) == np.uint8 and not group[name].id.get_type().encode()[3] & 15
-            if not (whole if picture else h5py.check_string_dtype(found)):
-                wanted = "encoded pictures, uint8 of any length" if picture else "strings"
-                raise StoryDataError(f"{name} of group {split} of {files[0]} is of type {found}; it must be {wanted}")
+                raise StoryDataError(f"{name} of group {split} of {files[0]} is {group[name]}; it must be an array with one entry per story")
+            # HDF5 crashes on reading a sequence of unknown kind (byte 3 of its type description), which h5py does not check
+            dtype, is_picture = group[name].dtype, name.startswith("image")
+            is_bytes = h5py.check_vlen_dtype(dtype) == np.uint8 and not group[name].id.get_type().encode()[3] & 15
+            if not (is_bytes if is_picture else h5py.check_string_dtype(dtype)):
+                wanted = "encoded pictures, uint8 of any length" if is_picture else "strings"
+                raise StoryDataError(f"{name} of group {split} of {files[0]} is of type {dtype}; it must be {wanted}")
         counts = {name: len(group[name]) for name in (*(f"image{m}" for m in range(FRAMES)), _text_name(group))}
         if len(set(counts.values())) > 1:
-            raise StoryDataError(f"group {split} of {files[0]} has {counts}; there must be as many of each")
+            raise StoryDataError(f"group {split} of {files[0]} has {counts}; all must have the same number of stories")
     known = next((KNOWN[name] for name in KNOWN if name in files[0].name.lower()), None)
 
     def pictures(split: str, n: int) -> list[bytes]:
@@ -67,7 +69,7 @@ def open_source(folder: Path) -> Source:
             raise StoryDataError(f"story {n} of {split} in {files[0]} cannot be read: {error}") from None
 
     def shots(split: str, n: int) -> list[str]:
-        return [hashlib.sha256(data).hexdigest()[:16] for data in pictures(split, n)]  # the file does not name them
+        return [hashlib.sha256(data).hexdigest()[:16] for data in pictures(split, n)]  # the file has no names for them
 
     def story(split: str, n: int, choose: FrameChoice) -> dict:
         text = _text_name(groups[split])
@@ -78,7 +80,7 @@ def open_source(folder: Path) -> Source:
         for m, data in enumerate(pictures(split, n)):
             where = f"{split}/image{m}[{n}]"
             if text == "sis":
-                frames.append((png(Image.merge("RGB", opened(data, where).convert("RGB").split()[::-1])), 0))
+                frames.append((png(swap_red_blue(decoded(data, where).convert("RGB"))), 0))
             else:
                 frames.append(frame_of_strip(data, where, choose, swapped=True))
         return {
@@ -89,9 +91,9 @@ def open_source(folder: Path) -> Source:
         }
 
     splits = {split: list(range(len(group[_text_name(group)]))) for split, group in groups.items()}
-    facts = {"published": known.PUBLISHED, "licence": known.LICENCE} if known else {}
-    return Source(splits, shots, story, getattr(known, "CAST", {}), getattr(known, "ALIASES", {}), **facts)
+    source = Source(splits, shots, story, getattr(known, "CAST", {}), getattr(known, "ALIASES", {}))
+    return replace(source, published=known.PUBLISHED, licence=known.LICENCE) if known else source
 
 
-def _text_name(group) -> str:
+def _text_name(group: Any) -> str:
     return "sis" if "sis" in group else "text"

@@ -1,11 +1,11 @@
-"""A copy of a public dataset, or one's own stories, as sharded Parquet in the story form with a dataset card.
+"""Converts a copy of a public dataset, or your own stories, to sharded Parquet in the story form, with a dataset card.
 
     story-ldm data convert pororo DIR --out data/pororo --frame middle --text referential --skip-broken
 
-Every `STORIES_PER_FILE` stories become one file, written beside and renamed by one of several processes, so that the same command goes on where it
-stopped. A file tells in its metadata which conversion and tables it is of and what was left out of it: it is made anew where the tables have changed,
-or stories left out are whole by now (a picture that was only replaced is not noticed). When all are there, `conversion.json` (counts, checksums,
-faults) and the card are written. Pictures that are whole frames keep their bytes; frames cut from strips, or made to fit --size, are PNG.
+Each file has `STORIES_PER_FILE` stories and is written atomically by one of several processes; the same command resumes an interrupted conversion.
+The metadata of a file records its conversion, a digest of the tables, and the stories left out. A file is written again if the tables have changed,
+or if a story left out can now be read (a picture that was only replaced is not noticed). After the last file, `conversion.json` (counts, checksums,
+faults) and the card are written. Pictures that are complete frames keep their bytes; frames cut from strips or resized by --size are PNG.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,6 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from datasets import ClassLabel, Features, Image, List, Value
@@ -29,63 +29,67 @@ from tqdm.auto import tqdm
 
 from story_ldm.data.archives import unpacked
 from story_ldm.data.faults import as_fault, printable
-from story_ldm.data.pictures import FITS, png, square
+from story_ldm.data.pictures import FITS, Fit, png, square
 from story_ldm.data.references import is_referential, refer
 from story_ldm.data.sources import SOURCES, FrameChoice, Source, StoryDataError, open_source
-from story_ldm.data.sources.base import SPLITS, checked_row, of_kind, opened
-from story_ldm.files import file_digest, write_text
+from story_ldm.data.sources.base import SPLITS, checked_row, decoded, of_type
+from story_ldm.data.story_form import card_data, parquet_name
+from story_ldm.files import file_digest, markdown_table, write_text, written_beside
 
 STORIES_PER_FILE = 500
-GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # what is held in memory and written at a time
+GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # upper limits of a row group, which is kept in memory until it is written
 TABLES = ("*.json", "*.jsonl", "*.npy", "*.pkl", "*.h5", "*.hdf5", "*.txt", "*/*.jsonl", "SimpleSentences/*.txt")  # of all sources
-LARGE = 256_000_000  # bytes of a table whose size and time tell that it has changed; of smaller ones the checksum does
+LARGE = 256_000_000  # bytes; changes of larger tables are detected by size and time, of smaller ones by checksum
 METADATA = b"story_ldm.conversion"
 TEXTS = ("full", "referential")
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """All that the rows depend on, beside the copy itself."""
+    """All settings that the rows depend on. Fields are the options of `story-ldm data convert`."""
 
     source: str
     frame: str = "middle"
     seed: int = 0
     text: str = "full"
     size: int | None = None
-    fit: str = "crop"
+    fit: Fit = "crop"
     limit: int | None = None
     drop_overlaps: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         FrameChoice(self.frame, self.seed)
-        for name, allowed in (("source", SOURCES), ("text", TEXTS), ("fit", FITS)):
+        if self.source not in SOURCES:
+            raise StoryDataError(f"source is {self.source!r}; it must be one of {', '.join(SOURCES)}")
+        for name, allowed in (("text", TEXTS), ("fit", FITS)):
             if getattr(self, name) not in allowed:
-                raise StoryDataError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+                raise StoryDataError(f"--{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
         for name, least in (("size", 8), ("limit", 1)):
             if getattr(self, name) is not None and getattr(self, name) < least:
-                raise StoryDataError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+                raise StoryDataError(f"--{name} is {getattr(self, name)}; it must be at least {least}")
 
 
 def convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), skip_broken: bool = False, num_proc: int = 2) -> dict:
-    """Writes `out`, or goes on with it, and returns what `conversion.json` holds.
+    """Writes the folder `out`, or resumes an interrupted conversion, and returns the content of `conversion.json`.
 
-    Raises StoryDataError at the first fault of the copy; with skip_broken stories that have one are left out, counted and listed instead."""
+    splits: those to convert (default: all). Raises StoryDataError for the first fault of the copy; with skip_broken, stories with a fault are left
+    out, counted and listed instead."""
     folder = unpacked(copy, out / ".unpacked")
     source = open_source(c.source, folder)
     if c.text == "referential" and not any(source.cast.values()):
-        raise StoryDataError(f"text is 'referential'; {c.source} has no characters whose pronouns are known: give --text full")
+        raise StoryDataError(f"--text referential requires characters with known pronouns; {c.source} has none: use --text full")
     unknown = [split for split in splits if split not in source.splits]
     if unknown:
-        raise StoryDataError(f"split is {unknown[0]!r}; this copy has {', '.join(source.splits)}")
+        raise StoryDataError(f"--split is {unknown[0]!r}; this copy has {', '.join(source.splits)}")
     keys = {split: source.splits[split][: c.limit] for split in SPLITS if split in (splits or source.splits) and source.splits.get(split)}
     if not keys:
-        raise StoryDataError(f"{copy} has no story")
+        raise StoryDataError(f"{copy} has no stories")
     shared = overlaps(source, keys)
     dropped = {}
     if c.drop_overlaps:
         for split in keys:
-            gone = {n for pair, numbers in shared.items() if pair[0] == split for n in numbers}
-            keys[split], dropped[split] = [key for n, key in enumerate(keys[split]) if n not in gone], len(gone)
+            leaked = {n for pair, numbers in shared.items() if pair[0] == split for n in numbers}
+            keys[split], dropped[split] = [key for n, key in enumerate(keys[split]) if n not in leaked], len(leaked)
 
     digest = hashlib.sha256(json.dumps([asdict(c), {split: repr(part) for split, part in sorted(keys.items())}]).encode()).hexdigest()
     stamp = {"digest": digest, "tables": _tables(folder)}
@@ -106,45 +110,46 @@ def convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), 
 
 
 def overlaps(source: Source, keys: dict[str, list]) -> dict[tuple[str, str], list[int]]:
-    """(split, later split) → which stories of the first share a shot with the second. Evaluation sets stay whole, training loses."""
+    """(split, later split) → indices of the stories of the first that share a shot with the second; dropping these keeps evaluation sets complete."""
     if len(keys) < 2:
         return {}
     shots = {split: [_shots(source, split, key) for key in part] for split, part in keys.items()}
-    found = {}
+    shared = {}
     for n, split in enumerate(shots):
         for later in list(shots)[n + 1 :]:
-            there = set().union(*shots[later])
-            numbers = [k for k, part in enumerate(shots[split]) if not there.isdisjoint(part)]
+            later_shots = set().union(*shots[later])
+            numbers = [k for k, part in enumerate(shots[split]) if not later_shots.isdisjoint(part)]
             if numbers:
-                found[split, later] = numbers
-    return found
+                shared[split, later] = numbers
+    return shared
 
 
-def _shots(source: Source, split: str, key) -> set[str]:
+def _shots(source: Source, split: str, key: Any) -> set[str]:
     try:
         with as_fault(f"story {key} of {split}"):
             return set(source.shots(split, key))
     except StoryDataError:
-        return set()  # a fault of this story, told when it is converted
+        return set()  # a fault of this story, reported when it is converted
 
 
 def features_of(source: Source, text: str) -> Features:
-    found = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
+    """The columns of a converted dataset: the story form, and `shots`."""
+    columns = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
     if source.characters:
-        found["characters"] = List(List(ClassLabel(names=list(source.cast))))
+        columns["characters"] = List(List(ClassLabel(names=list(source.cast))))
     if source.backgrounds:
-        found["backgrounds"] = List(ClassLabel(names=list(source.backgrounds)))
+        columns["backgrounds"] = List(ClassLabel(names=list(source.backgrounds)))
     if source.cast:
-        found["referential"] = List(Value("bool"))
+        columns["referential"] = List(Value("bool"))
     if source.attributes:
-        found["attributes"] = List(source.attributes)
+        columns["attributes"] = List(source.attributes)
     if text == "referential":
-        found["sentences_full"] = List(Value("string"))
-    return Features(found | {"shots": List(Value("string"))})
+        columns["sentences_full"] = List(Value("string"))
+    return Features(columns | {"shots": List(Value("string"))})
 
 
 def finished_row(row: dict, source: Source, c: Conversion) -> dict:
-    """A source's story, checked, as a row of the Parquet file."""
+    """A story of a source as a row of the Parquet file. Raises StoryDataError if its columns do not fit together."""
     row = dict(checked_row(row, source))
     if c.text == "referential":
         row["sentences_full"] = row["sentences"]
@@ -156,26 +161,27 @@ def finished_row(row: dict, source: Source, c: Conversion) -> dict:
     return row | {"frames": [{"bytes": data, "path": None} for data in frames]}
 
 
-def made_row(source: Source, split: str, key, c: Conversion) -> dict:
-    """A story of the copy as a row of the Parquet file. Raises StoryDataError, whatever is wrong with it."""
+def converted_row(source: Source, split: str, key: Any, c: Conversion) -> dict:
+    """Reads a story of the copy and returns it as a row of the Parquet file. Raises StoryDataError for any fault of the story."""
     with as_fault(f"story {key} of {split}"):
         return finished_row(source.story(split, key, FrameChoice(c.frame, c.seed)), source, c)
 
 
-@lru_cache(maxsize=64)  # stories are windows that overlap
-def _fitted(data: bytes, size: int, fit: str) -> bytes:
-    return png(square(opened(data, "a frame"), size, fit))
+@lru_cache(maxsize=64)  # stories are overlapping windows
+def _fitted(data: bytes, size: int, fit: Fit) -> bytes:
+    return png(square(decoded(data, "a frame"), size, fit))
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------
 
 
 def _tables(folder: Path) -> str:
-    """A digest of the tables of a copy, so that no file of theirs stays when they have changed."""
+    """A digest of the tables of a copy, by which a resumed conversion sees that they have changed."""
     digest = hashlib.sha256()
     for file in [folder] if folder.is_file() else sorted({file for name in TABLES for file in folder.glob(name) if file.is_file()}):
-        now = file.stat()
-        digest.update(f"{file.name} {file_digest(file) if now.st_size < LARGE else (now.st_size, now.st_mtime_ns)}\n".encode(errors="replace"))
+        status = file.stat()
+        version = file_digest(file) if status.st_size < LARGE else (status.st_size, status.st_mtime_ns)
+        digest.update(f"{file.name} {version}\n".encode(errors="replace"))
     return digest.hexdigest()
 
 
@@ -183,30 +189,30 @@ def _jobs(folder: Path, keys: dict[str, list], c: Conversion, stamp: dict[str, s
     for split, part in keys.items():
         count = max(1, -(-len(part) // STORIES_PER_FILE))
         for n in range(count):
-            file = folder / f"{split}-{n:05d}-of-{count:05d}.parquet"
+            file = folder / parquet_name(split, n, count)
             yield file, split, part[n * STORIES_PER_FILE : (n + 1) * STORIES_PER_FILE], c, stamp
 
 
 def _done(folder: Path, jobs: list[tuple], stamp: dict[str, str], source: Source, skip_broken: bool) -> dict[Path, dict]:
-    """The files that are there and can stay. Raises StoryDataError if one is of another conversion."""
+    """The files that exist and need not be written again, with their facts. Raises StoryDataError if one belongs to another conversion."""
     wanted, done = {job[0]: job for job in jobs}, {}
     for file in sorted(folder.glob("*.parquet")):
         facts = conversion_facts(file)
         if file not in wanted or facts is None or facts.get("digest") != stamp["digest"]:
-            raise StoryDataError(f"{file} is there and of another conversion, or of another copy; give another --out")
+            raise StoryDataError(f"{file} belongs to another conversion or another copy; set another --out")
         if facts.get("tables") == stamp["tables"] and (not facts["broken"] or (skip_broken and _still_broken(facts, wanted[file], source))):
             done[file] = facts
     return done
 
 
 def _still_broken(facts: dict, job: tuple, source: Source) -> bool:
-    """Whether every story that was left out of a file would be again."""
+    """Whether every story that was left out of a file is still broken."""
     _, split, keys, c, _ = job
     left_out = {name for _, name, _ in facts["broken"]}
     for key in keys:
         if str(key) in left_out:
             try:
-                made_row(source, split, key, c)
+                converted_row(source, split, key, c)
             except StoryDataError:
                 continue
             return False
@@ -214,69 +220,68 @@ def _still_broken(facts: dict, job: tuple, source: Source) -> bool:
 
 
 def conversion_facts(file: Path) -> dict | None:
-    """What a file of `convert` says of itself; None for files of others."""
+    """The facts that `convert` stored in the metadata of a file; None for files written by other programs."""
     try:
         metadata = parquet.read_metadata(file).metadata or {}
     except (OSError, pa.ArrowException) as error:
-        raise StoryDataError(f"{file} cannot be read ({error}); remove it, and convert again") from None
-    with as_fault(f"what {file} tells of its conversion"):
-        return of_kind(json.loads(metadata[METADATA]), dict, str(file)) if METADATA in metadata else None
+        raise StoryDataError(f"{file} cannot be read ({error}); remove it and convert again") from None
+    with as_fault(f"the conversion metadata of {file}"):
+        return of_type(json.loads(metadata[METADATA]), dict, str(file)) if METADATA in metadata else None
 
 
 def _run(jobs: list[tuple], folder: Path, name: str, skip_broken: bool, num_proc: int) -> Iterator[tuple[Path, dict]]:
     if num_proc < 2 or len(jobs) < 2:
         _open_here(name, folder, skip_broken)
-        yield from map(_write_file, jobs)
+        yield from map(write_file, jobs)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would share the threads of whoever calls
+    context = multiprocessing.get_context("spawn")  # a fork would copy the caller's locks, but not the threads that hold them
     with ProcessPoolExecutor(min(num_proc, len(jobs)), context, _open_here, (name, folder, skip_broken)) as pool:
-        futures = [pool.submit(_write_file, job) for job in jobs]
+        futures = [pool.submit(write_file, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
-            raise StoryDataError(f"a process of the conversion died ({error}); the same command goes on, --num-proc 1 needs less memory") from None
+            raise StoryDataError(f"a conversion process died ({error}); run the command again, with --num-proc 1 for less memory") from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-_HERE: dict = {}  # the source, opened once a process
+_PROCESS: dict[str, Any] = {}  # the source, opened once per process
 
 
 def _open_here(name: str, folder: Path, skip_broken: bool) -> None:
-    _HERE.update(source=open_source(name, folder), skip_broken=skip_broken)
+    _PROCESS.update(source=open_source(name, folder), skip_broken=skip_broken)
 
 
-def _write_file(job: tuple) -> tuple[Path, dict]:
-    """One Parquet file, written beside and renamed."""
+def write_file(job: tuple) -> tuple[Path, dict]:
+    """Writes one Parquet file atomically; returns its path and the facts in its metadata."""
     file, split, keys, c, stamp = job
-    source = _HERE["source"]
+    source = _PROCESS["source"]
     schema = features_of(source, c.text).arrow_schema
-    facts = {**stamp, "listed": len(keys), "stories": 0, "frames": 0, "broken": []}
-    beside = file.with_name(f".{file.name}.partial")
-    with parquet.ParquetWriter(beside, schema) as writer:
-        rows, held = [], 0
+    facts: dict[str, Any] = {**stamp, "listed": len(keys), "stories": 0, "frames": 0, "broken": []}
+    with written_beside(file) as partial, parquet.ParquetWriter(partial, schema) as writer:
+        rows: list[dict] = []
+        size = 0
         for key in keys:
             try:
-                row = made_row(source, split, key, c)
+                row = converted_row(source, split, key, c)
             except StoryDataError as error:
-                if not _HERE["skip_broken"]:
+                if not _PROCESS["skip_broken"]:
                     raise
                 facts["broken"].append([split, str(key), str(error)])
                 continue
             rows.append(row)
-            held += sum(len(frame["bytes"]) for frame in row["frames"])
+            size += sum(len(frame["bytes"]) for frame in row["frames"])
             facts["stories"], facts["frames"] = facts["stories"] + 1, facts["frames"] + len(row["frames"])
-            if len(rows) == GROUP_STORIES or held > GROUP_BYTES:
+            if len(rows) == GROUP_STORIES or size > GROUP_BYTES:
                 writer.write_table(pa.Table.from_pylist(rows, schema))
-                rows, held = [], 0
+                rows, size = [], 0
         writer.write_table(pa.Table.from_pylist(rows, schema))
         writer.add_key_value_metadata({METADATA: json.dumps(facts).encode()})
-    os.replace(beside, file)
     return file, facts
 
 
-# --- what is told of it ------------------------------------------------------------------------------------------------------------------
+# --- record and card ---------------------------------------------------------------------------------------------------------------------
 
 
 def _record(c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, dict], shared: dict, dropped: dict[str, int]) -> dict:
@@ -301,18 +306,17 @@ def _record(c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, d
 
 
 def card(record: dict, source: Source, most: int = 100) -> str:
-    """README.md of a converted dataset."""
+    """README.md of a converted dataset; lists at most `most` broken stories."""
     c, splits = record["conversion"], record["splits"]
-    files = "\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in splits)
-    published = {split: f"{count:,}{' (recalled)' if record['recalled'] else ''}" for split, count in record["published"].items()}
-    rows = "\n".join(
-        f"| {split} | {part['stories']:,} | {part['frames']:,} | {published.get(split, '–')} | {len(part['broken']):,} "
-        f"| {part['dropped_overlaps']:,} | `{part['sha256'][:16]}` |"
-        for split, part in splits.items()
-    )
+    published = {split: f"{count:,}{' (unverified)' if record['recalled'] else ''}" for split, count in record["published"].items()}
+    head = ("split", "stories", "frames", "published stories", "left out as broken", "dropped", "sha256 of the files' checksums")
+    rows = []
+    for split, part in splits.items():
+        counts = [f"{n:,}" for n in (part["stories"], part["frames"], len(part["broken"]), part["dropped_overlaps"])]
+        rows.append([split, *counts[:2], published.get(split, "–"), *counts[2:], f"`{part['sha256'][:16]}`"])
     text = "names replaced by references (`sentences`), as published (`sentences_full`)" if c["text"] == "referential" else "as published"
-    shape = f"{c['size']} × {c['size']} pixels ({c['fit']})" if c["size"] else "in their own size"
-    lines = [f"Text: {text}. Frames: {shape}; of the frames of a shot: {c['frame']}{', seed ' + str(c['seed']) if c['frame'] == 'random' else ''}."]
+    shape = f"{c['size']} × {c['size']} pixels ({c['fit']})" if c["size"] else "of their original size"
+    lines = [f"Text: {text}. Frames: {shape}; frame taken of a shot: {c['frame']}{', seed ' + str(c['seed']) if c['frame'] == 'random' else ''}."]
     if source.characters:
         lines.append(f"Characters, in the order of the labels: {', '.join(source.cast)}.")
     if source.backgrounds:
@@ -328,19 +332,11 @@ def card(record: dict, source: Source, most: int = 100) -> str:
     faults = "\n".join(f"- {split}, {key}: {fault}" for split, key, fault in broken[:most])
     rest = f"\n- and {len(broken) - most:,} more, in conversion.json" if len(broken) > most else ""
     return f"""---
-license: other
-task_categories: [text-to-image]
-language: [en]
-configs:
-- config_name: default
-  data_files:
-{files}
+{card_data(splits, None if c["source"] == "folder" else "other")}
 ---
 # {c["source"]}, in the story form
 
-| split | stories | frames | published stories | left out as broken | dropped | sha256 of the files' checksums |
-|---|---|---|---|---|---|---|
-{rows}
+{markdown_table(head, rows)}
 
 {chr(10).join([*lines, *record["notes"]])}
 

@@ -1,16 +1,18 @@
-"""FlintstonesSV: five clips in a row of The Flintstones, each with a description, a setting and the characters in it.
+"""FlintstonesSV: five consecutive clips of The Flintstones, each with a description, a setting and character labels.
 
     story-ldm data convert flintstones DIR --out data/flintstones --text referential
 
-DIR holds `flintstones_annotations_v1-0.json` (a list of `globalID`, `description`, `setting`, `characters[].entityLabel`),
-`train-val-test_split.json` {train, val, test}, `video_frames_sampled/<globalID>.npy` (frames, height, width, 3) uint8, and where they are given
+DIR contains `flintstones_annotations_v1-0.json` (a list of `globalID`, `description`, `setting`, `characters[].entityLabel`),
+`train-val-test_split.json` {train, val, test}, `video_frames_sampled/<globalID>.npy` (frames, height, width, 3) uint8, and optionally
 `labels.pkl` {id: 7 zeros and ones}, `following_cache4.pkl` {id: next four ids} and StoryGPT-V's `labels_bg.pkl` {"label": {id: class}}. Without the
-first two they are worked out from the annotations, as public code does; without the last the backgrounds are the settings. Ids with fewer than four
-clips behind them in their episode begin no story. (StoryDALL-E `flintstones_dataloader.py`, Make-A-Story `flintstones_data_ref.py`)
+first two, characters and clip order are derived from the annotations and ids, as in public code; without the last, the backgrounds are the settings.
+Clips with fewer than four clips after them in their episode do not begin a story.
+(StoryDALL-E `flintstones_dataloader.py`, Make-A-Story `flintstones_data_ref.py`)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,58 +22,72 @@ from PIL import Image
 from story_ldm.data.faults import StoryDataError
 from story_ldm.data.pictures import png
 from story_ldm.data.safe_pickles import npy_loads, read_pickle
-from story_ldm.data.sources.base import FrameChoice, Source, entry, field_of, file_bytes, inside, marked, of_kind, read_json, safe_id, text_of
+from story_ldm.data.sources.base import (
+    FrameChoice,
+    Source,
+    entry,
+    field_of,
+    file_bytes,
+    indices_of_ones,
+    of_type,
+    path_inside,
+    read_json,
+    safe_id,
+    text_of,
+)
 
 CAST = {"Wilma": "she", "Fred": "he", "Betty": "she", "Barney": "he", "Dino": "he", "Pebbles": "she", "Mr Slate": "he"}
 ALIASES = {"Fred Flintstone": "Fred", "Wilma Flintstone": "Wilma", "Barney Rubble": "Barney", "Betty Rubble": "Betty", "Mister Slate": "Mr Slate"}
-LICENCE = "Frames of The Flintstones, © Hanna-Barbera; annotations by Gupta et al. (2018), for research; not to be passed on."
+LICENCE = "Frames of The Flintstones, © Hanna-Barbera; annotations by Gupta et al. (2018), for research; redistribution is not allowed."
 PUBLISHED = {"train": 20_132, "validation": 2_071, "test": 2_309}
 FOLLOWING = 4
-MOST_CLASSES = 10_000  # of backgrounds; StoryGPT-V tells of some hundreds
+MAX_CLASSES = 10_000  # of backgrounds; StoryGPT-V has some hundreds
 
 
 def open_source(folder: Path) -> Source:
+    """A copy of FlintstonesSV in `folder`."""
     annotations = {}
     for n, row in enumerate(read_json(folder / "flintstones_annotations_v1-0.json", list, "the annotations of all clips")):
         where = f"annotation {n}"
-        annotations[field_of(of_kind(row, dict, where), "globalID", str, where)] = row
+        annotations[field_of(of_type(row, dict, where), "globalID", str, where)] = row
     split_file = folder / "train-val-test_split.json"
     lists = read_json(split_file, dict, "the ids of train, val and test")
     ids = {name: field_of(lists, key, list, str(split_file)) for name, key in (("train", "train"), ("validation", "val"), ("test", "test"))}
     for name, clips in ids.items():
         for clip in clips:
-            of_kind(clip, str, f"an id of {name} in {split_file}")
+            of_type(clip, str, f"an id of {name} in {split_file}")
     file = folder / "following_cache4.pkl"
-    following = of_kind(read_pickle(file), dict, str(file)) if file.exists() else _following([clip for clips in ids.values() for clip in clips])
+    following = of_type(read_pickle(file), dict, str(file)) if file.exists() else _following([clip for clips in ids.values() for clip in clips])
     for clip, rest in following.items():
-        of_kind(rest, (list, tuple, np.ndarray), f"{file.name}[{clip!r}]")
+        of_type(rest, (list, tuple, np.ndarray), f"{file.name}[{clip!r}]")
     splits = {name: [clip for clip in clips if len(following.get(clip, ())) == FOLLOWING] for name, clips in ids.items()}
-    left = sum(map(len, ids.values())) - sum(map(len, splits.values()))
-    labels = of_kind(read_pickle(folder / "labels.pkl"), dict, "labels.pkl") if (folder / "labels.pkl").exists() else None
+    left_out = sum(map(len, ids.values())) - sum(map(len, splits.values()))
+    labels = of_type(read_pickle(folder / "labels.pkl"), dict, "labels.pkl") if (folder / "labels.pkl").exists() else None
     names, background = _backgrounds(folder, annotations)
 
     def shots(split: str, clip: str) -> list[str]:
-        return [of_kind(shot, str, f"following_cache4.pkl[{clip!r}]") for shot in (clip, *following[clip])]
+        return [of_type(shot, str, f"following_cache4.pkl[{clip!r}]") for shot in (clip, *following[clip])]
 
-    @lru_cache(maxsize=64)  # stories are windows that overlap
+    @lru_cache(maxsize=64)  # stories are overlapping windows
     def picture(shot: str, choose: FrameChoice) -> tuple[bytes, int]:
-        file = inside(folder / "video_frames_sampled", f"{shot}.npy")
+        file = path_inside(folder / "video_frames_sampled", f"{shot}.npy")
         data = file_bytes(file, f"the frames of clip {shot}")
         try:
             frames = npy_loads(data)
         except StoryDataError as error:
             raise StoryDataError(f"{file} is refused: {error}") from None
         if frames.ndim != 4 or frames.shape[3] != 3 or 0 in frames.shape or frames.dtype.kind not in "uif":
-            raise StoryDataError(f"{file} holds {frames.dtype} of shape {frames.shape}; it must be numbers of (frames, height, width, 3)")
+            raise StoryDataError(f"{file} contains {frames.dtype} of shape {frames.shape}; it must be numbers of (frames, height, width, 3)")
         n = choose(shot, len(frames))
         return png(Image.fromarray(frames[n].astype(np.uint8))), n
 
     def characters(shot: str) -> list[int]:
         if labels is not None:
-            return marked(entry(labels, shot, "labels.pkl"), len(CAST), f"labels.pkl[{shot!r}]")
-        there = field_of(entry(annotations, shot, "the annotations"), "characters", list, f"annotation {shot}")
-        told = {field_of(of_kind(c, dict, f"a character of {shot}"), "entityLabel", str, f"a character of {shot}").strip().lower() for c in there}
-        return [n for n, name in enumerate(CAST) if name.lower() in told]  # lower-case on both sides: "Mr Slate" is one of them
+            return indices_of_ones(entry(labels, shot, "labels.pkl"), len(CAST), f"labels.pkl[{shot!r}]")
+        listed = field_of(entry(annotations, shot, "the annotations"), "characters", list, f"annotation {shot}")
+        where = f"a character of {shot}"
+        labelled = {field_of(of_type(c, dict, where), "entityLabel", str, where).strip().lower() for c in listed}
+        return [n for n, name in enumerate(CAST) if name.lower() in labelled]  # both in lower case, else "Mr Slate" is never matched
 
     def story(split: str, clip: str, choose: FrameChoice) -> dict:
         keys = shots(split, clip)
@@ -89,13 +105,12 @@ def open_source(folder: Path) -> Source:
             "shots": [f"{key}#{number}" for key, (_, number) in zip(keys, frames, strict=True)],
         }
 
-    notes = [f"{left} clips begin no story: fewer than {FOLLOWING} clips follow them in their episode."]
-    facts = {"published": PUBLISHED, "licence": LICENCE, "notes": notes if left else []}
-    return Source(splits, shots, story, CAST, ALIASES, characters=True, backgrounds=names, **facts)
+    notes = [f"{left_out} clips do not begin a story: fewer than {FOLLOWING} clips follow them in their episode."] if left_out else []
+    return Source(splits, shots, story, CAST, ALIASES, characters=True, backgrounds=names, published=PUBLISHED, licence=LICENCE, notes=notes)
 
 
 def _following(clips: list[str]) -> dict[str, list[str]]:
-    """The next four clips of each, where season and episode (fields 1 and 3 of the id) are the same."""
+    """The next four clips of each clip, if they are of the same season and episode (fields 1 and 3 of the id)."""
     clips, table = sorted(clips), {}
     for n, clip in enumerate(clips):
         rest = clips[n + 1 : n + 1 + FOLLOWING]
@@ -111,13 +126,13 @@ def _episode(clip: str) -> tuple[str, str]:
     return fields[1], fields[3]
 
 
-def _backgrounds(folder: Path, annotations: dict):
-    """Names of the classes and the function that gives a clip's."""
+def _backgrounds(folder: Path, annotations: dict[str, dict]) -> tuple[tuple[str, ...], Callable[[str], int]]:
+    """Names of the background classes, and a function that returns the class of a clip."""
     if (folder / "labels_bg.pkl").exists():
-        table = field_of(of_kind(read_pickle(folder / "labels_bg.pkl"), dict, "labels_bg.pkl"), "label", dict, "labels_bg.pkl")
-        classes = {int(of_kind(n, (int, np.integer), f"labels_bg.pkl['label'][{clip!r}]")) for clip, n in table.items()}
-        if not all(0 <= n < MOST_CLASSES for n in classes):
-            raise StoryDataError(f"labels_bg.pkl has the classes {min(classes)} to {max(classes)}; they must be from 0 to {MOST_CLASSES - 1}")
+        table = field_of(of_type(read_pickle(folder / "labels_bg.pkl"), dict, "labels_bg.pkl"), "label", dict, "labels_bg.pkl")
+        classes = {int(of_type(n, (int, np.integer), f"labels_bg.pkl['label'][{clip!r}]")) for clip, n in table.items()}
+        if not all(0 <= n < MAX_CLASSES for n in classes):
+            raise StoryDataError(f"labels_bg.pkl has the classes {min(classes)} to {max(classes)}; they must be from 0 to {MAX_CLASSES - 1}")
         names = tuple(f"background {n}" for n in range(max(classes, default=-1) + 1))
         return names, lambda shot: int(entry(table, shot, "labels_bg.pkl['label']"))
 

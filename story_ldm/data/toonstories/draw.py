@@ -1,8 +1,8 @@
-"""How ToonStories is drawn: vectors with PIL at four times the size, reduced by averaging, so that any resolution shows the same picture.
+"""Draws the frames of ToonStories with PIL: vector shapes at four times the size, reduced by averaging. Every resolution shows the same picture.
 
-Scenery and figures use coordinates in [0, 1], y downwards, of the square frame; a figure's own coordinates have their origin between its feet,
-y upwards, in figure heights. Every place has four layouts that differ in hue and in where things stand; figures stand before the lower half, so the
-layout can be told from what is left free.
+Scenery uses coordinates in [0, 1] of the square frame, y downwards; a figure has its own coordinates in figure heights, with the origin between its
+feet and y upwards. Each place has four layouts, which differ in colours and in the positions of things; figures cover the lower half only, and the
+layout can be recognised from the rest.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SKIN = [(134, 86, 48), (240, 226, 228), (240, 124, 30), (150, 150, 162), (112, 1
 
 
 class Pen:
-    """Draws in [0, 1] coordinates, optionally in a figure's own frame: origin (x, y), scale in frame heights, lean in degrees;
-    whoever stands right of the middle is drawn as in a mirror, so that what is held stays inside the frame."""
+    """Draws in [0, 1] coordinates, or in those of a figure: origin (x, y), scale in frame heights, lean in degrees. Figures right of the middle
+    are mirrored, which keeps a held prop inside the frame."""
 
     def __init__(self, image: Image.Image, x: float = 0.0, y: float = 0.0, scale: float = 1.0, lean: float = 0.0, figure: bool = False):
         self.draw, self.side = ImageDraw.Draw(image), image.width
@@ -58,7 +58,7 @@ class Pen:
     def line(self, points, fill, width):
         self.draw.line([self.at(*p) for p in points], fill=fill, width=self.pixels(width), joint="curve")
         for p in (points[0], points[-1]):
-            self.ellipse(*p, width / 2, width / 2, fill)
+            self.ellipse(p[0], p[1], width / 2, width / 2, fill)
 
     def pixels(self, width: float) -> int:
         return max(1, round(width * self.scale * self.side))
@@ -67,7 +67,7 @@ class Pen:
 def draw_frame(story: Story, m: int, size: int) -> Image.Image:
     """Frame `m` of the story as an RGB picture of `size` × `size` pixels."""
     frame = story.frames[m]
-    image = _scenery(frame.place, frame.layout, story.art_seed, size * SUPERSAMPLING).copy()
+    image = scenery(frame.place, frame.layout, story.art_seed, size * SUPERSAMPLING).copy()
     for character, slot, action in zip(frame.characters, frame.slots, frame.actions, strict=True):
         prop = story.prop if character == frame.holder else None
         _figure(image, character, SLOT_X[slot], ACTIONS[action], story.garments[character], story.marks[character], prop)
@@ -234,7 +234,8 @@ def _prop(pen: Pen, kind: int, color: int, x: float, y: float) -> None:
 
 
 @lru_cache(maxsize=8)
-def _scenery(place: int, layout: int, art_seed: int, side: int) -> Image.Image:
+def scenery(place: int, layout: int, art_seed: int, side: int) -> Image.Image:
+    """The background of a place, `side` × `side` pixels; a cached image that callers must not change."""
     image = Image.new("RGB", (side, side))
     shake = random.Random(art_seed * 64 + place * 8 + layout)
     _PAINTERS[PLACES[place]](Pen(image), layout, lambda x: x + 0.02 * (shake.random() - 0.5))

@@ -5,15 +5,15 @@ story-ldm data toonstories --out DIR        # load_stories(DIR, split=…) reads
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from datasets import Dataset
 from pyarrow import parquet
 
 from story_ldm.data.stories import load_stories
+from story_ldm.data.story_form import card_data, parquet_name
 from story_ldm.data.toonstories import ACTIONS, CHARACTERS, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, WORLD_VERSION
-from story_ldm.files import write_text
+from story_ldm.files import markdown_table, write_text, written_beside
 
 STORIES_PER_FILE = 5_000
 
@@ -21,14 +21,14 @@ STORIES_PER_FILE = 5_000
 def export_toonstories(
     out: Path, size: int = 64, splits: tuple[str, ...] = (), limit: int | None = None, seed: int = 0, num_proc: int | None = None
 ) -> None:
-    """Writes `data/<split>-<k>-of-<n>.parquet` for each split, with both text forms (`sentences`, `sentences_full`), and README.md. Files
-    that are there already are kept. Raises ValueError for an unknown split, and where the folder holds another export."""
+    """Writes `data/<split>-<k>-of-<n>.parquet` for each split, with two text forms (`sentences`, `sentences_full`), and README.md. Existing
+    files are kept. Raises ValueError for an unknown split, or if the folder contains another export."""
     unknown = [split for split in splits if split not in SPLITS]
     if unknown:
-        raise ValueError(f"split is {unknown[0]!r}; ToonStories has {', '.join(SPLITS)}")
+        raise ValueError(f"--split is {unknown[0]!r}; ToonStories has {', '.join(SPLITS)}")
     card, heading = out / "README.md", _heading(size, seed)
     if card.exists() and heading not in card.read_text().splitlines():
-        raise ValueError(f"{out} holds another export; this one would be {heading.lstrip('# ')!r}: give another folder")
+        raise ValueError(f"{out} contains another export; this one would be {heading.lstrip('# ')!r}: set another --out")
     folder = out / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for split in splits or tuple(SPLITS):
@@ -37,20 +37,20 @@ def export_toonstories(
         stories = stories.add_column("sentences_full", full["sentences"][:], feature=full.features["sentences"])
         files = -(-len(stories) // STORIES_PER_FILE)
         for k in range(files):
-            write_parquet(stories.shard(files, k, contiguous=True), folder / f"{split}-{k:05d}-of-{files:05d}.parquet")
+            write_parquet(stories.shard(files, k, contiguous=True), folder / parquet_name(split, k, files))
     counts = {split: sum(parquet.read_metadata(file).num_rows for file in folder.glob(f"{split}-*.parquet")) for split in SPLITS}
     write_text(card, _card({split: count for split, count in counts.items() if count}, size, seed))
 
 
 def write_parquet(stories: Dataset, file: Path) -> None:
+    """Writes a file atomically; keeps an existing one. Raises ValueError if that has another number of stories."""
     if file.exists():
-        found = parquet.read_metadata(file).num_rows
-        if found != len(stories):
-            raise ValueError(f"{file} holds {found} stories where this export has {len(stories)}: give another folder")
+        count = parquet.read_metadata(file).num_rows
+        if count != len(stories):
+            raise ValueError(f"{file} contains {count} stories, but this export has {len(stories)}: set another --out")
     else:
-        beside = file.with_name(f".{file.name}.partial")
-        stories.to_parquet(str(beside))
-        os.replace(beside, file)
+        with written_beside(file) as partial:
+            stories.to_parquet(str(partial))
 
 
 def _heading(size: int, seed: int) -> str:
@@ -58,28 +58,19 @@ def _heading(size: int, seed: int) -> str:
 
 
 def _card(counts: dict[str, int], size: int, seed: int) -> str:
-    files = "\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in counts)
-    rows = "\n".join(f"| {split} | {count:,} | {SPLITS[split][3]} |" for split, count in counts.items())
+    rows = ((split, f"{count:,}", SPLITS[split][3]) for split, count in counts.items())
     who = ", ".join(f"{c.name} the {c.species} ({c.pronoun})" for c in CHARACTERS)
     return f"""---
-license: mit
-task_categories: [text-to-image]
-language: [en]
-configs:
-- config_name: default
-  data_files:
-{files}
+{card_data(counts, "mit")}
 ---
 {_heading(size, seed)}
 
-A picture-book world drawn by a program: a benchmark of reference resolution and visual consistency. `sentences` is the referential form,
-`sentences_full` names everybody and every place.
+A picture-book world drawn by a program: a benchmark of reference resolution and visual consistency. `sentences` is the referential form;
+`sentences_full` names every character and place in each sentence.
 
-| split | stories | frames a story |
-|---|---|---|
-{rows}
+{markdown_table(("split", "stories", "frames per story"), rows)}
 
 Characters: {who}. Places: {", ".join(PLACES)}, each in {LAYOUTS} layouts. Garments and props in {", ".join(COLORS)}.
-Actions: {", ".join(ACTIONS)}. Props: {", ".join(PROPS)}. Marks, which no sentence names: {", ".join(MARKS)}.
-The pairs character × place and character × garment colour of `test_compositional` are in no other split.
+Actions: {", ".join(ACTIONS)}. Props: {", ".join(PROPS)}. Marks, never mentioned in a sentence: {", ".join(MARKS)}.
+The pairs character × place and character × garment colour held out for `test_compositional` occur in no other split.
 """

@@ -1,4 +1,4 @@
-"""`make_story`: the state machine of `world.py` draws a story's events, `text.py` writes its sentences."""
+"""`make_story`: samples the events of a story by the state machine of `world.py` and writes its sentences by `text.py`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from story_ldm.data.toonstories.world import SPLITS, WORLD_VERSION, Dice, Story,
 
 
 def make_story(seed: int = 0, split: str = "train", index: int = 0, length: int | None = None) -> Story:
-    """The story at (seed, split, index), of `length` frames (default: the split's own, 5 or 50).
+    """The story (seed, split, index) with `length` frames (default: that of the split, 5 or 50).
 
-    Raises ValueError for an unknown split, a negative index or a length under 1."""
+    Raises ValueError for an unknown split, a negative index or a length below 1."""
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; ToonStories has {', '.join(SPLITS)}")
     if index < 0 or (length is not None and length < 1):

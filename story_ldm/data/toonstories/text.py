@@ -1,12 +1,13 @@
-"""The sentences of ToonStories, each in two forms of the same event.
+"""The sentences of ToonStories: two forms, `full` and `referential`, of each event.
 
-`full` names everybody on stage, the place and a held prop in every sentence. `referential` is what people write: he / she / it, "the bear",
-they, "both friends", "the others", "there", or no place at all. In both, a garment is named only where its wearer is introduced, and a mark never.
+`full` names every character on stage, the place and a held prop in every sentence. `referential` uses references as people do: he / she / it,
+"the bear", they, "both friends", "the others", "there", or no place at all. Both forms mention a garment only when its wearer is introduced, and
+never a mark.
 
-How a careful reader resolves a reference (the resolver in tests/test_toonstories.py does just this):
-- a pronoun or a species: the only one it fits among those who were on stage, and whom the sentence itself names;
-- they, both friends, all three, the friends: everybody who is on stage after the event; the others: everybody but the one who acts;
-- there, or no place: where the last sentence was; "go back": the place before this one.
+References are resolved by these rules, which tests/test_toonstories.py implements:
+- a pronoun or species: the only match among the characters who were on stage and those named in the sentence itself;
+- they, both friends, all three, the friends: all characters on stage after the event; the others: all except the one who acts;
+- there, or no place: the place of the previous sentence; "go back": the place before the current one.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def article(phrase: str) -> str:
 
 
 def write_sentences(story: Story, dice: Dice) -> None:
-    """Fills in `sentences`, `mentions` and `place_named`. Phrasings are drawn once, so that both forms differ in their references only."""
+    """Fills in `sentences`, `mentions` and `place_named`. Phrasings are drawn once: the two forms differ in their references only."""
     introduced: set[int] = set()
     stage: set[int] = set()  # on stage before the event
     story.sentences = {form: [] for form in TEXT_FORMS}
@@ -63,7 +64,7 @@ def write_sentences(story: Story, dice: Dice) -> None:
 
 
 class _Sentence:
-    """One event in both forms. A phrase is a pair (full, referential) all the way up."""
+    """Writes the sentence of one event in both forms. Every phrase is a pair (full, referential)."""
 
     def __init__(self, story: Story, frame: Frame, introduced: set[int], stage: set[int], dice: Dice):
         self.story, self.frame, self.introduced, self.stage, self.dice = story, frame, introduced, stage, dice
@@ -82,7 +83,8 @@ class _Sentence:
                 head, _, tail = words.partition(" while ")
                 text = " ".join(x for x in (head, where, f"while {tail}" if tail else "") if x)
             sentences.append(text[0].upper() + text[1:] + ".")
-        return *sentences, [self.mentions[c] for c in self.frame.characters], place_named
+        full, referential = sentences
+        return full, referential, [self.mentions[c] for c in self.frame.characters], place_named
 
     def place(self) -> tuple[tuple[str, str], bool]:
         phrase = PLACE_PHRASES[PLACES[self.frame.place]]
@@ -96,7 +98,7 @@ class _Sentence:
             return ("", ""), named
         if kind == "open" or self.dice.chance(0.3):
             return (phrase, phrase), True
-        # "she leaves and he waves there" would be read as where she goes
+        # "there" in "she leaves and he waves there" would be read as the place she goes to
         return (phrase, "" if kind == "leave" else self.dice.pick(("there", "", ""))), False
 
     def body(self) -> tuple[str, str]:
@@ -104,7 +106,7 @@ class _Sentence:
         subjects, many = event.subjects, len(event.subjects) > 1
         verb = dice.pick(ACTION_PHRASES[ACTIONS[event.action]])[many]
         prop, color = PROPS[self.story.prop[0]], COLORS[self.story.prop[1]]
-        if event.kind == "leave":
+        if event.kind == "leave" and event.other is not None:
             gone, stay = self.one(event.other, leaving=True), self.who(subjects)
             return self.build(gone, dice.pick(LEAVE_PHRASES), stay, verb)
         who = self.who(subjects)
@@ -131,10 +133,11 @@ class _Sentence:
     @staticmethod
     def build(*parts: str | tuple[str, str]) -> tuple[str, str]:
         pairs = [part if isinstance(part, tuple) else (part, part) for part in parts]
-        return tuple(" ".join(pair[form] for pair in pairs if pair[form]) for form in (0, 1))
+        full, referential = (" ".join(pair[form] for pair in pairs if pair[form]) for form in (0, 1))
+        return full, referential
 
     def who(self, characters: list[int], others_of_one: bool = False) -> tuple[str, str]:
-        """A noun phrase for one or several characters who are on stage after the event."""
+        """A noun phrase for one or several characters on stage after the event."""
         if len(characters) == 1:
             return self.one(characters[0])
         singles = [self.one(c, plural=True) for c in characters]
@@ -154,7 +157,7 @@ class _Sentence:
         full = who.name
         if c == self.frame.holder and self.event.kind not in ("pick_up", "put_away") and not leaving:
             full += f" with the {COLORS[self.story.prop[1]]} {PROPS[self.story.prop[0]]}"
-        if c not in self.stage:  # who comes back is called by name or species
+        if c not in self.stage:  # a character who returns is referred to by name or species
             how = self.dice.pick(("name", "species"))
         else:
             rivals = (self.stage | set(self.frame.characters)) - {c}

@@ -1,12 +1,11 @@
-"""ToonStories, the built-in world: who lives in it, and the state machine that draws what happens in a story.
+"""The built-in world ToonStories: its characters and places, and the state machine that samples the events of a story.
 
     from story_ldm.data.toonstories import make_story
     story = make_story(seed=0, split="train", index=7)         # labels and both text forms, a pure function of its arguments
 
-A story is a list of `Frame`s. Each frame shows everybody who is on stage, at one place, while something happens. Characters enter and
-leave, everybody moves to another place or back to the one before, a prop is picked up and put away; the positions on stage, the garment and
-the mark of each character and the layout of each place persist. Only `random.Random.random` is drawn from, whose sequence Python guarantees,
-so that every machine makes the same story.
+A story is a list of `Frame`s. Each frame shows all characters on stage, at one place, during one event: characters enter and leave, all move
+to another place or back to the previous one, a prop is picked up and put away. Positions on stage, the garment and mark of each character and the
+layout of each place persist. Stories are identical on every machine: all draws use `random.Random.random`, whose sequence Python guarantees.
 """
 
 from __future__ import annotations
@@ -45,10 +44,10 @@ MARKS = ("crown", "top hat", "party hat", "flower", "glasses", "star")  # never 
 ACTIONS = ("stand", "wave", "jump", "sit", "dance", "run", "cheer")
 PROPS = ("ball", "balloon", "umbrella", "flag", "book")
 SLOTS = 3  # places to stand, left to right
-MENTIONS = ("introduction", "name", "species", "pronoun", "group")  # how a sentence refers to a character that its frame shows
+MENTIONS = ("introduction", "name", "species", "pronoun", "group")  # how a sentence refers to a character in its frame
 
-# Split → (first index bucket, end, stories, default length). A story belongs to a split only if the hash of its content falls into the
-# split's buckets of 100, so that no story can be in two splits.
+# Split → (first bucket, end, stories, default length). A story belongs to the split whose buckets, out of 100, contain the hash of its content:
+# no story can be in two splits.
 SPLITS = {
     "train": (0, 60, 20_000, 5),
     "validation": (60, 70, 1_000, 5),
@@ -59,18 +58,18 @@ SPLITS = {
 
 
 def held_out_place(character: int) -> int:
-    """The place where only `test_compositional` ever shows this character."""
+    """The place at which only `test_compositional` shows this character."""
     return character % len(PLACES)
 
 
 def held_out_garment(character: int) -> int:
-    """The garment colour that only `test_compositional` ever gives this character."""
+    """The garment colour that only `test_compositional` gives this character."""
     return character % len(COLORS)
 
 
 @dataclass
 class Event:
-    """What one sentence tells. `subjects` act (all others on stage stand by); `other` is who enters or leaves."""
+    """The event of one sentence. `subjects` act (all others on stage stand); `other` is the character that enters or leaves."""
 
     kind: str  # open, act, enter, return, leave, move, back, pick_up, put_away
     subjects: list[int]
@@ -80,7 +79,7 @@ class Event:
 
 @dataclass
 class Frame:
-    """One picture's state: `characters` on stage in the order of their arrival, and for each of them its slot, action and prop (or None)."""
+    """The state that a picture shows: `characters` on stage in order of arrival, their slots and actions, and the holder of the prop."""
 
     place: int
     layout: int
@@ -93,8 +92,8 @@ class Frame:
 
 @dataclass
 class Story:
-    """A story's whole truth. `garments` and `marks` map each character of the cast to an index into COLORS and MARKS; `prop` is
-    (index into PROPS, index into COLORS), one for the whole story."""
+    """A complete story. `garments` and `marks` map each character of the cast to an index into COLORS and MARKS; `prop`, the only prop of
+    the story, is (index into PROPS, index into COLORS)."""
 
     seed: int
     split: str
@@ -115,12 +114,12 @@ class Story:
         return f"toon-{self.seed}-{self.split}-{self.index:06d}"
 
     def referential(self, m: int) -> bool:
-        """Whether the referential sentence of frame `m` leaves the place or somebody who is on stage to be worked out from earlier ones."""
+        """Whether the referential sentence of frame `m` leaves the place or a character on stage to be inferred from earlier sentences."""
         return not (self.place_named[m] and all(how in ("introduction", "name") for how in self.mentions[m]))
 
 
 class Dice(random.Random):
-    """Draws built on `random()` alone: the only method whose sequence is guaranteed for a seed."""
+    """Random draws based on `random()` only, the one method whose sequence is guaranteed for a seed."""
 
     def pick(self, items: Sequence):
         return items[int(self.random() * len(items))]
@@ -141,21 +140,23 @@ class Dice(random.Random):
         return item
 
 
-def seeded_by(*parts) -> int:
+def seeded_by(*parts: object) -> int:
+    """A 64-bit seed from the parts, by SHA-256."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big")
 
 
 def content_bucket(story: Story) -> int:
-    """Hash of everything a reader or a viewer can tell of the story (not of its seed and index), modulo 100."""
+    """Hash, modulo 100, of everything that text or pictures of the story show (its seed and index are not part of that)."""
     content = asdict(story)
     for name in ("seed", "split", "index", "art_seed"):
         del content[name]
     if all(frame.holder is None for frame in story.frames):
-        del content["prop"]  # nobody ever has it
+        del content["prop"]  # it is never shown
     return int.from_bytes(hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()[:8], "big") % 100
 
 
 def draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> Story:
+    """Samples a story without sentences: cast, garments, marks, prop, layouts, and `length` frames."""
     compositional = split == "test_compositional"
     size = min(dice.weighted({1: 60, 2: 30, 3: 10}), length + 1)
     cast = dice.sample_distinct(range(len(CHARACTERS)), size)
@@ -187,12 +188,12 @@ def draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> St
 
 
 def _play(story: Story, dice: Dice, length: int, places: list[int], place: int) -> None:
-    """Runs the state machine for `length` frames."""
+    """Appends `length` frames by running the state machine from `place`."""
     waiting = list(story.cast)  # not introduced yet
     stage: dict[int, int] = {}  # character → slot, in the order of arrival
     away: list[int] = []
     holder: int | None = None
-    before: int | None = None  # the place that "go back" means
+    before: int | None = None  # the place that "go back" refers to
 
     def enter(c: int) -> None:
         stage[c] = dice.pick([s for s in range(SLOTS) if s not in stage.values()])
@@ -212,7 +213,7 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int) 
             event = Event("enter", [newcomer], action, newcomer)
         else:
             group = everybody if len(everybody) == 1 or dice.chance(0.4) else [dice.pick(everybody)]
-            one = dice.pick([c for c in everybody if c != holder] or everybody)  # who holds the prop does not leave
+            one = dice.pick([c for c in everybody if c != holder] or everybody)  # the holder of the prop does not leave
             weights = {"act": 40, "move": 14 if len(places) > 1 else 0, "back": 0 if before is None else 14}
             weights |= {"pick_up": 14 if holder is None else 0, "put_away": 0 if holder is None else 8}
             weights |= {"leave": 12 if len(stage) > 1 else 0, "return": 20 if away and len(stage) < SLOTS else 0}
@@ -226,7 +227,7 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int) 
                 event.subjects = everybody
             elif kind == "pick_up":
                 holder, event.subjects, event.action = one, [one], 0
-            elif kind == "put_away":
+            elif kind == "put_away" and holder is not None:
                 event.subjects, event.action, holder = [holder], 0, None
             elif kind == "leave":
                 del stage[one]

@@ -1,7 +1,7 @@
 """The dynamic-block GAN (Li and Lukasiewicz 2022, "Learning to Model Multimodal Semantic Alignment for Story Visualization"): block, generator and
-the one discriminator.
+the discriminator.
 
-    words, sentences = read_words(...)                                                  # sentences.py; by story (B, M, L, D) and (B, M, D)
+    words, sentences = read_words(...)                                                  # encoders/sentence_vectors.py; (B, M, L, D) and (B, M, D)
     gan = DynamicBlockGAN()                                                             # presets.py has the paper's size
     story_noise = gan.draw_noise(stories, torch.Generator().manual_seed(0))             # z (B, Z): all noise is given
     frames = gan(sentences, words, mask, story_noise, gan.draw_gumbel(stories, frames, generator))   # soft choice, as in training
@@ -10,23 +10,23 @@ the one discriminator.
 Given the Gumbel noise a block weighs both attentions (Eq. 2); without it, it chooses one (Eq. 3) and is deterministic. Trained by
 `training/train_dynamic_block_gan.py`. `attention` is "both", "sa", "wsa" or "none" (no blocks); `SYSTEMS` gives the ablations of Table 2.
 
-The code of the paper was never published, and its text leaves much open. What was taken, and why:
-- "Share the same attention weights": a = W_a x of the image features x and h's way back into them, W_o, are those of both attentions. In SA b is a
-  itself, as the text says; in WSA b is the words, brought to a's width. Nothing is scaled: Eq. β = softmax(a bᵀ) has no root, W_a learns it.
-- h enters the network as x + W_o h, so that a block can leave x as it is (self-attention GAN, which the paper names, does so, too).
-- ā b̄ is the dot product of the means over pixels and over the sentence's words, one number a frame; b is the words there, for ā ā ≥ 0 would
+The code of the paper was never published, and its text leaves much open. Choices, with reasons:
+- "Share the same attention weights": a = W_a x of the image features x and h's way back into them, W_o, are shared by both attentions. In SA b is a
+  itself, as the text says; in WSA b is the words, projected to a's width. No scale factor: β = softmax(a bᵀ) has none, W_a learns it.
+- h enters the network as x + W_o h, which lets a block leave x unchanged (as in the self-attention GAN, which the paper cites).
+- ā b̄ is the dot product of the means over pixels and over the sentence's words, one number a frame; b is the words there, since ā ā ≥ 0 would
   always choose SA. Eq. 1 writes one z in both terms, which would cancel out, and its parentheses are misprinted: as in Jang et al. 2016, which it
-  cites, each choice has noise of its own. τ = 1 throughout. At inference the noise is left out (z = 0): SA where w > ½.
-- Where: Fig. 1 is a picture that the text does not describe. Blocks stand at every scale up to 16 × 16 (pororo: 32 × 32), so that the semantic
-  depths that the paper speaks of are there to choose from; at 64 × 64 SA would compare 17 million pairs of pixels.
-- What ties a story together: "we feed these n sentence vectors into the generation pipeline". Each frame is drawn of [s_t; c_t; z]. z ~ N(0, I) is
-  drawn once a story: all frames have it, and so what no sentence tells (a layout, a hat) can be the same in all. c_t = GRU(s_t, c_{t-1}), for a
-  sentence such as "She waves there." cannot be drawn of its own vector. Both suit stories of any length, and no later sentence is seen.
-- The discriminator has blocks with the words of each sentence, and at 4 × 4 joins features, s_t and a c_t of its own: what the text says of others,
-  which is where sentences enter there. It also joins the mean over the story of these features, or else frames that do not belong together would
-  each pass; no second GAN is needed for that. It judges each frame.
-- Table 2: "w/o both Attn" has no block at all, as Sec. 4.6 says of it. The objective is StoryGAN's with wrong pairs ("the training procedure of
-  GANs"), without its KL term. Norms, of which it says nothing: see norms.py.
+  cites, each choice has noise of its own. τ = 1 throughout. At inference there is no noise (z = 0): SA where w > ½.
+- Where: the text does not describe Fig. 1. There is a block at every scale up to 16 × 16 (pororo: 32 × 32), the "semantic depths" to choose
+  from; at 64 × 64 SA would compare 17 million pairs of pixels.
+- Consistency within a story: "we feed these n sentence vectors into the generation pipeline". Each frame is drawn from [s_t; c_t; z]. z ~ N(0, I) is
+  drawn once a story and shared by its frames: details that no sentence mentions (a layout, a hat) can be the same in all. c_t = GRU(s_t, c_{t-1}),
+  since the vector of "She waves there." alone does not suffice. Both work for stories of any length, and no later sentence is used.
+- The discriminator has blocks with the words of each sentence, and at 4 × 4 joins features, s_t and a c_t of its own, where sentences
+  enter in the methods that the text cites. It also joins the mean of these features over the story, or frames that do not belong together would
+  each pass; this needs no second GAN. It gives one logit a frame.
+- Table 2: "w/o both Attn" has no block at all (Sec. 4.6). The objective is StoryGAN's with wrong pairs ("the training procedure of
+  GANs"), without its KL term. Norms, which it does not mention: nn/norms.py.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SYSTEMS = {  # attention in the generator and in the discriminator; the rows of 
 
 
 def attend(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
-    """β = softmax(a bᵀ), h = β b: a (N, P, C), b (N, L, C) → h (N, P, C). mask (N, L) bool: which of b there are; all, by default."""
+    """β = softmax(a bᵀ), h = β b: a (N, P, C), b (N, L, C) → h (N, P, C). mask (N, L) bool: True where b is a token; all, by default."""
     mask = None if mask is None else mask[:, None]  # (N, 1, L): the same for every pixel
     if a.device.type == "cpu":  # in bfloat16 three times as fast as the fused kernel, which a GPU needs for its memory and fp16 for its range
         scores = a @ b.mT if mask is None else (a @ b.mT).masked_fill(~mask, float("-inf"))
@@ -70,7 +70,7 @@ def correlation(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
 
 
 def choice(ab: Tensor, gumbel: Tensor | None, temperature: float) -> Tensor:
-    """Eq. 1, p(SA) and p(WSA) = softmax((log w + z_SA) / τ, (log(1 - w) + z_WSA) / τ): ā b̄ (N,), z (N, 2) or none at all → (N, 2)."""
+    """Eq. 1, p(SA) and p(WSA) = softmax((log w + z_SA) / τ, (log(1 - w) + z_WSA) / τ): ā b̄ (N,), z (N, 2) or None → (N, 2)."""
     log_w = torch.stack([F.logsigmoid(ab), F.logsigmoid(-ab)], -1)  # log w and log(1 - w)
     return ((log_w if gumbel is None else log_w + gumbel) / temperature).softmax(-1)
 
@@ -81,7 +81,7 @@ def gumbel_noise(shape: tuple[int, ...], generator: torch.Generator | None = Non
 
 
 class DynamicBlock(nn.Module):
-    """x + W_o h, in which h is that of self-attention, of word-level spatial attention, or a choice between them."""
+    """x + W_o h, with h of self-attention, of word-level spatial attention, or of a choice between them."""
 
     def __init__(self, channels: int, word_width: int, width: int, attention: str, temperature: float):
         super().__init__()
@@ -92,9 +92,9 @@ class DynamicBlock(nn.Module):
         self.out = nn.Conv2d(width, channels, 1)
 
     def forward(self, x: Tensor, words: Tensor, mask: Tensor, gumbel: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x (N, C, H, W), words (N, L, D), mask (N, L) bool, z (N, 2) → the same form as x, and ā b̄ (N,), zero where nothing is to choose."""
+        """x (N, C, H, W), words (N, L, D), mask (N, L) bool, z (N, 2) → the shape of x, and ā b̄ (N,), zero for a block of one attention."""
         a = self.image(x).flatten(2).transpose(1, 2)  # (N, C', H, W) → (N, P, C')
-        b = None if self.attention == "sa" else self.words(words.to(x.dtype)).to(a.dtype)
+        b = a if self.attention == "sa" else self.words(words.to(x.dtype)).to(a.dtype)
         ab = a.new_zeros(len(a)).float()
         if self.attention == "sa":
             h = attend(a, a)
@@ -112,28 +112,28 @@ class DynamicBlock(nn.Module):
 
 
 class Levels(nn.ModuleDict):
-    """Layers, one after another, by the size of the map that they make; where there is a block for this size, it comes next."""
+    """Layers in order, by the size of their output map; a block for this size follows its layer."""
 
     def sizes(self, blocks: nn.ModuleDict) -> list[int]:
-        """Where blocks stand, in the order in which they are passed."""
+        """Sizes of the maps that have a block, in the order of the layers."""
         return [int(size) for size in self if size in blocks]
 
     def through(self, blocks: nn.ModuleDict, x: Tensor, words: Tensor, mask: Tensor, gumbel: Tensor | None) -> tuple[Tensor, Tensor]:
         """x (N, …), words (N, L, D), mask (N, L), z (N, K, 2) of K blocks → features (N, C, H, W) and ā b̄ (N, K)."""
-        found = []
+        correlations: list[Tensor] = []
         for size, layer in self.items():
             x = layer(x)
             if size in blocks:
-                x, ab = blocks[size](x, words, mask, None if gumbel is None else gumbel[:, len(found)])
-                found.append(ab)
-        return x, torch.stack(found, 1) if found else x.new_zeros(len(x), 0)
+                x, ab = blocks[size](x, words, mask, None if gumbel is None else gumbel[:, len(correlations)])
+                correlations.append(ab)
+        return x, torch.stack(correlations, 1) if correlations else x.new_zeros(len(x), 0)
 
 
 class DynamicBlockGAN(ModelMixin, ConfigMixin):
-    """Everything that makes frames out of sentences.
+    """The generator: sentences, words and noise → frames.
 
-    block_out_channels: at 4 × 4, 8 × 8, …; frames have twice the side of the last. attention_sizes: where blocks stand. attention_width: of a and b.
-    """
+    block_out_channels: at 4 × 4, 8 × 8, …; frames have twice the side of the last. attention_sizes: of the maps that have a
+    block. attention_width: of a and b."""
 
     @register_to_config
     def __init__(
@@ -211,7 +211,9 @@ class DynamicBlockDiscriminator(Discriminator):
         make_norm, last = norm_layer(norm, norm_num_groups), block_out_channels[-1]
         channels = {str(4 * 2**n): out for n, out in enumerate(reversed(block_out_channels))}
         self.blocks = dynamic_blocks(channels, attention, attention_sizes, sentence_width, attention_width, temperature)
-        stem, levels, before = [], {}, 3
+        stem: list[nn.Module] = []
+        levels: dict[str, nn.Module] = {}
+        before = 3
         for size, out in reversed(channels.items()):
             layer = nn.Sequential(nn.Conv2d(before, out, 4, stride=2, padding=1, bias=False), make_norm(out), nn.LeakyReLU(0.2))
             if size in self.blocks or levels:
@@ -219,7 +221,7 @@ class DynamicBlockDiscriminator(Discriminator):
             else:
                 stem.append(layer)
             before = out
-        self.stem, self.levels = nn.Sequential(*stem), Levels(levels)  # what has read no word yet, and the rest
+        self.stem, self.levels = nn.Sequential(*stem), Levels(levels)  # layers before the first block, and the rest
         self.context = nn.GRU(sentence_width, context_width, batch_first=True)
         join = nn.Conv2d(2 * last + sentence_width + context_width, last, 3, padding=1, bias=False)
         self.join = nn.Sequential(join, make_norm(last), nn.LeakyReLU(0.2))
@@ -229,7 +231,7 @@ class DynamicBlockDiscriminator(Discriminator):
             normalise_weights(self)
 
     def encode(self, frames: Tensor) -> Tensor:
-        """What does not depend on the condition, of each frame of each story: (B, M, C, H, W)."""
+        """Features of each frame before any word is read, (B, M, C, H, W): they do not depend on the condition."""
         return self.stem(frames.flatten(0, 1).to(self.dtype)).unflatten(0, frames.shape[:2])
 
     def read(self, features: Tensor, condition: tuple) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,11 @@
 """Sizes of the dynamic-block GAN as one table: `PRESETS[name]()` gives the settings of each of its networks.
 
-python -m story_ldm.systems.dynamic_block_gan.presets      # parameter counts of every preset, beside those that are published
+python -m story_ldm.systems.dynamic_block_gan.presets      # parameter counts of every preset, and the published ones
 """
 
 from __future__ import annotations
+
+from story_ldm.files import markdown_table
 
 
 def toon_64() -> dict:
@@ -16,7 +18,7 @@ def toon_64() -> dict:
 
 
 def pororo() -> dict:
-    """The sizes of the paper's Table 1, reached by width, since it gives no layers; sentences and words of 256 numbers as in AttnGAN's encoder."""
+    """As many parameters as in Table 1 of the paper, by width, since it gives no layers; text vectors of 256 numbers, as from AttnGAN's encoder."""
     common = {"sentence_width": 256, "context_width": 256, "attention_sizes": (4, 8, 16, 32), "attention_width": 256}
     return {
         "resolution": 64,
@@ -26,7 +28,7 @@ def pororo() -> dict:
 
 
 PRESETS = {"toon-64": toon_64, "pororo": pororo}
-PUBLISHED = {"pororo": (25.1, 23.5)}  # in the generator and in the discriminator
+PUBLISHED = {"pororo": (25.1, 23.5)}  # millions in the generator and in the discriminator
 
 
 def parameter_counts(preset: str) -> dict[str, int]:
@@ -42,12 +44,13 @@ def parameter_counts(preset: str) -> dict[str, int]:
 
 def parameter_table() -> str:
     """Markdown table of the parameters in millions."""
-    lines = ["| preset | generator | discriminator | generator, published | discriminator, published |", "|---" * 5 + "|"]
+    rows = []
     for name in PRESETS:
         generator, discriminator = (count / 1e6 for count in parameter_counts(name).values())
-        published = " | ".join(f"{count} M" for count in PUBLISHED[name]) if name in PUBLISHED else "- | -"
-        lines.append(f"| {name} | {generator:.2f} M | {discriminator:.2f} M | {published} |")
-    return "\n".join(lines)
+        published = [f"{count} M" for count in PUBLISHED[name]] if name in PUBLISHED else ["-", "-"]
+        rows.append([name, f"{generator:.2f} M", f"{discriminator:.2f} M", *published])
+    head = ("preset", "generator", "discriminator", "generator, published", "discriminator, published")
+    return markdown_table(head, rows)
 
 
 if __name__ == "__main__":

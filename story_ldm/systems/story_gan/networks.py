@@ -4,8 +4,8 @@
     noise = gan.draw_noise(stories, frames, torch.Generator().manual_seed(0))   # ε_S, g_0, ε: all noise is given
     frames, code, mean, log_variance = gan(sentences, *noise)                   # sentences (B, M, D) → frames (B, M, 3, 64, 64) in [-1, 1]
 
-or in parts: `encode_story` → h_0 (B, H), `gists` → o_t (B, M, G), `draw` → frames. h_0 is read off the whole story, later sentences included: that
-is the method. Given h_0, frame m depends on the sentences up to m and on no later one. Trained by `training/train_story_gan.py`.
+or in parts: `encode_story` → h_0 (B, H), `gists` → o_t (B, M, G), `draw` → frames. h_0 depends on the whole story, later sentences included, as in
+the paper. Given h_0, frame m depends on the sentences up to m and on no later one. Trained by `training/train_story_gan.py`.
 
 `system` chooses the paper's model or one of the reductions that it measures against:
 
@@ -14,17 +14,17 @@ is the method. Given h_0, frame m depends on the sentences up to m and on no lat
     svc         o_t = ReLU(W [h_0; i_t])      the encoded story and the sentence's features, concatenated
     image-gan   o_t = ReLU(W [s_t; h_0; ε_t]) without context encoder, each frame on its own; trained without story discriminator
 
-Sizes are those of the layer tables. Where the sources leave something open or disagree, this was taken:
+Sizes are those of the layer tables. Choices where the sources leave something open or disagree:
 - S enters the story encoder as the mean of its sentences (the public code), not as a vector of 128 × T (the table), for stories of any length.
-- μ and σ are two linear layers upon the table's Linear + norm + ReLU ("MLPs"): a ReLU upon μ itself could not reach N(0, I).
-- Filter: the table makes 1024 numbers of i_t, 16 filters of length 64; h_t has 128 numbers, and so has o_t. This is a convolution (not a product of
+- μ and σ are two linear layers after the table's Linear + norm + ReLU ("MLPs"): a ReLU after μ itself could not reach N(0, I).
+- Filter: the table computes 1024 numbers from i_t, 16 filters of length 64; h_t and o_t have 128 numbers. This is a convolution (not a product of
   elements, as the report writes it) along h_t with stride 16, which gives 8 numbers a filter. The generator's first layer is a 3 × 3 convolution on
-  4 × 4 cells: each filter is a cell with 8 channels. (The public code makes the filter of h_t and an image of the sentence, and adds a GRU's path.)
-- D_I sees s_t and h_0 beside the features of each cell (the table: "combines conditional input"; the code multiplies them). No gradient runs
-  through h_0 there, or the story encoder would learn to please the discriminator with it.
-- E_img: [32, 1, 1] and 32 × 4 × T cannot both be; with stride 2 the layer gives [32, 2, 2]. E_txt reads the whole story (the table), not one
-  sentence (the text), or else D_S would be a sum over frames that each know of nothing but themselves. Hence D_S has one story length.
-- Sigmoids are left to the losses, which take logits.
+  4 × 4 cells: each filter is a cell with 8 channels. (The public code: filter of h_t, an image of the sentence, and a path of a GRU in addition.)
+- D_I reads s_t and h_0 next to the features of each cell (the table: "combines conditional input"; the code multiplies them). No gradient runs
+  through h_0 there, or the story encoder would learn to mislead the discriminator by it.
+- E_img: [32, 1, 1] and 32 × 4 × T contradict each other; with stride 2 the layer gives [32, 2, 2]. E_txt reads the whole story (the table), not one
+  sentence (the text); otherwise D_S would be a sum of independent terms, one a frame. Hence D_S has one story length.
+- Sigmoids are in the losses, which take logits.
 - norm: "batch" is the table's; "group" and, for discriminators, "spectral" can take its place (norms.py).
 """
 
@@ -100,7 +100,7 @@ class DynamicFilter(nn.Module):
 
 
 class StoryGAN(ModelMixin, ConfigMixin):
-    """θ: everything that makes frames out of sentences.
+    """The generator θ: sentences and noise → frames.
 
     width: numbers of h, i and g. gist_channels: of each of the 4 × 4 cells of o_t. block_out_channels: at 4 × 4, 8 × 8, …; frames have twice the
     side of the last."""
@@ -144,7 +144,7 @@ class StoryGAN(ModelMixin, ConfigMixin):
         self.image_generator = nn.Sequential(*layers, nn.Conv2d(before, 3, 3, padding=1), nn.Tanh())
         start_convolutions(self)
 
-    def draw_noise(self, stories: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def draw_noise(self, stories: int, frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """ε_S and g_0 (B, H) and ε_1 … ε_M (B, M, Z), all from N(0, I). Every system draws all of it, and so has the same where it needs it."""
         width, noise = self.config.width, self.config.noise_width
         return tuple(torch.randn(shape, generator=generator) for shape in ((stories, width), (stories, width), (stories, frames, noise)))
@@ -153,7 +153,7 @@ class StoryGAN(ModelMixin, ConfigMixin):
     def encode_story(self, sentences: Tensor, story_noise: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """h_0, μ(S) and log σ²(S), each (B, H). mask (B, M): where there is a sentence; everywhere, by default."""
         mask = sentences.new_ones(sentences.shape[:2]) if mask is None else mask
-        with torch.autocast(sentences.device.type, enabled=False):  # small, and the KL term is no matter for half precision
+        with torch.autocast(sentences.device.type, enabled=False):  # small, and the KL term needs float32
             return self.story_encoder(sentences.to(self.dtype), story_noise.to(self.dtype), mask)
 
     @apply_forward_hook
@@ -226,7 +226,7 @@ class ImageDiscriminator(Discriminator):
 
 
 class StoryDiscriminator(Discriminator):
-    """D_S = σ(wᵀ (E_img(X) ⊙ E_txt(S)) + b), without the σ: do these frames tell this story? Condition: S (B, T, D)."""
+    """D_S = σ(wᵀ (E_img(X) ⊙ E_txt(S)) + b), without the σ: do these frames belong to this story? Condition: S (B, T, D)."""
 
     @register_to_config
     def __init__(

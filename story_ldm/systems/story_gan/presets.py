@@ -1,16 +1,18 @@
 """Sizes of StoryGAN as one table: `PRESETS[name]()` gives the settings of each of its networks.
 
-python -m story_ldm.systems.story_gan.presets            # parameter counts of every preset, beside those that are published
+python -m story_ldm.systems.story_gan.presets            # parameter counts of every preset, and the published ones
 
-`sentence_width` is that of the text encoder where a network is built, and the story discriminator's `story_length` that of the data. How a preset
-is trained says `story_ldm/systems/gan_presets.py`.
+The training script sets `sentence_width` from the text encoder, and the story discriminator's `story_length` from the data. Default training values
+of each preset are in `story_ldm/systems/gan_presets.py`.
 """
 
 from __future__ import annotations
 
+from story_ldm.files import markdown_table
+
 
 def toon_64() -> dict:
-    """The built-in world at 64 px, trained in under an hour on a laptop's CPU: the layer tables with half of the channels."""
+    """The built-in world at 64 px, trained in under an hour on a laptop's CPU: the layer tables with half the channels."""
     judge = {"block_out_channels": (32, 64, 128, 256)}
     return {
         "resolution": 64,
@@ -32,8 +34,8 @@ def paper_64() -> dict:
 
 
 def pororo() -> dict:
-    """The sizes that the dynamic-block GAN's Table 1 counts for StoryGAN on Pororo-SV, reached by width (the public code's layers, which it counts,
-    are others), with the sentences of 256 numbers that AttnGAN's encoder has."""
+    """As many parameters as the dynamic-block GAN's Table 1 counts for StoryGAN on Pororo-SV, reached by width (the table counts the public code's
+    layers, which differ), with sentence vectors of 256 numbers, as from AttnGAN's encoder."""
     judge = {"sentence_width": 256, "block_out_channels": (144, 296, 576, 1104)}
     return {
         "resolution": 64,
@@ -60,12 +62,13 @@ def parameter_counts(preset: str) -> dict[str, int]:
 
 def parameter_table() -> str:
     """Markdown table of the parameters in millions."""
-    lines = ["| preset | generator | D_I | D_S | both | generator, published | discriminators, published |", "|---" * 7 + "|"]
+    rows = []
     for name in PRESETS:
         generator, image, story = (count / 1e6 for count in parameter_counts(name).values())
-        published = " | ".join(f"{count} M" for count in PUBLISHED[name]) if name in PUBLISHED else "- | -"
-        lines.append(f"| {name} | {generator:.2f} M | {image:.2f} M | {story:.2f} M | {image + story:.2f} M | {published} |")
-    return "\n".join(lines)
+        published = [f"{count} M" for count in PUBLISHED[name]] if name in PUBLISHED else ["-", "-"]
+        rows.append([name, *(f"{count:.2f} M" for count in (generator, image, story, image + story)), *published])
+    head = ("preset", "generator", "D_I", "D_S", "both", "generator, published", "discriminators, published")
+    return markdown_table(head, rows)
 
 
 if __name__ == "__main__":

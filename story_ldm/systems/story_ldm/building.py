@@ -1,10 +1,10 @@
-"""The model that train_story_ldm.py trains: new, or begun from trained weights, of which all or a part is trained."""
+"""Building the model for train_story_ldm.py and bench_training.py: new or from trained weights, with all or some of its parameters trainable."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from datasets import Dataset
@@ -25,9 +25,9 @@ Train = Literal["all", "memory", "memory+lora"]
 
 
 def open_start(folder: Path | None) -> StableDiffusionPipeline | None:
-    """The Stable Diffusion in a folder; None for a pipeline that was trained here, and for no folder.
+    """The Stable Diffusion in a folder; None if the folder has a `StoryLDMPipeline`, or is None.
 
-    Raises ValueError for a folder that holds neither, or a Stable Diffusion that predicts neither noise nor velocity."""
+    Raises ValueError if the folder has neither, or if the Stable Diffusion predicts neither noise nor velocity."""
     if folder is None:
         return None
     index = folder / "model_index.json"
@@ -41,17 +41,18 @@ def open_start(folder: Path | None) -> StableDiffusionPipeline | None:
 
 
 def build_text(folder: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """The tokenizer and the text encoder, in float32, of a pipeline's folder or of train_language_memory.py's."""
+    """Tokenizer and float32 text encoder from a pipeline's folder or an output folder of train_language_memory.py."""
     return CLIPTokenizer.from_pretrained(folder / "tokenizer"), CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
 
 
-def build_language_memory(text_encoder: CLIPTextModel, settings: dict, folders: tuple[Path, ...], same_encoder: bool) -> LanguageMemory:
-    """The language memory in the first of the folders that has one, else a new one of these settings, as wide as the text encoder.
+def build_language_memory(text_encoder: CLIPTextModel, settings: dict[str, Any], folders: tuple[Path, ...], same_encoder: bool) -> LanguageMemory:
+    """The language memory of the first folder that has one; otherwise a new one with these settings.
 
-    same_encoder: take one only from a folder with just this text encoder's weights, whose states it was trained to read."""
+    same_encoder: require that the folder's text encoder has the weights of `text_encoder`, on whose states its language memory was trained; a new
+    language memory then gets the width and heads of `text_encoder`."""
     for folder in folders:
-        fits = holds_weights(folder / "text_encoder", text_encoder) if same_encoder else (folder / "language_memory").exists()
-        if fits:
+        usable = holds_weights(folder / "text_encoder", text_encoder) if same_encoder else (folder / "language_memory").exists()
+        if usable:
             return LanguageMemory.from_pretrained(folder / "language_memory")
     if same_encoder:
         settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
@@ -59,18 +60,18 @@ def build_language_memory(text_encoder: CLIPTextModel, settings: dict, folders: 
 
 
 def build_unet(
-    preset: dict,
+    preset: dict[str, Any],
     memory: str,
     memory_blocks: tuple[str, ...] | None,
     start: Path | None = None,
     sd: StableDiffusionPipeline | None = None,
     sample_size: int | None = None,
 ) -> StoryUNet2DConditionModel:
-    """A UNet with memory: a Stable Diffusion's, that of the pipeline in `start`, or a new one of the preset's settings.
+    """A UNet with memory: from `sd` if it is given, else from the pipeline in `start`, else new with the preset's settings.
 
-    memory_blocks: which blocks have a memory layer; by default those of the preset. sample_size: latent cells a side, where they are not the
-    start's own. Raises ValueError where the start's memory stands in other blocks."""
-    settings = {"memory": memory, "memory_heads": preset["memory_heads"]}
+    memory_blocks: the blocks with a memory layer; None takes the preset's. sample_size: latent cells per side, None leaves it as it is.
+    Raises ValueError if the pipeline in `start` has the same form of memory in other blocks."""
+    settings: dict[str, Any] = {"memory": memory, "memory_heads": preset["memory_heads"]}
     if memory_blocks is not None:
         settings["memory_blocks"] = list(memory_blocks)
     if sd is not None:
@@ -82,23 +83,24 @@ def build_unet(
         if unet.config.memory != memory:
             unet = StoryUNet2DConditionModel.from_unet(unet, **settings)
         elif memory_blocks is not None and set(memory_blocks) != set(unet.memory_sources):
-            raise ValueError(f"--memory-blocks is {', '.join(memory_blocks)}; {start} has its memory in {', '.join(unet.memory_sources)}")
+            raise ValueError(f"--memory-blocks is {', '.join(memory_blocks)}; the memory layers of {start} are in {', '.join(unet.memory_sources)}")
     if sample_size is not None:
         unet.register_to_config(sample_size=sample_size)
     return unet
 
 
 def holds_weights(folder: Path, model: nn.Module) -> bool:
-    """Whether a folder's model.safetensors has just these weights."""
+    """Whether a folder's model.safetensors has the weights of `model`."""
     if not (folder / "model.safetensors").exists():
         return False
-    saved, here = load_file(folder / "model.safetensors"), model.state_dict()
-    return saved.keys() <= here.keys() and all(torch.equal(value, here[name].to(value.dtype)) for name, value in saved.items())
+    saved, current = load_file(folder / "model.safetensors"), model.state_dict()
+    return saved.keys() <= current.keys() and all(torch.equal(value, current[name].to(value.dtype)) for name, value in saved.items())
 
 
 def freeze(model: StoryDenoiser, lora_rank: int | None = None, dtype: torch.dtype | None = None) -> None:
-    """Leaves memory layers and language memory to be trained, in float32, with a LoRA of the UNet's attention where it has a rank; the rest is
-    frozen, in `dtype` where one is given."""
+    """Freeze all weights, in `dtype` if it is given, except memory layers and language memory, which stay trainable in float32.
+
+    lora_rank: also train a LoRA of this rank, in float32, on the UNet's attention projections."""
     model.requires_grad_(False)
     for part in (model.unet.memory_layers, model.language_memory):
         if part is not None:
@@ -115,13 +117,14 @@ def freeze(model: StoryDenoiser, lora_rank: int | None = None, dtype: torch.dtyp
 
 
 def averaged_weights(model: nn.Module, train: Train) -> list[nn.Parameter]:
-    """The weights that have a moving average: all, or where most are frozen those that are trained."""
+    """The parameters of which a moving average is kept: all of them for `--train all`, otherwise the trained ones."""
     return [p for p in model.parameters() if p.requires_grad or train == "all"]
 
 
 def load_facts(text: Path, data: Dataset) -> tuple[nn.Linear, Tensor] | tuple[None, None]:
-    """The head that reads statements off pooled sentences, as train_language_memory.py left it in its folder, and the statements (N, M, F) of
-    every sentence; None twice where there is no head, or none of a dataset with labels."""
+    """The fact head, pooled sentence → logits of F facts, from an output folder of train_language_memory.py, and the facts (N, M, F) of the dataset.
+
+    (None, None) if the folder has no head, or one that was trained without labels."""
     file = text / "fact_head.safetensors"
     if not file.exists():
         return None, None
@@ -129,7 +132,7 @@ def load_facts(text: Path, data: Dataset) -> tuple[nn.Linear, Tensor] | tuple[No
     with safe_open(file, "pt") as f:
         names = f.metadata()["facts"].split("\n")
     if names == [""]:
-        return None, None  # a dataset without labels states nothing
+        return None, None  # it was trained on a dataset without labels
     head = nn.Linear(weights["weight"].shape[1], len(names))
     head.load_state_dict(weights)
     rows = data.remove_columns("frames")

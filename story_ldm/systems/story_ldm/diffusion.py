@@ -1,4 +1,4 @@
-"""The diffusion objective of Story-LDM (Eq. 8): noise levels, loss weights, and one teacher-forced forward over whole stories."""
+"""The diffusion objective of Story-LDM (Eq. 8) for train_story_ldm.py: noise levels, loss weights, one teacher-forced forward over stories."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from transformers import CLIPTextModel
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories
+from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 
 def noise_scheduler(prediction_type: str = "v_prediction") -> DDPMScheduler:
-    """1,000 steps of the cosine schedule."""
+    """DDPM with 1,000 steps of the cosine schedule (Nichol and Dhariwal 2021)."""
     return DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type=prediction_type, clip_sample=False, timestep_spacing="trailing")
 
 
 def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """(count,) noise levels, each uniform over 0 … steps-1, together spread evenly, in random order."""
+    """Noise levels (count,): each is uniform over 0 … steps-1, together they are evenly spaced, and their order is random."""
     offset = torch.rand((), generator=generator)
     levels = ((torch.arange(count) + offset) / count * steps).long().clamp(max=steps - 1)
     return levels[torch.randperm(count, generator=generator)]
@@ -33,7 +34,7 @@ def add_noise(scheduler: DDPMScheduler, clean: Tensor, noise: Tensor, levels: Te
 
 
 def target(scheduler: DDPMScheduler, clean: Tensor, noise: Tensor, levels: Tensor) -> Tensor:
-    """What the UNet is asked for: the noise, or v = √ᾱ ε - √(1-ᾱ) Z_0 (Salimans and Ho 2022)."""
+    """Target of the UNet's prediction (B, M, c, h, w): the noise, or v = √ᾱ ε - √(1-ᾱ) Z_0 (Salimans and Ho 2022)."""
     if scheduler.config.prediction_type == "epsilon":
         return noise
     return scheduler.get_velocity(clean.flatten(0, 1), noise.flatten(0, 1), levels.flatten()).unflatten(0, levels.shape)
@@ -54,32 +55,35 @@ class StoryBatch:
     ids: Tensor  # (B, M, L)
     mask: Tensor  # (B, M, L)
     noisy: Tensor  # (draws * B, M, c, h, w)
-    noise: Tensor  # (draws * B, M, c, h, w): what is in `noisy`
+    noise: Tensor  # (draws * B, M, c, h, w): the noise in `noisy`
     levels: Tensor  # (draws * B, M)
-    memory_latents: Tensor  # (B, M, c, h, w): the clean latents, some with a little noise
-    memory_levels: Tensor  # (B, M) the level of that noise
-    use_text: Tensor  # (B,) bool; without text a story reads no memory either
+    memory_latents: Tensor  # (B, M, c, h, w): the clean latents, some of them slightly noisy
+    memory_levels: Tensor  # (B, M): noise levels of `memory_latents`
+    use_text: Tensor  # (B,) bool; stories without text do not read memory either
     use_memory: Tensor  # (B,) bool
     use_language: Tensor  # (B,) bool
-    states: Tensor | None = None  # (B, M, L, D) of each sentence alone, where the text encoder is not trained
+    states: Tensor | None = None  # (B, M, L, D): the text encoder's states, if it is not trained
 
     def part(self, stories: Tensor) -> StoryBatch:
-        """The batch of some of the stories (N,)."""
+        """The part of the batch with these stories, indices (N,)."""
         stories = stories.to(self.latents.device)
         rows = torch.cat([stories + first for first in range(0, len(self.noisy), len(self.latents))])
-        drawn, known = {"noisy", "noise", "levels"}, {f.name: getattr(self, f.name) for f in fields(self)}
-        return StoryBatch(**{name: value[rows if name in drawn else stories] for name, value in known.items() if value is not None})
+        per_draw, values = {"noisy", "noise", "levels"}, {f.name: getattr(self, f.name) for f in fields(self)}
+        return StoryBatch(**{name: value[rows if name in per_draw else stories] for name, value in values.items() if value is not None})
 
 
 def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: StoryBatch, gamma: float) -> tuple[Tensor, Tensor]:
-    """Mean squared error of the prediction (draws * B, M, c, h, w) over all noise draws, by Min-SNR-γ weights, and without them."""
+    """Mean squared error of the prediction (draws * B, M, c, h, w), with Min-SNR-γ weights and without."""
     clean = batch.latents.repeat(len(batch.noisy) // len(batch.latents), 1, 1, 1, 1)
     error = (prediction.float() - target(scheduler, clean, batch.noise, batch.levels)).square().mean((2, 3, 4))  # (draws * B, M)
     return (error * min_snr_weights(scheduler, batch.levels, gamma)).mean(), error.mean()
 
 
 class StoryDenoiser(nn.Module):
-    """All that is trained, as one module, so that DDP and autocast see one forward."""
+    """UNet, text encoder, language memory and fact head as one module: DDP and autocast need a single forward."""
+
+    empty_ids: Tensor
+    empty_mask: Tensor
 
     def __init__(
         self,
@@ -92,21 +96,22 @@ class StoryDenoiser(nn.Module):
     ):
         super().__init__()
         self.unet, self.text_encoder, self.language_memory, self.fact_head = unet, text_encoder, language_memory, fact_head
-        self.register_buffer("empty_ids", empty_ids, persistent=False)  # (L,) the empty sentence
+        self.register_buffer("empty_ids", empty_ids, persistent=False)  # (L,): the empty sentence
         self.register_buffer("empty_mask", empty_mask, persistent=False)
 
     def forward(self, batch: StoryBatch) -> tuple[Tensor, Tensor | None]:
-        """→ prediction (draws * B, M, c, h, w) and the logits of the statements (B, M, F)."""
+        """Predictions (draws * B, M, c, h, w), and the logits of the facts (B, M, F) if there is a fact head."""
         condition = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, batch.states)
         logits = None if self.fact_head is None else self.fact_head(condition.pooled)
         empty = self.text_encoder(self.empty_ids[None]).last_hidden_state[0]  # (L, D)
-        shown = condition.where(batch.use_text, Conditioning(empty, empty[self.empty_mask.sum() - 1]))
+        unet_condition = condition.where(batch.use_text, Conditioning(empty, empty[self.empty_mask.sum() - 1]))
         draws = len(batch.noisy) // len(batch.latents)
-        memory, positions = None, list(range(batch.latents.shape[1]))
+        memory: StoryMemory | None = None
+        positions = list(range(batch.latents.shape[1]))
         if self.unet.config.memory != "none" and len(positions) > 1:
-            earlier = slice(None), slice(-1)  # no frame reads the last
+            earlier = slice(None), slice(-1)  # no frame reads the last one
             memory = self.unet.write(batch.memory_latents[earlier], condition[earlier], timestep=batch.memory_levels[earlier])
             memory.enabled = batch.use_memory & batch.use_text
             memory = memory.rows(torch.arange(len(batch.latents), device=batch.latents.device).repeat(draws))
-        noise = self.unet(batch.noisy, batch.levels, shown.repeat(draws), memory, positions).sample
-        return noise, logits
+        prediction = self.unet(batch.noisy, batch.levels, unet_condition.repeat(draws), memory, positions).sample
+        return prediction, logits

@@ -1,26 +1,26 @@
 """A memory adapter: the memory layers of a story UNet and its language memory in one file, for any Stable Diffusion of the same shape.
 
     save_memory_adapter("adapter", unet, language_memory)            # adapter/memory_adapter.safetensors and a card
-    language_memory = load_memory_adapter("adapter", unet)           # new memory layers in the place of those of the UNet
+    language_memory = load_memory_adapter("adapter", unet)           # replaces the memory layers of the UNet
 
-The file's metadata tell the shape of the UNet it is for, the settings of its layers, and what it was trained with.
+The file's metadata give the shape of the UNet it fits, the settings of its layers, and facts about its training.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.configuration_utils import FrozenDict
+from huggingface_hub import ModelCardData
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from story_ldm.encoders.language_memory import LanguageMemory
-from story_ldm.files import write_text
+from story_ldm.files import markdown_table, write_text, written_beside
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, new_memory_layers
 
 ADAPTER = "memory_adapter.safetensors"
@@ -30,9 +30,9 @@ PARTS = {"vae": "AutoencoderKL", "text_encoder": "CLIPTextModel", "unet": "UNet2
 
 
 def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipeline:
-    """A diffusers Stable Diffusion (1.x, 2.x) by its folder or hub name, in float32 unless `dtype` is given, and without its safety checker.
+    """A Stable Diffusion 1.x or 2.x from a diffusers folder or hub name, in float32 unless `dtype` is given, and without its safety checker.
 
-    Raises ValueError for what is none, before any weight is read."""
+    Raises ValueError, before any weight is read, if it is something else."""
     folder = str(folder)
     try:
         index = StableDiffusionPipeline.load_config(folder)
@@ -50,7 +50,7 @@ def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipe
 
 
 def check_stable_diffusion(unet_config: dict, name: str) -> None:
-    """Refuses UNets that want more than noisy latents, a time and the states of a sentence: XL, inpainting, depth, unCLIP, LCM."""
+    """Raise ValueError for a UNet that needs more inputs than noisy latents, a time step and sentence states: XL, inpainting, depth, unCLIP, LCM."""
     expected = {"in_channels": unet_config.get("out_channels", 4), "addition_embed_type": None, "class_embed_type": None, "time_cond_proj_dim": None}
     for field, value in expected.items():
         found = unet_config.get(field, value)
@@ -61,11 +61,13 @@ def check_stable_diffusion(unet_config: dict, name: str) -> None:
 def save_memory_adapter(
     folder: str | Path, unet: StoryUNet2DConditionModel, language_memory: LanguageMemory | None, dtype: torch.dtype | None = None, **facts
 ) -> Path:
-    """Writes the adapter (in its own precision unless `dtype` is given) and its card; `facts` (JSON) go into both. Returns the file."""
+    """Write the adapter, in its present precision unless `dtype` is given, and its card; both include `facts` (JSON). Returns the file."""
     if not unet.memory_sources:
         raise ValueError("memory of the UNet is 'none': there are no memory layers to save")
     folder = Path(folder)
-    parts = {"memory_layers": unet.memory_layers, **({"language_memory": language_memory} if language_memory is not None else {})}
+    parts: dict[str, nn.Module] = {"memory_layers": unet.memory_layers}
+    if language_memory is not None:
+        parts["language_memory"] = language_memory
     weights = {f"{part}.{name}": value.detach().to("cpu", dtype).contiguous() for part, m in parts.items() for name, value in m.state_dict().items()}
     config = {
         "shape": {field: unet.config[field] for field in SHAPE},
@@ -74,17 +76,16 @@ def save_memory_adapter(
         "facts": facts,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{ADAPTER}.partial"
-    save_file(weights, beside, metadata={"format": "pt", "config": json.dumps(config)})
-    os.replace(beside, folder / ADAPTER)
+    with written_beside(folder / ADAPTER) as partial:
+        save_file(weights, partial, metadata={"format": "pt", "config": json.dumps(config)})
     write_text(folder / "README.md", adapter_card(config, weights))
     return folder / ADAPTER
 
 
 def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) -> LanguageMemory | None:
-    """Puts the memory layers of an adapter (its folder or file) into a UNet, in its dtype and device; returns the adapter's language memory.
+    """Load the memory layers of an adapter (folder or file) into a UNet, in its dtype and on its device; returns the adapter's language memory.
 
-    Raises ValueError, and leaves the UNet as it is, where they do not fit."""
+    Raises ValueError, and leaves the UNet unchanged, if they do not fit."""
     file = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
     if not file.is_file():
         raise ValueError(f"memory_adapter is {str(adapter)!r}; it must be a folder with {ADAPTER} in it, or such a file")
@@ -115,15 +116,13 @@ def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) ->
 
 
 def adapter_card(config: dict, weights: dict[str, Tensor]) -> str:
-    """README.md of an adapter: how it is used, and its config as a table."""
+    """README.md of an adapter: how to use it, and its config as a table."""
     rows = [(key, value) for part in ("shape", "memory", "facts") for key, value in config[part].items()]
     rows.append(("language memory", config["language_memory"] or "none"))
     rows.append(("parameters", f"{sum(w.numel() for w in weights.values()):,}"))
     rows.append(("size", f"{sum(w.nbytes for w in weights.values()) / 1e6:.1f} MB"))
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return f"""---
-library_name: diffusers
-pipeline_tag: text-to-image
+{ModelCardData(library_name="diffusers", pipeline_tag="text-to-image")}
 ---
 # Memory adapter
 
@@ -137,7 +136,5 @@ pipe = StoryLDMPipeline.from_stable_diffusion("folder or name of a Stable Diffus
 frames = pipe(["Rosa the rabbit waves in the kitchen.", "She sits down."], guidance_scale=7.5).frames[0]
 ```
 
-| setting | value |
-|---|---|
-{table}
+{markdown_table(("setting", "value"), rows)}
 """

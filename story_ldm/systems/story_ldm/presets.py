@@ -1,13 +1,17 @@
-"""Sizes of all models as one table: `PRESETS[name]()` gives the settings of each component.
+"""Presets of Story-LDM: `PRESETS[name]()` returns the settings of each component, `preset_at(name, resolution)` those for another frame size.
 
-python -m story_ldm.systems.story_ldm.presets                 # parameter counts of every preset
+python -m story_ldm.systems.story_ldm.presets                 # prints the parameter counts of every preset
 """
 
 from __future__ import annotations
 
+from typing import Any
 
-def toon_64() -> dict:
-    """The shipped model: 64 px frames, 8 × 8 × 16 latents; trained in hours on a laptop."""
+from story_ldm.files import markdown_table
+
+
+def toon_64() -> dict[str, Any]:
+    """The shipped model: the built-in world at 64 px, latents 8 × 8 × 16; trains in hours on a laptop."""
     return {
         "resolution": 64,
         "max_length": 32,
@@ -18,8 +22,8 @@ def toon_64() -> dict:
     }
 
 
-def toon_128() -> dict:
-    """The built-in world at 128 px: 16 × 16 × 16 latents."""
+def toon_128() -> dict[str, Any]:
+    """The built-in world at 128 px, latents 16 × 16 × 16."""
     return {
         "resolution": 128,
         "max_length": 32,
@@ -30,9 +34,9 @@ def toon_128() -> dict:
     }
 
 
-def paper_256() -> dict:
-    """Make-A-Story's sizes, read off its published configuration: f8 latents of 256 px, UNet width 128 × (1, 2, 4, 4), 8 heads, a text
-    encoder of 32 layers and width 1280. Its tokenizer is that of the corpus here, and its text encoder a CLIP one instead of BERT."""
+def paper_256() -> dict[str, Any]:
+    """Sizes of Make-A-Story's published configuration: 256 px, latents at 1/8, UNet width 128 × (1, 2, 4, 4), 8 heads, a text encoder with 32 layers
+    and width 1280. Differences: the tokenizer is trained on the corpus, and the text encoder is a CLIP model, not BERT."""
     return {
         "resolution": 256,
         "max_length": 77,
@@ -43,8 +47,8 @@ def paper_256() -> dict:
     }
 
 
-def sd15() -> dict:
-    """The shape of Stable Diffusion 1.5 at 512 px; memory layers where attention over 32 × 32 cells and fewer is affordable."""
+def sd15() -> dict[str, Any]:
+    """The shape of Stable Diffusion 1.5 at 512 px; memory layers only on maps of at most 32 × 32 cells; larger ones cost too much."""
     blocks = unet(64, 4, (320, 640, 1280, 1280), layers=2, heads=8, text_width=768, last_plain=True)
     return {
         "resolution": 512,
@@ -56,8 +60,8 @@ def sd15() -> dict:
     }
 
 
-def vae(resolution: int, in_channels: int, latent_channels: int, widths: tuple[int, ...], layers: int) -> dict:
-    """AutoencoderKL; in_channels = 3 r² puts a pixel-unshuffle by r in front (see latents.py)."""
+def vae(resolution: int, in_channels: int, latent_channels: int, widths: tuple[int, ...], layers: int) -> dict[str, Any]:
+    """Settings of an AutoencoderKL; in_channels = 3 r² puts a pixel-unshuffle by r in front of it (see latents.py)."""
     return {
         "in_channels": in_channels,
         "out_channels": in_channels,
@@ -72,9 +76,19 @@ def vae(resolution: int, in_channels: int, latent_channels: int, widths: tuple[i
 
 
 def unet(
-    size: int, channels: int, widths: tuple[int, ...], layers: int, heads: int, text_width: int, class_embed=False, last_plain=False, **more
-) -> dict:
-    """StoryUNet2DConditionModel. class_embed: the pooled sentence is added to the time embedding. last_plain: no attention in the deepest level."""
+    size: int,
+    channels: int,
+    widths: tuple[int, ...],
+    layers: int,
+    heads: int,
+    text_width: int,
+    class_embed: bool = False,
+    last_plain: bool = False,
+    **more: Any,
+) -> dict[str, Any]:
+    """Settings of a StoryUNet2DConditionModel.
+
+    class_embed: add the pooled sentence to the time embedding. last_plain: no attention in the blocks of the deepest level."""
     plain = [last_plain and level == len(widths) - 1 for level in range(len(widths))]
     pooled = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": text_width} if class_embed else {}
     return {
@@ -86,7 +100,7 @@ def unet(
         "down_block_types": tuple("DownBlock2D" if p else "CrossAttnDownBlock2D" for p in plain),
         "up_block_types": tuple("UpBlock2D" if p else "CrossAttnUpBlock2D" for p in reversed(plain)),
         "cross_attention_dim": text_width,
-        "attention_head_dim": heads,  # the number of heads: diffusers keeps the name for old configs
+        "attention_head_dim": heads,  # diffusers' name for the number of heads, kept for old configs
         "memory_heads": heads,
         **pooled,
         **more,
@@ -96,32 +110,33 @@ def unet(
 PRESETS = {"toon-64": toon_64, "toon-128": toon_128, "paper-256": paper_256, "sd15": sd15}
 
 
-def preset_at(name: str, resolution: int | None = None) -> dict:
-    """A preset, for frames of another size than its own where one is given. Raises ValueError for a size that it cannot halve as often as it must."""
+def preset_at(name: str, resolution: int | None = None) -> dict[str, Any]:
+    """A preset's settings, for frames of `resolution` pixels if given. Raises ValueError if its networks cannot downsample that size."""
     preset = PRESETS[name]()
     if resolution is None or resolution == preset["resolution"]:
         return preset
     factor = preset["resolution"] // preset["unet"]["sample_size"]
     least = factor * 2 ** (len(preset["unet"]["block_out_channels"]) - 1)
     if resolution < least or resolution % least:
-        raise ValueError(f"resolution is {resolution}; {name} draws multiples of {least} pixels")
+        raise ValueError(f"--resolution is {resolution}; with --preset {name} it must be a multiple of {least}")
     preset["vae"]["sample_size"], preset["unet"]["sample_size"] = resolution, resolution // factor
     return preset | {"resolution": resolution}
 
 
 def parameter_table() -> str:
-    """Markdown table of the parameters of each preset's components, in millions; nothing is allocated."""
+    """Markdown table of the parameter counts, in millions, of each preset's components; allocates no weights."""
     import torch
     from diffusers import AutoencoderKL
+    from torch import nn
     from transformers import CLIPTextConfig, CLIPTextModel
 
     from story_ldm.encoders.language_memory import LanguageMemory
     from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
-    def millions(model) -> float:
+    def millions(model: nn.Module) -> float:
         return sum(p.numel() for p in model.parameters()) / 1e6
 
-    lines = ["| preset | frames | latents | autoencoder | UNet | of it memory | text encoder | language memory |", "|---" * 8 + "|"]
+    rows = []
     for name, preset in PRESETS.items():
         p, text = preset(), preset()["text"]
         config = CLIPTextConfig(
@@ -136,9 +151,9 @@ def parameter_table() -> str:
             model = StoryUNet2DConditionModel(**p["unet"])
             parts = [AutoencoderKL(**p["vae"]), model, model.memory_layers, CLIPTextModel(config), LanguageMemory(**p["language_memory"])]
         size, channels = p["unet"]["sample_size"], p["unet"]["in_channels"]
-        counts = " | ".join(f"{millions(part):.2f} M" for part in parts)
-        lines.append(f"| {name} | {p['resolution']} px | {size} × {size} × {channels} | {counts} |")
-    return "\n".join(lines)
+        rows.append([name, f"{p['resolution']} px", f"{size} × {size} × {channels}", *(f"{millions(part):.2f} M" for part in parts)])
+    head = ("preset", "frames", "latents", "autoencoder", "UNet", "of it memory", "text encoder", "language memory")
+    return markdown_table(head, rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """StoryUNet2DConditionModel: diffusers' UNet with a memory layer after each down, mid and up block.
 
-unet = StoryUNet2DConditionModel.from_unet(pipe.unet)                       # begins bit-identical to the plain UNet
+unet = StoryUNet2DConditionModel.from_unet(pipe.unet)                       # bit-identical to the plain UNet before training
 memory = unet.write(clean_latents, condition)                               # write pass: (B, K, c, h, w) → StoryMemory
 noise = unet(noisy_latents, t, condition, memory=memory).sample             # read pass: frame m reads the frames before m
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  pipelines look the base class up in this module
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  diffusers looks the base class up in this module
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.utils import BaseOutput, apply_lora_scale
 from torch import Tensor, nn
@@ -25,23 +25,23 @@ from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, StoryM
 
 @dataclass
 class StoryUNetOutput(BaseOutput):
-    """`sample` in the shape of the input; `memory_weights` site → (B, heads, Q, K) where asked for."""
+    """`sample` in the shape of the input; `memory_weights`, if requested: site → (B, heads, Q, K)."""
 
     sample: Tensor
-    memory_weights: dict[str, Tensor] | None = None
+    memory_weights: dict[str, Tensor | None] | None = None
 
 
 def memory_sites(config: Any) -> dict[str, tuple[int, int, int | None]]:
-    """Every place a memory layer can stand → (channels, source channels, index of its source among the down path's residuals).
+    """Every site where a memory layer is possible → (channels, source channels, index of its source among the down path's residuals).
 
-    The write pass stops after the mid block, so an up block reads from the deepest residual of its own output size. Residuals are
-    conv_in, then for down block i its layers and, but for the last block, its downsampler: the last layer of block `level` is the
-    deepest one of size `level`. Down and mid blocks read from their own output (index None).
+    The write pass stops after the mid block; the source of an up block is therefore the deepest residual of its own output size. Residuals are
+    conv_in, then for each down block its layers and, except in the last block, its downsampler: the last layer of block `level` is the deepest of
+    size `level`. The source of down and mid blocks is their own output (index None).
     """
     widths = list(config.block_out_channels)
     layers = config.layers_per_block
     layers = [layers] * len(widths) if isinstance(layers, int) else list(layers)
-    sites = {f"down.{i}": (width, width, None) for i, width in enumerate(widths)}
+    sites: dict[str, tuple[int, int, int | None]] = {f"down.{i}": (width, width, None) for i, width in enumerate(widths)}
     if config.mid_block_type is not None:
         sites["mid"] = (widths[-1], widths[-1], None)
     for i in range(len(widths)):
@@ -51,7 +51,7 @@ def memory_sites(config: Any) -> dict[str, tuple[int, int, int | None]]:
 
 
 def new_memory_layers(config: Any) -> tuple[dict[str, int | None], nn.ModuleDict]:
-    """The source of each memory layer of a UNet with these settings, and the layers, new."""
+    """The source of each memory layer of a UNet with this config, and the new layers. Raises ValueError for unknown forms and blocks."""
     if config.memory not in ("spatial", "sentence", "none"):
         raise ValueError(f"memory is {config.memory!r}; it must be spatial, sentence or none")
     sites = memory_sites(config)
@@ -75,9 +75,9 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
     """A UNet2DConditionModel whose blocks also read earlier frames. Takes every setting of the base class, and
 
     memory: "spatial", "sentence" (the paper's form) or "none" (a plain latent diffusion model)
-    memory_sentence_dim: width of the pooled sentences, by default the cross-attention's
-    memory_heads: attention heads of a memory layer
-    memory_blocks: which blocks have one, of "down.0" …, "mid", "up.0" …; None is all
+    memory_sentence_dim: width of the pooled sentences, by default that of the cross-attention
+    memory_heads: number of attention heads of a memory layer
+    memory_blocks: blocks with a memory layer, from "down.0" …, "mid", "up.0" …; None means all
     """
 
     @register_to_config
@@ -87,19 +87,19 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         memory_sentence_dim: int | None = None,
         memory_heads: int = 8,
         memory_blocks: list[str] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.memory_sources, self.memory_layers = new_memory_layers(self.config)
 
     @staticmethod
-    def _get_init_keys(input_class):
-        # the base's settings arrive through **kwargs; diffusers reads signatures
+    def _get_init_keys(input_class: type) -> set[str]:
+        # diffusers reads signatures, and the base's settings arrive through **kwargs
         return UNet2DConditionModel._get_init_keys(input_class) | UNet2DConditionModel._get_init_keys(UNet2DConditionModel)
 
     @classmethod
-    def from_unet(cls, unet: UNet2DConditionModel, memory: str = "spatial", **memory_settings) -> StoryUNet2DConditionModel:
-        """A story UNet with a plain UNet's weights, dtype and device. Its memory layers are new and begin as zero."""
+    def from_unet(cls, unet: UNet2DConditionModel, memory: str = "spatial", **memory_settings: Any) -> StoryUNet2DConditionModel:
+        """A story UNet with the weights, dtype and device of `unet`, and new memory layers whose output is zero."""
         settings = {key: value for key, value in unet.config.items() if not key.startswith("_")}
         model = cls(**{**settings, "memory": memory, **memory_settings})
         weights = {name: value for name, value in unet.state_dict().items() if not name.startswith("memory_layers.")}
@@ -107,19 +107,19 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         assert not unexpected and all(name.startswith("memory_layers.") for name in missing), (missing, unexpected)
         return model.to(unet.device).type(unet.dtype).train(unet.training)
 
-    def load_lora_adapter(self, *args, **kwargs) -> None:
-        """diffusers' own, which passes the memory layers by."""
-        with self._memory_apart():
+    def load_lora_adapter(self, *args: Any, **kwargs: Any) -> None:
+        """diffusers' method, without the memory layers."""
+        with self._without_memory_layers():
             super().load_lora_adapter(*args, **kwargs)
 
-    def add_adapter(self, *args, **kwargs) -> None:
-        """diffusers' own, which passes the memory layers by."""
-        with self._memory_apart():
+    def add_adapter(self, *args: Any, **kwargs: Any) -> None:
+        """diffusers' method, without the memory layers."""
+        with self._without_memory_layers():
             super().add_adapter(*args, **kwargs)
 
     @contextmanager
-    def _memory_apart(self) -> Iterator[None]:
-        """LoRAs of Stable Diffusion name their layers by ends of names ("to_q"), which memory layers have, too."""
+    def _without_memory_layers(self) -> Iterator[None]:
+        """Remove the memory layers temporarily: LoRAs select layers by the ends of their names ("to_q"), which memory layers share."""
         layers, self.memory_layers = self.memory_layers, nn.ModuleDict()
         try:
             yield
@@ -130,7 +130,9 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         return self.memory_layers.parameters()
 
     def memory_layer(self, site: str) -> MemoryAttention:
-        return self.memory_layers[site.replace(".", "_")]
+        layer = self.memory_layers[site.replace(".", "_")]
+        assert isinstance(layer, MemoryAttention)
+        return layer
 
     @apply_lora_scale("cross_attention_kwargs")
     def write(
@@ -145,37 +147,38 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
     ) -> StoryMemory:
         """The write pass: latents (B, K, c, h, w) and conditioning (B, K, …) of finished frames → their memory.
 
-        Runs the way down and the mid block alone and reads no memory, so that frames can be written one by one or all at once.
-        `timestep` is the noise level of the latents: 0 is clean; a tensor (B,) or (B, K) where noise was added in training.
+        Runs only the down and mid blocks and does not read memory: frames can be written one by one or all at once.
+        timestep: noise level of the latents, 0 if they are clean; a tensor (B,) or (B, K) if training added noise.
+        Raises ValueError if the UNet has no memory layers.
         """
         if not self.memory_sources:
-            raise ValueError("this UNet has no memory layers (memory='none'), so there is nothing to write")
+            raise ValueError("this UNet has no memory layers (memory is 'none'); write requires memory='spatial' or memory='sentence'")
         frames = latents.shape[1]
         positions = list(range(frames)) if positions is None else list(positions)
         assert len(positions) == frames and positions == sorted(set(positions)), f"{frames} frames at positions {positions}"
-        assert condition.pooled is not None, "memory is found by pooled sentences; the conditioning has none"
+        assert condition.pooled is not None, "memory attention requires pooled sentences in the conditioning"
         sample, emb, block_args = self._embed(latents, timestep, condition, class_labels, None, cross_attention_kwargs)
-        outputs = {}
+        outputs: dict[str, Tensor] = {}
 
-        def keep(site: str, x: Tensor) -> Tensor:
+        def store(site: str, x: Tensor) -> Tensor:
             outputs[site] = x
             return x
 
-        _, residuals = self._way_down(sample, emb, block_args, keep)
+        _, residuals = self._way_down(sample, emb, block_args, store)
         entries = {}
         for site, source in self.memory_sources.items():
             x = outputs[site] if source is None else residuals[source]
-            entries[site] = self.memory_layer(site).write(to_tokens(x, frames), condition.pooled, x.shape[-2:])
+            entries[site] = self.memory_layer(site).write(to_tokens(x, frames), condition.pooled, (x.shape[-2], x.shape[-1]))
         return StoryMemory(entries, positions)
 
     def recall(self, memory: StoryMemory, sentences: Tensor, max_memory_frames: int | None) -> StoryMemory:
-        """The earlier frames most relevant to the next frame's sentence (B, D), by the layers' mean sentence logit.
+        """The `max_memory_frames` earlier frames most relevant to a frame's sentence (B, D), by the sentence logit averaged over layers; None: all.
 
-        To be called once a frame, not once a diffusion step. Every entry of `memory` must lie before the frame.
+        Call it once per frame, not per diffusion step. All entries of `memory` must be before the frame.
         """
         if max_memory_frames is None or len(memory) <= max_memory_frames:
             return memory
-        assert max_memory_frames > 0, "max_memory_frames is None or positive"
+        assert max_memory_frames > 0, f"max_memory_frames is {max_memory_frames}; it must be at least 1, or None"
         relevance = [self.memory_layer(site).relevance(sentences, entry) for site, entry in memory.entries.items()]
         return memory.recall(torch.stack(relevance).mean(0), max_memory_frames)
 
@@ -196,12 +199,12 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         added_cond_kwargs: dict[str, Tensor] | None = None,
         return_dict: bool = True,
     ) -> StoryUNetOutput | tuple:
-        """The read pass. sample (B, M, c, h, w), conditioning (B, M, …), timestep (), (B,) or (B, M).
+        """The read pass: the prediction for sample (B, M, c, h, w), conditioning (B, M, …) and timestep (), (B,) or (B, M).
 
-        A frame reads the entries of `memory` before its position; positions are 0..M-1 unless given. With sample (B, c, h, w) and
-        conditioning (B, …) every row is one frame of another story, and it comes after the whole memory unless `positions` says where it
-        stands. Without memory this is the base class's forward on the flattened frames. As in the base class, `encoder_hidden_states` may be
-        sentence states alone, with their mask and added conditions in the keywords.
+        Each frame reads the entries of `memory` before its position; the default positions are 0 … M-1. With sample (B, c, h, w) and conditioning
+        (B, …) each row is one frame of a different story, by default after all of the memory. Without memory this is the base class's forward
+        on the flattened frames. As in the base class, `encoder_hidden_states` may also be sentence states, with mask and added conditions as
+        keyword arguments.
         """
         condition = encoder_hidden_states
         if not isinstance(condition, Conditioning):
@@ -216,18 +219,18 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         if memory is not None and len(memory):
             if positions is None:
                 positions = list(range(frames)) if stories else [memory.positions[-1] + 1]
-                assert not stories or positions == memory.positions, "the memory is not of these frames: say their positions"
+                assert not stories or positions == memory.positions, f"memory is at {memory.positions}, the frames are not: pass their positions"
             assert len(positions) == frames, f"{frames} frames at positions {positions}"
-            assert condition.pooled is not None, "memory is found by pooled sentences; the conditioning has none"
+            assert condition.pooled is not None, "memory attention requires pooled sentences in the conditioning"
             sentences = condition.pooled if stories else condition.pooled[:, None]
             readable = memory.readable(positions)
-        weights = {}
+        weights: dict[str, Tensor | None] = {}
 
         def read(site: str, x: Tensor) -> Tensor:
             """C_attn + M_attn"""
-            if site not in self.memory_sources or not any(readable):
+            if memory is None or site not in self.memory_sources or not any(readable):
                 return x
-            read, weights[site] = self.memory_layer(site)(
+            output, weights[site] = self.memory_layer(site)(
                 to_tokens(x, frames),
                 sentences,
                 memory.entries[site],
@@ -237,7 +240,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
                 return_memory_weights,
             )
             # (B, M, h*w, C) → (B*M, C, h, w)
-            return x + read.transpose(2, 3).unflatten(3, x.shape[-2:]).flatten(0, 1)
+            return x + output.transpose(2, 3).unflatten(3, x.shape[-2:]).flatten(0, 1)
 
         x, residuals = self._way_down(x, emb, block_args, read)
         for i, block in enumerate(self.up_blocks):
@@ -266,7 +269,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         timestep_cond: Tensor | None,
         cross_attention_kwargs: dict[str, Any] | None,
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        """Stories flattened to frames, the time embedding, the arguments of cross-attention blocks; the base forward's steps 0 and 1."""
+        """Steps 0 and 1 of the base forward: the sample flattened to frames, the time embedding, and the arguments of cross-attention blocks."""
         if class_labels is None and self.config.class_embed_type in ("projection", "simple_projection", "identity"):
             class_labels = condition.pooled
         if sample.ndim == 5:
@@ -274,8 +277,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
             if torch.is_tensor(timestep) and timestep.ndim:
                 # (B,) or (B, M) → (B*M,)
                 timestep = timestep.reshape(-1, 1 if timestep.ndim == 1 else frames).expand(batch, frames).flatten()
-            sample, class_labels, timestep_cond = (None if x is None else x.flatten(0, 1) for x in (sample, class_labels, timestep_cond))
-            condition = condition.map(lambda x: x.flatten(0, 1))
+            class_labels, timestep_cond = (None if x is None else x.flatten(0, 1) for x in (class_labels, timestep_cond))
+            sample, condition = sample.flatten(0, 1), condition.map(lambda x: x.flatten(0, 1))
         states, encoder_attention_mask, added_cond_kwargs = condition.states, condition.mask, condition.added
         if encoder_attention_mask is not None:  # 1 keep, 0 drop → a bias (frames, 1, L)
             encoder_attention_mask = ((1 - encoder_attention_mask.to(sample.dtype)) * -10000.0).unsqueeze(1)
@@ -303,13 +306,13 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
     def _way_down(
         self, x: Tensor, emb: Tensor, block_args: dict[str, Any], visit: Callable[[str, Tensor], Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """conv_in, the down blocks and the mid block; `visit(site, x)` is called after each block and its result goes on."""
+        """conv_in, the down blocks and the mid block; the result of `visit(site, x)` replaces the output of each block."""
         x = self.conv_in(x)
         residuals = (x,)
         for i, block in enumerate(self.down_blocks):
             x, block_residuals = block(hidden_states=x, temb=emb, **(block_args if getattr(block, "has_cross_attention", False) else {}))
             output, x = x, visit(f"down.{i}", x)
-            if block_residuals[-1] is output:  # the skip connection carries what was read, too
+            if block_residuals[-1] is output:  # the skip connection includes what memory attention read
                 block_residuals = (*block_residuals[:-1], x)
             residuals += tuple(block_residuals)
         if self.mid_block is not None:

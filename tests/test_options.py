@@ -1,0 +1,71 @@
+"""Options of every command: each has a help text, and the parser refuses a value that is not one of an option's choices."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+import pytest
+import tyro
+from conftest import ROOT, script
+from tyro.extras import get_parser
+
+from story_ldm import cli
+
+SCRIPTS = sorted(str(path.relative_to(ROOT)) for folder in ("training", "evaluation", "benchmarks") for path in (ROOT / folder).glob("*.py"))
+TRAINING = [path for path in SCRIPTS if path.startswith("training/")]
+COMMANDS = ("generate", "preview", "toonstories", "convert", "check")
+DEFAULT = re.compile(r"\((default|required|optional|fixed|repeatable)[^()]*(\([^()]*\)[^()]*)*\)")  # added by tyro; a default may have parentheses
+CHOICES = ("--preset", "--memory", "--text-form", "--precision", "--fit", "--optimizer")
+
+
+def actions(settings: type | object) -> list[argparse.Action]:
+    """The arguments and options of a script's Settings or of a command's function, other than --help."""
+    return [action for action in get_parser(settings)._actions if action.dest != "help"]
+
+
+def without_help(settings: type | object) -> list[str]:
+    return [action.dest for action in actions(settings) if not DEFAULT.sub("", str(action.help or "")).strip(" .")]
+
+
+def test_options_without_help_are_noticed():
+    def documented(size: int = 64, where: str = "here (or there)") -> None:
+        """Does nothing.
+
+        Args:
+            size: Pixels.
+            where: A place.
+        """
+
+    def undocumented(size: int = 64, where: str = "here (or there)", *, name: str) -> None:
+        """Does nothing."""
+
+    assert without_help(documented) == [] and without_help(undocumented) == ["size", "where", "name"]
+
+
+def test_scripts_and_commands_are_all_there():
+    assert len(TRAINING) >= 7 and "evaluation/survey.py" in SCRIPTS and "benchmarks/bench_training.py" in SCRIPTS
+
+
+@pytest.mark.parametrize("path", SCRIPTS)
+def test_options_of_scripts_have_help(path):
+    assert without_help(script(path).Settings) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_of_commands_have_help(name):
+    assert without_help(getattr(cli, name)) == []
+
+
+@pytest.mark.parametrize("path", TRAINING)
+def test_wrong_choices_are_refused(path, capsys):
+    """With exit code 2 and the option's name, before anything is loaded."""
+    settings = script(path).Settings
+    options = {option for action in actions(settings) for option in action.option_strings}.intersection(CHOICES)
+    assert {"--precision", "--fit"} & options and ("--memory" in options) == path.endswith("train_story_ldm.py")
+    assert ("--preset" in options) == (not path.endswith(("train_damsm.py", "train_evaluator.py")))
+    for option in options:
+        with pytest.raises(SystemExit) as stopped:
+            tyro.cli(settings, args=[option, "foo"])
+        message = capsys.readouterr()
+        assert stopped.value.code == 2 and option in message.err + message.out and "foo" in message.err + message.out, option
