@@ -20,6 +20,7 @@ import tyro
 from datasets import Dataset
 from tyro.conf import Positional
 
+from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import load_stories
 from story_ldm.files import write_text
 from story_ldm.metrics.paired_tests import COLUMNS, paired_tests
@@ -119,7 +120,7 @@ def gallery(s: Settings, result: Result, folders: dict[str, Path]) -> list[Block
                 raise SystemExit(f"{folders[name]} has {len(row['frames']) if row else 'no'} frames of story {story_id}, which has {frames}")
             rows.append((name, row["frames"], memory_weights(row)))
         sheets.append(story_gallery(rows, truth[story_id]["sentences"], s.side, title=story_id))
-    stacked(sheets, gap=s.side // 4).save(s.out / "gallery.png")
+    save_picture(stacked(sheets, gap=s.side // 4), s.out / "gallery.png")
     note = "The truth on top. A blue map says how much each frame, counted from 0, looked at those before it in its visual memory."
     return [Heading("Gallery"), Note(note), Picture("gallery.png", f"{len(ids)} stories: the truth, then {', '.join(drawn)}")]
 

@@ -43,8 +43,8 @@ class Settings:
     """Name or folder of the dataset with the sentences, as load_stories takes it."""
     split: str = "test"
     """Split of the dataset."""
-    text: Literal["referential", "full"] = "referential"
-    """Form of the sentences: referential (she, there), or full, with all names and places."""
+    text: Literal["referential", "full", "free"] = "referential"
+    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
     stories: int | None = None
     """Number of stories to generate, from the start of the split; by default all."""
     steps: int = 20

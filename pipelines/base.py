@@ -1,4 +1,4 @@
-"""What all pipelines of this project inherit."""
+"""Base class of all pipelines: opening by folder, shipped name or hub name, and saving."""
 
 from __future__ import annotations
 

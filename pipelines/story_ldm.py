@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from story_ldm.data.stories import frames_tensor
+from story_ldm.data.frames import frames_tensor
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames

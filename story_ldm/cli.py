@@ -51,7 +51,10 @@ def generate(
     """
     model = model_folder(model)
     if not (model / "model_index.json").exists():
-        raise SystemExit(f"{model} holds no pipeline (no model_index.json); give --model a folder that train_story_ldm.py made")
+        raise SystemExit(f"--model is {model}, which has no model_index.json; it must be the folder of a pipeline, or the name of a shipped one")
+    for name, value in (("--steps", steps), ("--side", side)):
+        if value < 1:
+            raise SystemExit(f"{name} is {value}; it must be at least 1")
     if not output.parent.exists():
         raise SystemExit(f"{output.parent} does not exist; --output needs a folder that does")
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
@@ -180,7 +183,7 @@ def preview(
     split: str | None = None,
     stories: int = 8,
     size: int = 128,
-    text: Literal["referential", "full"] = "referential",
+    text: Literal["referential", "full", "free"] = "referential",
     fit: Literal["crop", "pad"] = "pad",
 ) -> None:
     """Writes a contact sheet of stories with their sentences.
@@ -191,7 +194,7 @@ def preview(
         split: Split to show; by default validation where there is one, else test, else train.
         stories: Number of stories.
         size: Width and height of the frames, in pixels.
-        text: Form of the sentences: characters and places by name in each (full), or by he, she, it and there.
+        text: Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only).
         fit: How frames become square: crop to the centre, or pad with black.
     """
     from story_ldm.data.pictures import save_picture

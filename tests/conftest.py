@@ -1,4 +1,7 @@
-"""Shared fixtures: tiny models with random nonzero weights, and a server process that runs the training scripts."""
+"""Shared fixtures: tiny models with random nonzero weights, and a server process that runs the training scripts.
+
+Over 350 lines: the fixtures of all tests, among them the server that runs the training scripts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Copies of public datasets that are broken on purpose: each fault is named, or counted and listed."""
+"""Copies of public datasets that are broken on purpose: each fault is named, or counted and listed.
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from conftest import tiny_pipeline
 from PIL import Image
 
 from story_ldm import cli, load_stories
-from story_ldm.data.stories import frames_tensor
+from story_ldm.data.frames import frames_tensor
 from story_ldm.data.toonstories import make_story
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, reading_accuracy
@@ -66,7 +66,7 @@ def test_generate_names_words_it_never_read(model, tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--model", "nowhere"), "nowhere holds no pipeline"),
+        (("--model", "nowhere"), "--model is nowhere, which has no model_index.json"),
         (("--output", "missing/story.png"), "missing does not exist"),
         (("--output", "story.txt"), "must end in"),
         (("word " * 99,), "tokens; this text encoder reads at most 32"),

@@ -1,4 +1,7 @@
-"""DAMSM: its encoders, its loss compared with the paper's equations, the metrics that use it, and its training script."""
+"""DAMSM: its encoders, its loss compared with the paper's equations, the metrics that use it, and its training script.
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Generating a split and scoring it, on the built-in world: real files, the shipped evaluator, a tiny model."""
+"""Generating a split and scoring it, on the built-in world: real files, the shipped evaluator, a tiny model.
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
 
 from __future__ import annotations
 

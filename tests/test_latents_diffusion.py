@@ -1,4 +1,7 @@
-"""Frames to latents and back, the diffusion objective against its formulas, one training forward, and strips of pictures."""
+"""Frames to latents and back, the diffusion objective against its formulas, one training forward, and strips of pictures.
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from story_ldm.data.stories import frames_tensor
+from story_ldm.data.frames import frames_tensor
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames, frames_to_raw, raw_to_frames, shuffle_factor
 from story_ldm.encoders.sentences import tokenize_stories

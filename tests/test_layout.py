@@ -26,7 +26,7 @@ class Import(NamedTuple):
     where: str  # file:line
     importer: str
     imported: str
-    lazy: bool  # inside of a function
+    lazy: bool  # inside of a function, or for type checkers only
 
 
 def module_of(file: Path) -> str:
@@ -52,7 +52,8 @@ def imports_of(module: str) -> list[Import]:
                 base = ".".join(filter(None, [start, child.module]))
                 targets = [f"{base}.{alias.name}" if f"{base}.{alias.name}" in FILES else base for alias in child.names]
             found.extend(Import(f"{file.relative_to(ROOT)}:{child.lineno}", module, target, lazy) for target in dict.fromkeys(targets))
-            walk(child, lazy or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
+            for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"  # never run
+            walk(child, lazy or for_types or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)))
 
     walk(ast.parse(file.read_text(encoding="utf-8")), False)
     return found
@@ -120,3 +121,13 @@ def test_every_import_is_a_declared_dependency():
         if top not in (*sys.stdlib_module_names, "story_ldm") and name not in plain | (extra if may_be_extra else set()):
             missing.append(f"{one.where} imports {top}")
     assert not missing, "\n".join(missing)
+
+
+def test_long_files_say_why():
+    """A Python file over 350 lines gives the reason in its docstring."""
+    for folder in (*FOLDERS, *SCRIPTS, "tests"):
+        for file in (ROOT / folder).rglob("*.py"):
+            text = file.read_text()
+            if text.count("\n") > 350:
+                docstring = ast.get_docstring(ast.parse(text)) or ""
+                assert re.search(r"over 350 lines|long file", docstring, re.I), f"{file.relative_to(ROOT)} does not say why it is long"

@@ -16,7 +16,7 @@ SCRIPTS = sorted(str(path.relative_to(ROOT)) for folder in ("training", "evaluat
 TRAINING = [path for path in SCRIPTS if path.startswith("training/")]
 COMMANDS = ("generate", "preview", "toonstories", "convert", "check")
 DEFAULT = re.compile(r"\((default|required|optional|fixed|repeatable)[^()]*(\([^()]*\)[^()]*)*\)")  # added by tyro; a default may have parentheses
-CHOICES = ("--preset", "--memory", "--text-form", "--precision", "--fit", "--optimizer")
+CHOICES = ("--preset", "--memory", "--text-form", "--precision", "--fit", "--optimizer", "--text", "--dtype")
 
 
 def actions(settings: type | object) -> list[argparse.Action]:
@@ -57,13 +57,21 @@ def test_options_of_commands_have_help(name):
     assert without_help(getattr(cli, name)) == []
 
 
-@pytest.mark.parametrize("path", TRAINING)
+@pytest.mark.parametrize("path", [*TRAINING, "evaluation/generate_stories.py"])
 def test_wrong_choices_are_refused(path, capsys):
     """With exit code 2 and the option's name, before anything is loaded."""
     settings = script(path).Settings
-    options = {option for action in actions(settings) for option in action.option_strings}.intersection(CHOICES)
-    assert {"--precision", "--fit"} & options and ("--memory" in options) == path.endswith("train_story_ldm.py")
-    assert ("--preset" in options) == (not path.endswith(("train_damsm.py", "train_evaluator.py")))
+    options = {
+        option
+        for action in actions(settings)
+        if (action.metavar and "{" in str(action.metavar)) or action.choices
+        for option in action.option_strings
+    }
+    options &= {*CHOICES}
+    if path in TRAINING:
+        assert {"--precision", "--fit"} & options
+        assert ("--preset" in options) == (not path.endswith(("train_damsm.py", "train_evaluator.py")))
+    assert ("--dtype" in options) == path.endswith("generate_stories.py")
     for option in options:
         with pytest.raises(SystemExit) as stopped:
             tyro.cli(settings, args=[option, "foo"])

@@ -1,4 +1,7 @@
-"""StoryLDMPipeline: invariants 1 to 4 in sampling, guidance, memory weights, going on from frames, outputs, and what is refused."""
+"""StoryLDMPipeline: invariants 1 to 4 in sampling, guidance, memory weights, going on from frames, outputs, and what is refused.
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
 
 from __future__ import annotations
 
@@ -206,7 +209,7 @@ def test_going_on_from_drawn_frames(form, tokenizer):
 
 
 def test_given_frames_are_written_as_they_are_encoded(tokenizer):
-    from story_ldm.data.stories import frames_tensor
+    from story_ldm.data.frames import frames_tensor
     from story_ldm.encoders.latents import encode_frames
 
     pipe = tiny_pipeline(tokenizer)

@@ -1,6 +1,8 @@
 """Result files of several systems put beside one another: tables, refusals, paired tests, pictures, and the script as it is run.
 
 pytest tests/test_reports.py
+
+Over 350 lines: the tests of one subject, which share fixtures.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ def product(run: Path) -> dict[str, torch.Tensor]:
     return {f"{file.parent.name}/{name}": value for file in sorted(run.glob("pipeline/*/*.safetensors")) for name, value in load_file(file).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["fsdp2.yaml", pytest.param("zero2.yaml", marks=DEEPSPEED)])
 def test_a_sharded_run_equals_an_unsharded_one(file, trainer, finished, tmp_path):  # noqa: F811
     """Invariants 5 and 6: two processes with half of each weight, optimizer state and batch, killed and resumed, draw samples and save an

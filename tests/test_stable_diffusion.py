@@ -1,4 +1,7 @@
-"""Story-LDM on a Stable Diffusion: a folder as diffusers saves it, the memory adapter, LoRAs, training, and what is refused."""
+"""Story-LDM on a Stable Diffusion: a folder as diffusers saves it, the memory adapter, LoRAs, training, and what is refused.
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
 
 from __future__ import annotations
 
@@ -342,7 +345,7 @@ def test_other_refusals(folders, tmp_path):
     """One error that says which field, what it is, and what would be right; the UNet stays as it is."""
     sd = folders["epsilon"]
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(ValueError, match=r"is no Stable Diffusion: it has no model_index\.json"):
+        with pytest.raises(ValueError, match=r"is not a Stable Diffusion in diffusers format: it has no model_index\.json"):
             StoryLDMPipeline.from_stable_diffusion(folder)
     pipe = open_story(sd, write_adapter(tmp_path / "good", sd))
     before = draw(pipe)
@@ -353,8 +356,8 @@ def test_other_refusals(folders, tmp_path):
     lines = [
         (wide, r"block_out_channels of the UNet is \[8, 16\], and .* is for \[8, 24\]: take a Stable Diffusion with block_out_channels \[8, 24\]"),
         (tmp_path / "nowhere", f"memory_adapter is .*nowhere'; it must be a folder with {ADAPTER}"),
-        (tmp_path / "text.safetensors", "is no memory adapter: it is no whole safetensors file"),
-        (tmp_path / "bare.safetensors", "is no memory adapter: its metadata have no config"),
+        (tmp_path / "text.safetensors", "is not a memory adapter: it is not a complete safetensors file"),
+        (tmp_path / "bare.safetensors", "is not a memory adapter: its metadata have no config"),
     ]
     for adapter, message in lines:
         with pytest.raises(ValueError, match=message):

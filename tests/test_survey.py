@@ -2,6 +2,8 @@
 
 pytest tests/test_survey.py
 pytest tests/test_survey.py -m slow     # needs selenium, and Debian's chromium and chromium-driver (or their paths in CHROMIUM, CHROMEDRIVER)
+
+Over 350 lines: the tests of one subject, which share fixtures.
 """
 
 from __future__ import annotations
@@ -292,7 +294,7 @@ def test_unequal_systems_are_refused_before_anything_is_served(settings, tmp_pat
 
     short = rows(2)
     short[1] |= {"frames": short[1]["frames"][:2]}
-    assert "system quagga-net, story story-1: 2 frames, but 3 sentences in zebra-net" in said(2, short)
+    assert "system quagga-net, story story-1: 2 frames for 3 sentences" in said(2, short)
     assert "system quagga-net lacks story story-3, which zebra-net has" in said(2, rows(2)[:3])
     assert "has story story-0 more than once" in said(1, [*rows(1), rows(1)[0]])
     assert "--samples is 5, but system zebra-net has only 4 stories of test" in said(samples=5)

@@ -11,7 +11,7 @@ from conftest import ROOT, STORY, TINY_DYNAMIC_BLOCK, assert_same_training, scri
 from safetensors.torch import load_file
 
 from story_ldm import load_stories
-from story_ldm.data.stories import decode_frames
+from story_ldm.data.frames import decode_frames
 from story_ldm.pipelines import DynamicBlockGANPipeline
 from story_ldm.systems.dynamic_block_gan.networks import SYSTEMS, DynamicBlockDiscriminator
 from story_ldm.training.gan_loop import Best

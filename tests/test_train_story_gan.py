@@ -13,7 +13,7 @@ from conftest import ROOT, STORY, assert_same_training, script, weights
 from safetensors.torch import load_file
 
 from story_ldm import load_stories
-from story_ldm.data.toonstories.text import TEXT_FORMS
+from story_ldm.data.toonstories import TEXT_FORMS
 from story_ldm.pipelines import StoryGANPipeline
 from story_ldm.systems.dynamic_block_gan.networks import SYSTEMS as ABLATIONS
 from story_ldm.systems.story_gan.networks import SYSTEMS

@@ -1,4 +1,7 @@
-"""Units of story_ldm.training: batches, checkpoints, schedules, log lines, signals, start and end of a run, caches."""
+"""Units of story_ldm.training: batches, checkpoints, schedules, log lines, signals, start and end of a run, caches.
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
 
 from __future__ import annotations
 

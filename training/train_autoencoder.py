@@ -22,7 +22,8 @@ from diffusers import AutoencoderKL
 from torch import nn
 from torch.utils.data import DataLoader
 
-from story_ldm.data.stories import frames_tensor, load_stories, one_length
+from story_ldm.data.frames import frames_tensor
+from story_ldm.data.stories import load_stories, one_length
 from story_ldm.encoders.latents import downscale_factor, frames_to_raw, raw_to_frames
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
@@ -81,6 +82,8 @@ class Reconstruction(nn.Module):
 
 
 def main(s: Settings) -> None:
+    if s.freeze_encoder and not s.init_from:
+        raise SystemExit("--freeze-encoder requires --init-from: a frozen encoder must be a trained one")
     accelerator = start_run(s, "autoencoder", ("stories", "checkpoint_every"))
     preset = preset_at(s.preset, s.resolution)
     with accelerator.main_process_first():
@@ -91,7 +94,6 @@ def main(s: Settings) -> None:
     vae = AutoencoderKL.from_pretrained(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
     vae.to(memory_format=torch.channels_last)
     if s.freeze_encoder:
-        assert s.init_from, "--freeze-encoder requires --init-from: a frozen encoder must be a trained one"
         vae.requires_grad_(False)
         vae.decoder.requires_grad_(True)
         vae.post_quant_conv.requires_grad_(True)

@@ -25,7 +25,8 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from story_ldm.data.stories import decode_frames, held_out_split, load_stories, to_float
+from story_ldm.data.frames import decode_frames, to_float
+from story_ldm.data.stories import held_out_split, load_stories
 from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
 from story_ldm.encoders.sentences import train_tokenizer
 from story_ldm.files import write_text
@@ -167,7 +168,8 @@ def read_split(s: Settings, split: str, limit: int | None) -> tuple[Dataset, lis
     """Stories of a split with their frames, and all their sentences, in story order, in the referential and in the full form."""
     stories = load_stories(s.dataset, split, s.resolution, limit=limit, num_proc=s.num_proc, fit=s.fit)
     full = load_stories(s.dataset, split, text="full", limit=limit, pictures=False, num_proc=s.num_proc)
-    assert full["story_id"][:] == stories["story_id"][:], f"--dataset is {s.dataset}; its text forms have different stories"
+    if full["story_id"][:] != stories["story_id"][:]:
+        raise SystemExit(f"--dataset is {s.dataset}; its text forms have different stories")
     return stories, [[sentence for sentences in form["sentences"] for sentence in sentences] for form in (stories, full)]
 
 

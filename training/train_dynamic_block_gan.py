@@ -24,7 +24,7 @@ import tyro
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from story_ldm.data.stories import to_float
+from story_ldm.data.frames import to_float
 from story_ldm.encoders.sentence_vectors import read_words, tokens_of
 from story_ldm.pipelines.dynamic_block_gan import DynamicBlockGANPipeline
 from story_ldm.systems.dynamic_block_gan.choices import choices_of, columns_of

@@ -27,7 +27,8 @@ from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
 from torch import Tensor, nn
 
-from story_ldm.data.stories import decode_frames, held_out_split, load_stories, tested_split, to_float
+from story_ldm.data.frames import decode_frames, to_float
+from story_ldm.data.stories import held_out_split, load_stories, tested_split
 from story_ldm.encoders.evaluator import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
 from story_ldm.files import write_text
 from story_ldm.reports.cards import write_training_section

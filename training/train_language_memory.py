@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
-from story_ldm.data.toonstories import TEXT_FORMS
+from story_ldm.data.toonstories import FROZEN_FORMS
 from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_stories, train_tokenizer
+from story_ldm.files import written_beside
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
@@ -91,7 +92,7 @@ def new_tokenizer(s: Settings, min_length: int) -> CLIPTokenizer:
     splits = dict.fromkeys(("train", held_out_split(s.dataset), tested_split(s.dataset)))
     read: dict[str, Any] = {"limit": s.limit, "pictures": False, "num_proc": s.num_proc}
     sentences = {
-        split: [x for text in TEXT_FORMS for story in load_stories(s.dataset, split, text=text, **read)["sentences"] for x in story]
+        split: [x for text in FROZEN_FORMS for story in load_stories(s.dataset, split, text=text, **read)["sentences"] for x in story]
         for split in splits
     }
     tokenizer = train_tokenizer(sentences["train"], max_length=min_length)
@@ -156,7 +157,8 @@ def main(s: Settings) -> None:
         validate(s, parts, tokenizer, names, accelerator.device)
         save_component(parts.text_encoder, s.output / "text_encoder")
         save_component(parts.language_memory, s.output / "language_memory")
-        save_file(parts.head.state_dict(), s.output / "fact_head.safetensors", {"facts": "\n".join(names)})
+        with written_beside(s.output / "fact_head.safetensors") as partial:
+            save_file(parts.head.state_dict(), partial, {"facts": "\n".join(names)})
         write_training_section(s.output, run_record(s), parameters, seen=step * s.batch, script="train_language_memory.py")
     finish_run(accelerator, s, s.output)
 

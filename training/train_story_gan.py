@@ -25,7 +25,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from story_ldm.data.stories import to_float
+from story_ldm.data.frames import to_float
 from story_ldm.encoders.sentence_vectors import story_vectors
 from story_ldm.pipelines.story_gan import StoryGANPipeline
 from story_ldm.systems.story_gan.networks import ImageDiscriminator, StoryDiscriminator, StoryGAN, kl_divergence

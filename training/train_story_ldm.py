@@ -33,6 +33,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import held_out_split, load_stories, one_length
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor
@@ -74,7 +75,7 @@ class Settings(StorySettings):
     resolution: int | None = None
     """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
     text_form: TextForm = "referential"
-    """Form of the sentences to train on."""
+    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
     vae: Path = Path("runs/autoencoder/vae")
     """Folder of the autoencoder, as train_autoencoder.py writes it."""
     text: Path = Path("runs/language")
@@ -351,7 +352,7 @@ def sample(
         accelerator.log({f"validation/{name}": value for name, value in rates.items()}, step=step)
         sheet = story_sheet(drawn[:6], stories["sentences"][:6])
         (s.output / "samples").mkdir(exist_ok=True)
-        sheet.save(s.output / "samples" / f"step-{step:08d}.png")
+        save_picture(sheet, s.output / "samples" / f"step-{step:08d}.png")
         if unsharded is None:
             ema.restore(averaged_weights(model, s.train))
             model.train()

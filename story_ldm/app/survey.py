@@ -132,9 +132,8 @@ def read_survey(s: Settings) -> Survey:
     if min(s.samples, s.raters) < 1 or s.minutes <= 0:
         raise SystemExit(f"--samples is {s.samples}, --raters {s.raters} and --minutes {s.minutes:g}; all must be positive")
     story_ids: list[str] = []
-    sentences: list[list[str]] = []
     pictures: list[dict[str, list[bytes]]] = [{} for _ in range(s.samples)]
-    content: dict[str, str] = {}
+    sentences, content = [], {}
     for system, _, folder in named:
         try:
             stories = load_stories(folder, s.split, s.size)
@@ -156,8 +155,7 @@ def read_survey(s: Settings) -> Survey:
             if system == systems[0]:
                 sentences.append(row["sentences"])
             if not row["frames"] or len(row["frames"]) != len(sentences[sample]):
-                count = len(sentences[sample])
-                raise SystemExit(f"system {system}, story {story_id}: {len(row['frames'])} frames, but {count} sentences in {systems[0]}")
+                raise SystemExit(f"system {system}, story {story_id}: {len(row['frames'])} frames for {len(sentences[sample])} sentences")
             if None in row["frames"]:
                 raise SystemExit(f"system {system}, story {story_id}: frame {row['frames'].index(None)} is missing")
             frames = [frame.convert("RGB") for frame in row["frames"]]
@@ -269,8 +267,8 @@ def survey_app(survey: Survey, database: Path, minutes: float = 30.0, clock: Cal
         return survey.pictures[sample][survey.shown(sample, rater)[label]][frame], {"Content-Type": "image/png"}
 
     @app.errorhandler(HTTPException)
-    def show_error(error: HTTPException) -> tuple[str, int]:
-        return render_template("survey.html", page="error", message=error.description, rater=clean_name(request.args.get("rater", ""))), error.code or 500
+    def show_error(error: HTTPException):
+        return render_template("survey.html", page="error", message=error.description, rater=clean_name(request.args.get("rater", ""))), error.code
 
     @app.after_request
     def set_headers(response: Response) -> Response:
@@ -342,12 +340,11 @@ def agreement(counts: np.ndarray) -> dict[str, float | None]:
 
 def tally_markdown(result: dict) -> str:
     """One line per criterion: shares of choices in percent with their intervals."""
-    systems = result["settings"]["systems"]
     rows = []
     for criterion, of in result["criteria"].items():
         cells = [f"{100 * x['value']:.2f} ({100 * x['low']:.1f} – {100 * x['high']:.1f})" for x in of["systems"].values()]
         agree = ["–" if of["kappa"] is None else f"{of['kappa']:.2f}", "–" if of["agreement"] is None else f"{100 * of['agreement']:.1f} %"]
         rows.append([criterion, *cells, of["answers"], *agree])
     seen = f"{max(of['samples'] for of in result['criteria'].values())} of {result['settings']['samples']} samples"
-    table = markdown_table(("choice (%)", *systems, "answers", "Fleiss' κ", "pairs that agree"), rows)
+    table = markdown_table(("choice (%)", *result["settings"]["systems"], "answers", "Fleiss' κ", "pairs that agree"), rows)
     return "\n".join([table, "", f"{seen} answered, by {result['raters']} raters; intervals: 95 %, bootstrap over samples."])

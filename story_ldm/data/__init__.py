@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 __all__ = ["load_stories"]
 
 
 def __getattr__(name: str):
     if name == "load_stories":  # imported on first use: converting datasets needs no torch
-        from story_ldm.data.stories import load_stories
-
-        return load_stories
+        return import_module("story_ldm.data.stories").load_stories
     raise AttributeError(f"module 'story_ldm.data' has no attribute {name!r}")

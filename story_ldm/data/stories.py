@@ -5,26 +5,20 @@ A story is one row of a Hugging Face dataset: `story_id`, `frames` (pictures), `
 
     from story_ldm import load_stories
     stories = load_stories("toonstories", split="test", size=64, text="referential")  # or a folder in the story form, or owner/name on the hub
-    frames = frames_tensor(stories[0]["frames"])                                       # (M, 3, H, W) in [-1, 1]
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import PIL.Image
-import torch
 from datasets import Dataset, Image, List, concatenate_datasets, get_dataset_split_names, load_dataset
 from PIL import ImageOps
 from pyarrow import parquet
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from story_ldm.data import toonstories
 from story_ldm.data.pictures import FITS, Fit, square
@@ -52,7 +46,7 @@ def load_stories(
 
     name_or_folder: "toonstories", a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form, or the owner/name of a
         dataset of the hub in the story form, which is streamed where only its first stories are asked for.
-    text: "referential" or "full"; a folder holds one form, and a column `sentences_full` where it has both.
+    text: "referential" or "full", and of the built-in world "free"; a folder holds one form, and a column `sentences_full` where it has both.
     limit: only the first stories. length, seed: story length and seed of the built-in world.
     pictures: False leaves `frames` empty, for work on text alone.
     fit: how pictures become square: "crop" to the centre, or "pad" with black.
@@ -73,6 +67,8 @@ def load_stories(
 def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_proc, fit) -> Dataset:
     if text not in toonstories.TEXT_FORMS:
         raise ValueError(f"text is {text!r}; it must be one of {', '.join(toonstories.TEXT_FORMS)}")
+    if text == "free" and str(name_or_folder) != "toonstories":
+        raise ValueError(f"text is 'free'; only the built-in world has this form, not {name_or_folder}")
     if size is None and str(name_or_folder) == "toonstories":
         raise ValueError("size is None; the built-in world needs a size, such as 64 pixels")
     if size is not None and size < 8:
@@ -238,28 +234,3 @@ def _size(frame: dict) -> tuple[int, int]:
 
 def _resize(row: dict, size: int, fit: Fit) -> dict:
     return {"frames": [square(frame, size, fit) for frame in row["frames"]]}
-
-
-def uint8_frames(pictures: Iterable[PIL.Image.Image]) -> torch.Tensor:
-    """Pictures of one size as uint8 (M, 3, H, W), channels last in memory."""
-    return torch.from_numpy(np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])).permute(0, 3, 1, 2)
-
-
-def to_float(frames: torch.Tensor) -> torch.Tensor:
-    """uint8 frames as float32 in [-1, 1]."""
-    return frames.float() / 127.5 - 1
-
-
-def frames_tensor(pictures: Iterable[PIL.Image.Image]) -> torch.Tensor:
-    """Pictures of one size as float32 (M, 3, H, W) in [-1, 1]."""
-    return to_float(uint8_frames(pictures))
-
-
-def decode_frames(stories: Dataset, workers: int) -> torch.Tensor:
-    """All frames of the stories, story after story, as uint8 (F, 3, H, W): 1.2 GB for 20,000 stories of 5 frames of 64 px."""
-    loader = DataLoader(stories.select_columns(["frames"]), 64, num_workers=workers, collate_fn=_stack_frames)
-    return torch.cat(list(tqdm(loader, desc="decoding frames", leave=False)))
-
-
-def _stack_frames(rows: list[dict]) -> torch.Tensor:
-    return uint8_frames(frame for row in rows for frame in row["frames"]).contiguous()

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import CLIPTokenizer
 
-from story_ldm.encoders.evaluator import ResidualBlock
+from story_ldm.nn.layers import ResidualBlock
 
 ENCODER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
 PARTS = {"text_encoder": ENCODER_FILES, "image_encoder": ENCODER_FILES, "tokenizer": ("tokenizer.json", "tokenizer_config.json")}

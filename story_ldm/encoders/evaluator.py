@@ -23,22 +23,12 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from story_ldm.data.toonstories import ACTIONS, CHARACTER_NAMES, COLORS, LAYOUTS, MARKS, MENTIONS, PLACES, PROPS
+from story_ldm.nn.layers import ResidualBlock
 from story_ldm.nn.norms import BatchNorm
 
 UNKNOWN = -100  # the label that cross-entropy ignores
 # name of a per-character head → the attribute column that has its labels
 CHARACTER_HEADS = {"garment": "garments", "mark": "marks", "action": "actions", "prop": "props"}
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, channels: int):
-        super().__init__()
-        self.norm1, self.norm2 = BatchNorm(channels), BatchNorm(channels)
-        self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.relu(self.norm1(x)))
-        return x + self.conv2(F.relu(self.norm2(h)))
 
 
 class FrameEvaluator(ModelMixin, ConfigMixin):

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from story_ldm.data.stories import to_float
+from story_ldm.data.frames import to_float
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.metrics.bootstrap import bootstrap_weights
 

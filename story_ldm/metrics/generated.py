@@ -19,7 +19,7 @@ from PIL import Image as PILImage
 from PIL import UnidentifiedImageError
 from torch import Tensor
 
-from story_ldm.data.stories import uint8_frames
+from story_ldm.data.frames import uint8_frames
 
 
 def generated_frames(generated: Dataset, reference: Dataset, size: int, resize: bool = False, texts: tuple[list, ...] = ()) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from story_ldm.data.stories import frames_tensor
+from story_ldm.data.frames import frames_tensor
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names
 from story_ldm.metrics.story_rates import PRONOUNS, as_arrays, measures

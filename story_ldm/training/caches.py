@@ -24,7 +24,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import CLIPTextModel
 
-from story_ldm.data.stories import frames_tensor
+from story_ldm.data.frames import frames_tensor
 from story_ldm.encoders.latents import encode_frames
 from story_ldm.files import partial_path
 from story_ldm.training.checkpoints import digest

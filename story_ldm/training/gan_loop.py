@@ -31,7 +31,9 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from story_ldm.data.stories import decode_frames, held_out_split, load_stories, one_length, tested_split
+from story_ldm.data.frames import decode_frames
+from story_ldm.data.pictures import save_picture
+from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder
 from story_ldm.files import model_folder, write_text
@@ -297,7 +299,7 @@ def sample(accelerator: Accelerator, pipe: Any, sentences: list[list[str]], file
         generators = [torch.Generator().manual_seed(n) for n in range(len(sentences))]
         sheet = story_sheet(pipe(sentences, generator=generators).frames, sentences)
         file.parent.mkdir(exist_ok=True)
-        sheet.save(file)
+        save_picture(sheet, file)
     accelerator.wait_for_everyone()
 
 

@@ -24,7 +24,7 @@ class GANSettings(StorySettings):
     batch: int | None = None
     """Stories per step, over all processes; by default the preset's."""
     text_form: TextForm = "referential"
-    """Form of the sentences: referential (she, there), or full, with all names and places."""
+    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
     text: Path = Path("toon-damsm")
     """Folder of the frozen text encoder: written by train_damsm.py, or an encoder model of transformers."""
     learning_rate: float | None = None

@@ -33,7 +33,7 @@ from story_ldm.training.processes import any_process
 from story_ldm.training.sharding import sharding
 
 Precision = Literal["auto", "no", "bf16", "fp16"]
-TextForm = Literal["referential", "full"]
+TextForm = Literal["referential", "full", "free"]
 
 
 def one_of(table: Collection[str]) -> tyro.constructors.PrimitiveConstructorSpec[str]:

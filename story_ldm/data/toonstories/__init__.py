@@ -5,23 +5,23 @@
     story-ldm data toonstories --out DIR                # the same as Parquet with a dataset card
     story-ldm preview --output sheet.png                # a contact sheet to look at
 
-`world.py` says who and what there is and what happens, `text.py` writes the sentences, `stories.py` makes a story of both, `draw.py` draws
-it. The benchmark of reference resolution (sentences) and of visual consistency: a mark of each character and the layout of each place are
-named in no sentence.
+`world.py` says who and what there is and what happens, `text.py` writes the sentences of the forms `full` and `referential`, `free/` those of
+the form `free`, `stories.py` makes a story of both, `draw.py` draws it. The benchmark of reference resolution (sentences) and of visual
+consistency: a mark of each character and the layout of each place are named in no sentence.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from datasets import ClassLabel, Features, Image, List, Value
 
 from story_ldm.data.toonstories.draw import draw_frame
+from story_ldm.data.toonstories.free import FreeFrame, free_story
 from story_ldm.data.toonstories.stories import make_story
-from story_ldm.data.toonstories.text import TEXT_FORMS
+from story_ldm.data.toonstories.text import FROZEN_FORMS
 from story_ldm.data.toonstories.world import (
     ACTIONS,
     CHARACTER_NAMES,
@@ -42,6 +42,7 @@ __all__ = [
     "CHARACTER_NAMES",
     "COLORS",
     "FEATURES",
+    "FROZEN_FORMS",
     "LAYOUTS",
     "MARKS",
     "MENTIONS",
@@ -58,13 +59,14 @@ __all__ = [
 ]
 
 # Part of the arguments of every cached dataset, so that a changed world is never read from an old cache.
-SOURCE_FILES = ("world", "stories", "text", "draw")
-# by inspect: these modules may come from a pipeline's file (pipelines/bundle.py)
-SOURCES = [inspect.getsource(sys.modules[f"{__name__}.{name}"]) for name in SOURCE_FILES]
-SOURCE_DIGEST = hashlib.sha256("".join(SOURCES).encode()).hexdigest()[:16]
+SOURCE_FILES = sorted(file for pattern in ("*.py", "*.txt") for file in Path(__file__).parent.rglob(pattern))
+SOURCE_DIGEST = hashlib.sha256(b"".join(file.read_bytes() for file in SOURCE_FILES)).hexdigest()[:16]
+
+TEXT_FORMS = (*FROZEN_FORMS, "free")
 
 # The attributes of a frame; lists are aligned with the frame's `characters`. `props` is "none" for whoever holds nothing; `mentions` says how
-# the sentence refers to each character (of the referential form; "introduction" or "name" in the full form).
+# the sentence refers to each character (of the referential form; "introduction" or "name" in the full form; in the free form -1 for whom it
+# does not mention).
 ATTRIBUTES = {
     "layout": Value("int32"),
     "garments": List(ClassLabel(names=list(COLORS))),
@@ -94,10 +96,24 @@ def full_mentions(mentions: list) -> list:
     return [introduction if how == introduction else name for how in mentions]
 
 
+def free_mentions(frame: FreeFrame) -> list[int]:
+    """How the free form mentions each character on stage, as class numbers: the clearest way that the frame has for it, -1 where it has none."""
+    hows = [{r.how for r in frame.references if c in r.who} for c in frame.facts.characters]
+    return [next((k for k, how in enumerate(MENTIONS) if how in these), -1) for these in hows]
+
+
 def story_row(seed: int, split: str, index: int, size: int = 64, text: str = "referential", length: int | None = None, pictures: bool = True) -> dict:
     """The story (seed, split, index) as one row of the story form, its frames PIL pictures of `size` × `size` (none without `pictures`)."""
     story = make_story(seed, split, index, length)
-    referential = text == "referential"
+    if text == "free":
+        free = free_story(story)
+        sentences = [frame.text for frame in free]
+        mentions: list[list[int]] | list[list[str]] = [free_mentions(frame) for frame in free]
+        referential = [not (frame.facts.place_stated and set(free_mentions(frame)) <= {0, 1}) for frame in free]
+    else:
+        sentences, frames = story.sentences[text], range(len(story.frames))
+        mentions = story.mentions if text == "referential" else [full_mentions(how) for how in story.mentions]
+        referential = [text == "referential" and story.referential(m) for m in frames]
     attributes = []
     for m, frame in enumerate(story.frames):
         held = [c == frame.holder for c in frame.characters]
@@ -110,16 +126,16 @@ def story_row(seed: int, split: str, index: int, size: int = 64, text: str = "re
                 "props": [1 + story.prop[0] if holds else 0 for holds in held],
                 "prop_colors": [1 + story.prop[1] if holds else 0 for holds in held],
                 "slots": frame.slots,
-                "mentions": story.mentions[m] if referential else full_mentions(story.mentions[m]),
+                "mentions": mentions[m],
             }
         )
     return {
         "story_id": story.story_id,
         "frames": [draw_frame(story, m, size) for m in range(len(story.frames) if pictures else 0)],
-        "sentences": story.sentences[text],
+        "sentences": sentences,
         "characters": [frame.characters for frame in story.frames],
         "backgrounds": [frame.place for frame in story.frames],
-        "referential": [referential and story.referential(m) for m in range(len(story.frames))],
+        "referential": referential,
         "attributes": attributes,
     }
 

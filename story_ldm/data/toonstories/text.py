@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS, Dice, Frame, Story
 
-TEXT_FORMS = ("full", "referential")
+FROZEN_FORMS = ("full", "referential")
 
 PLACE_PHRASES = {place: f"{'on' if place in ('beach', 'moon', 'mountain') else 'in'} the {place}" for place in PLACES}
 GARMENT_PHRASES = ("in a {} shirt", "wearing a {} shirt", "dressed in {}")
@@ -51,7 +51,7 @@ def write_sentences(story: Story, dice: Dice) -> None:
     """Fills in `sentences`, `mentions` and `place_named`. Phrasings are drawn once: the two forms differ in their references only."""
     introduced: set[int] = set()
     stage: set[int] = set()  # on stage before the event
-    story.sentences = {form: [] for form in TEXT_FORMS}
+    story.sentences = {form: [] for form in FROZEN_FORMS}
     for frame in story.frames:
         draw = _Sentence(story, frame, introduced, stage, dice)
         full, referential, mentions, place_named = draw.both()

@@ -37,11 +37,11 @@ def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipe
     try:
         index = StableDiffusionPipeline.load_config(folder)
     except (OSError, ValueError) as error:  # ValueError: no folder, and no name on the hub could be like that
-        raise ValueError(f"{folder} is no Stable Diffusion: it has no model_index.json, as a diffusers folder of vae, unet, … does") from error
+        raise ValueError(f"{folder} is not a Stable Diffusion in diffusers format: it has no model_index.json") from error
     for part, expected in PARTS.items():
         found = (index.get(part) or (None, None))[1]
         if found != expected:
-            raise ValueError(f"{folder} is no Stable Diffusion: its {part} is {found}; in 1.x and 2.x it is {expected}")
+            raise ValueError(f"{folder} is not a Stable Diffusion 1.x or 2.x: its {part} is {found}; in 1.x and 2.x it is {expected}")
     check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder)
     without = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False}
     if "torch_dtype" not in settings:
@@ -94,9 +94,9 @@ def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) ->
             config = json.loads((opened.metadata() or {}).get("config", "null"))
             weights = {name: opened.get_tensor(name) for name in opened.keys()}
     except SafetensorError as error:
-        raise ValueError(f"{file} is no memory adapter: it is no whole safetensors file ({error})") from error
+        raise ValueError(f"{file} is not a memory adapter: it is not a complete safetensors file ({error})") from error
     if config is None:
-        raise ValueError(f"{file} is no memory adapter: its metadata have no config, as save_memory_adapter writes it")
+        raise ValueError(f"{file} is not a memory adapter: its metadata have no config, as save_memory_adapter writes it")
     for field, value in config["shape"].items():
         found = json.loads(json.dumps(unet.config[field]))  # tuples are lists in JSON
         if found != value:

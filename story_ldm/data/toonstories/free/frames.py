@@ -1,0 +1,260 @@
+"""Frames of the free form: which sentences a frame is made of, and what its text states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from story_ldm.data.toonstories.free import phrases, scenes
+from story_ldm.data.toonstories.free.garments import dress
+from story_ldm.data.toonstories.free.slips import draw_slips, make_slips
+from story_ldm.data.toonstories.free.style import draw_people, draw_style
+from story_ldm.data.toonstories.free.templates import pick, table
+from story_ldm.data.toonstories.free.text import Reference
+from story_ldm.data.toonstories.free.writer import Writer
+from story_ldm.data.toonstories.world import WORLD_VERSION, Dice, Frame, Story, seeded_by
+
+MAX_TOKENS = 96  # words and punctuation marks of a frame
+ROOM = 55  # as many may stand already where another sentence is added
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a reader knows of a frame from the text so far. Lists are aligned with `characters`, everybody on stage in the order of arrival."""
+
+    characters: list[int]
+    place: int
+    place_stated: bool  # in this frame
+    garments: list[int | None]  # None: not stated so far
+    actions: list[int | None]  # None: the frame does not say what this one does (stands by)
+    holder: int | None
+    prop: tuple[int, int] | None  # what is held: kind, colour
+
+
+@dataclass(frozen=True)
+class FreeFrame:
+    text: str
+    references: list[Reference]
+    facts: Facts
+
+
+def free_story(story: Story) -> list[FreeFrame]:
+    """The story's frames in the free form, a pure function of its id."""
+    dice = Dice(seeded_by("toonstories", "free", WORLD_VERSION, story.story_id, len(story.frames)))
+    style = draw_style(dice)
+    writer = Writer(story, style, draw_people(story, style, dice), dice)
+    slips = draw_slips(style.voice, dice)
+    frames: list[FreeFrame] = []
+    before: list[int] = []
+    place: int | None = None
+    for m, frame in enumerate(story.frames):
+        writer.number = m + 1
+        writer.begin_frame(frame, before, place)
+        acted = Composer(writer, m).compose()
+        if slips:
+            make_slips(writer.text, slips, dice)
+        text, references = writer.text.read()
+        frames.append(FreeFrame(text, references, facts_of(writer, frame, acted)))
+        before, place = frame.characters, frame.place
+    return frames
+
+
+def facts_of(w: Writer, frame: Frame, acted: bool) -> Facts:
+    actions: list[int | None] = []
+    for c, action in zip(frame.characters, frame.actions):
+        actions.append((action if acted else None) if c in frame.event.subjects else (0 if w.watched else None))
+    return Facts(
+        characters=list(frame.characters),
+        place=frame.place,
+        place_stated=w.place_said,
+        garments=[w.story.garments[c] if c in w.talk.garments else None for c in frame.characters],
+        actions=actions,
+        holder=frame.holder,
+        prop=w.story.prop if frame.holder is not None else None,
+    )
+
+
+class Composer:
+    """One frame: its core sentence, and what a writer puts before and after it."""
+
+    def __init__(self, writer: Writer, m: int):
+        self.w, self.m, self.frame, self.event = writer, m, writer.frame, writer.frame.event
+        event, frame = self.event, self.frame
+        subjects, everybody = list(event.subjects), list(frame.characters)
+        others = [c for c in everybody if c not in subjects]
+        self.roles = {"S": subjects, "A": everybody, "O": others, "N": subjects, "L": [] if event.other is None else [event.other]}
+        if len(everybody) > 1:
+            leader = writer.dice.pick(everybody)
+            self.roles |= {"B": [leader], "R": [c for c in everybody if c != leader]}
+        if event.kind == "leave":
+            self.roles["A"] = subjects
+        self.sentences = 0
+
+    def compose(self) -> bool:
+        """Writes the frame; returns whether its text says what the subjects do."""
+        w, dice, style = self.w, self.w.dice, self.w.style
+        kind = self.event.kind
+        if style.voice == "panel":
+            self.heading()
+        self.core()
+        acted = w.acted or kind in ("pick_up", "put_away")
+        for _ in range(len(w.owes_kind)):
+            self.owed_kind()
+        self.garments()
+        if self.roles["O"] and kind not in ("enter", "return") and not w.watched and dice.chance(style.onlookers * 0.6) and self.room():
+            source = scenes.PANEL_OTHERS if style.voice == "panel" else scenes.WATCHING
+            if self.add(source, self.roles):
+                self.sentences += 1
+        if self.frame.holder is not None and kind != "pick_up" and dice.chance(0.12) and self.room():
+            self.add(scenes.HOLDING, self.roles | {"H": [self.frame.holder]})
+        while self.room() and dice.chance(style.asides):
+            self.aside()
+            self.sentences += 1
+        return acted
+
+    def room(self) -> bool:
+        return self.w.text.tokens() < ROOM and self.sentences < 2
+
+    def mark(self) -> str:
+        return "!" if self.w.dice.chance(self.w.style.exclaiming) else "."
+
+    def add(self, source: str, roles: dict, tries: int = 3, **settings) -> bool:
+        """A sentence of a table, where one of a few draws is clear."""
+        return any(self.w.sentence(pick(table(source), self.w.dice), roles, self.mark(), **settings) for _ in range(tries))
+
+    # --- the core --------------------------------------------------------------------------------------------------------------------------
+
+    def sources(self) -> list[str]:
+        """The tables that tell this event, the likelier the more often they are in the list."""
+        event, many = self.event, len(self.event.subjects) > 1
+        moving = event.action in phrases.MOVING
+        kind = event.kind
+        if kind == "open":
+            return [scenes.OPEN] + [scenes.OPEN_MANY] * many
+        if kind == "act":
+            return [scenes.ACT] * 5 + [scenes.ACT_MANY if many else scenes.ACT_ONE]
+        if kind == "enter":
+            special = scenes.ENTER_MOVING if moving else scenes.ENTER_CALLING if event.action in (1, 6) else scenes.ENTER_SITTING
+            return [scenes.ENTER, scenes.ENTER] + [special] * (moving or event.action in (1, 3, 6))
+        if kind == "return":
+            return [scenes.RETURN, scenes.RETURN] + [scenes.RETURN_MOVING] * moving
+        if kind == "leave":
+            alone = scenes.LEFT_TOGETHER if many else scenes.LEFT_ALONE
+            return [scenes.LEAVE] * 5 + [alone] + [scenes.WAVE_OFF] * 3 * (event.action == 1)
+        if kind == "move":
+            return [scenes.MOVE] * 4 + [scenes.MOVE_MANY if many else scenes.MOVE_ONE] + [scenes.MOVE_MOVING] * 2 * moving
+        if kind == "back":
+            return [scenes.BACK, scenes.BACK, scenes.BACK_UNNAMED] + [scenes.BACK_MOVING] * moving
+        return [{"pick_up": scenes.PICK_UP, "put_away": scenes.PUT_AWAY}[kind]]
+
+    def core(self) -> None:
+        w, dice, style, kind = self.w, self.w.dice, self.w.style, self.event.kind
+        voice = {"panel": scenes.PANEL, "caption": scenes.CAPTION}.get(style.voice, {})
+        sources = [voice[kind if kind in voice else "move"]] if voice else self.sources()
+        place = kind == "open" or (kind in ("act", "pick_up") and dice.chance(style.places))
+        if style.voice == "panel":
+            place = False
+        for _ in range(8):
+            source = dice.pick(sources)
+            template = pick(table(source), dice)
+            mode = "prog" if dice.chance(style.progressive) else "simple"
+            joined: tuple = ()
+            start = template[0] if template else ("text", "")
+            one_clause = start[0] == "slot" and not any(node[0] == "new" for node in template)
+            if kind in ("act", "pick_up", "put_away") and one_clause and self.roles["O"] and not voice and dice.chance(style.onlookers):
+                joined, template = template, pick(table(scenes.JOINED), dice)
+            if style.voice != "panel" and start[0] == "slot" and start[1][0] in ("S", "N", "A", "L", "B", "At"):
+                template = self.linked(template)
+            if w.sentence(template, self.roles, self.mark(), mode, place, joined):
+                self.sentences += 1 + sum(node[0] == "new" for node in template)
+                w.acted |= source in (scenes.WAVE_OFF, scenes.ENTER_SITTING)
+                return
+        written = w.sentence(pick(table(scenes.PLAIN[kind]), dice), self.roles)
+        assert written, (w.story.story_id, self.m)
+
+    def linked(self, template: tuple) -> tuple:
+        """With a phrase of time or the like before it."""
+        w, style = self.w, self.w.style
+        if self.m == 0:
+            source = ""
+            if style.voice != "caption" and w.dice.chance(0.7 if style.voice == "bedtime" else 0.35):
+                source = scenes.ONCE_PAST if w.past and w.dice.chance(0.5) else scenes.ONCE
+        else:
+            source = scenes.THEN if w.dice.chance(style.links) else ""
+        if not source:
+            return template
+        return (*pick(table(source), w.dice), ("text", " "), *template)
+
+    def heading(self) -> None:
+        """Panel notes begin with their place."""
+        kind = self.event.kind
+        source = {"open": scenes.PANEL_HEAD, "move": scenes.PANEL_MOVE, "back": scenes.PANEL_BACK}.get(kind, scenes.PANEL_SAME)
+        template = pick(table(source), self.w.dice)
+        if template:
+            self.w.roles, self.w.mode, self.w.first, self.w.subject, self.w.plural = self.roles, "simple", True, [], False
+            self.w.run(template)
+
+    # --- what follows it ---------------------------------------------------------------------------------------------------------------------
+
+    def owed_kind(self) -> None:
+        c = self.w.owes_kind.pop(0)
+        if c not in self.w.talk.kind_said:
+            written = self.add(scenes.KIND_LATE, {"S": [c]}, tries=6)
+            assert written, (self.w.story.story_id, self.m)
+            self.sentences += 1
+
+    def garments(self) -> None:
+        """Garments that are due, of one or of two; late ones; and some again."""
+        w, dice, style = self.w, self.w.dice, self.w.style
+        here = [c for c in self.frame.characters if c in w.talk.introduced]
+        due = [c for c in dict.fromkeys(w.owes_garment) if c in here and c not in w.talk.garments]
+        w.owes_garment = []
+        due += [c for c in here if w.people[c].garment == "late" and c not in w.talk.garments and self.m and dice.chance(0.45)]
+        if not due and here and dice.chance(style.restating):
+            due = [dice.pick(here)]
+        if len(due) > 1 and dice.chance(0.7):
+            self.pair(due[:2])
+            due = due[2:]
+        for c in due:
+            if w.text.tokens() < ROOM + 10 and self.dressed(c):
+                self.sentences += 1
+
+    def dressed(self, c: int) -> bool:
+        self.w.talk.garments_before = set()  # else "the bear in the red shirt is proud of his red shirt"
+        for _ in range(4):
+            dress(self.w, c)
+            if self.add(phrases.GARMENT_AGAIN if c in self.w.talk.garments else phrases.GARMENT_SENTENCE, {"S": [c]}, tries=1):
+                self.w.talk.garments.add(c)
+                return True
+        return False
+
+    def pair(self, two: list[int]) -> None:
+        w = self.w
+        w.talk.garments_before = set()
+        for _ in range(4):
+            order = two if w.talk.last_two() == tuple(two) or w.dice.chance(0.5) else two[::-1]
+            roles = {"S": [order[0]], "O": [order[1]]}
+            dress(w, order[0], order[1])
+            w.pair = ()
+            source = phrases.FORMER_PAIR if w.talk.last_two() == tuple(order) and w.dice.chance(0.5) else phrases.GARMENT_PAIR
+            if self.add(source, roles, tries=1):
+                w.talk.garments |= set(two)
+                self.sentences += 1
+                return
+
+    def aside(self) -> None:
+        w, dice = self.w, self.w.dice
+        about = [c for c in self.frame.characters if c in w.talk.introduced]
+        subjects = [c for c in self.event.subjects if c in about]
+        who = subjects if len(subjects) == 1 or (subjects and dice.chance(0.6)) else [dice.pick(about)]
+        kinds = {"feeling": 45, "scene": 25, "weather": 14, "elsewhere": 9, "background": 7 if w.past else 0}
+        kind = dice.weighted(kinds)
+        source = {
+            "feeling": scenes.FEELING,
+            "scene": phrases.SCENES[self.frame.place],
+            "weather": scenes.WEATHER,
+            "elsewhere": scenes.ELSEWHERE,
+            "background": scenes.BACKGROUND,
+        }[kind]
+        said = w.place_said
+        self.add(source, {"S": who})
+        w.place_said = said
