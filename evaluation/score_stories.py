@@ -19,6 +19,7 @@ import math
 import sys
 import time
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,9 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-import torchmetrics
 import tyro
 from datasets import Dataset
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm.auto import tqdm
 
 from story_ldm.data.frames import to_float
@@ -113,6 +112,8 @@ def score(s: Settings) -> dict:
     """Content of a system's results file. Raises ValueError, before scoring, if the stories or the models do not fit the reference."""
     if (s.generated is None) == (s.frames is None):
         raise ValueError("exactly one of --generated and --frames is required")
+    if find_spec("torchmetrics") is None:
+        raise ValueError('torchmetrics is not installed: pip install "story-ldm[evaluation]"')
     if s.lpips and find_spec("torchvision") is None:
         raise ValueError("--lpips requires torchvision, which is not installed")
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -170,7 +171,7 @@ def score(s: Settings) -> dict:
         "story_ids": reference["story_id"][:],
         "per_story": per_story(rates | similarities, labels["story"]),
         "settings": {**asdict(s), "evaluator": s.evaluator.name, "matcher": s.matcher.name},
-        "versions": {"torch": torch.__version__, "torchmetrics": torchmetrics.__version__, "datasets": datasets.__version__},
+        "versions": {"torch": torch.__version__, "torchmetrics": version("torchmetrics"), "datasets": datasets.__version__},
     }
 
 
@@ -231,6 +232,8 @@ def _matching(s: Settings, truth: Tensor, frames: Tensor, full: list[list[str]],
 @torch.no_grad()
 def _pixels(s: Settings, truth: Tensor, frames: Tensor) -> dict[str, np.ndarray]:
     """SSIM, and LPIPS if set, of each frame and the true one (F,), of pixels in [0, 1]."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     pairs = list(zip(frames.split(250), truth.split(250)))
     # single precision errs by up to 1e-4, less than the three digits shown; CPUs have no fast convolution in double precision
     ssim = [structural_similarity_index_measure(a / 255, b / 255, data_range=1.0, reduction="none") for a, b in pairs]
