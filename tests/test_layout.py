@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -102,7 +103,6 @@ MAY_NEED_EXTRAS = ("story_ldm/app/", "evaluation/")  # at module level
 
 def declared() -> tuple[set[str], set[str]]:
     """Distributions that a plain installation has, and those of the extras."""
-    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of pyproject.toml")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     def names(requirements: list[str]) -> set[str]:

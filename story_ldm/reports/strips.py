@@ -7,7 +7,7 @@ import textwrap
 from PIL import Image, ImageDraw, ImageFont
 
 
-def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192, notes: list[str] | None = None) -> Image.Image:
+def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192) -> Image.Image:
     """One story as one picture: its frames in a row, each `side` pixels wide, sentences below."""
     size = max(11, side // 13)
     font = ImageFont.load_default(size)
