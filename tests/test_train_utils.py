@@ -430,7 +430,7 @@ def test_invalid_settings_of_a_run(monkeypatch, tmp_path):
 
 def test_precision_and_threads(monkeypatch, tmp_path):
     """The launcher's defaults, precision "no" and one thread, count as not set."""
-    default = "fp16" if torch.cuda.is_available() else "bf16"
+    default = "fp16" if torch.cuda.is_available() else "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
     for launched, precision in ((None, default), ("no", default), ("bf16", "bf16")):
         monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
         if launched:

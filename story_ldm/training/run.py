@@ -56,7 +56,8 @@ class RunSettings:
     output: Path
     """Folder of the run: settings, checkpoints, and the finished model."""
     precision: Precision = "auto"
-    """Mixed precision. auto: the launcher's, else fp16 on a GPU and bf16 on a CPU; no: float32."""
+    """Mixed precision. auto: the launcher's, else fp16 on a GPU, bf16 on a CPU that has instructions for it (elsewhere it is many times slower
+    than float32), and no; no: float32."""
     seed: int = 0
     """Seed of the order of the stories, of all noise and of new weights."""
     max_minutes: float | None = None
@@ -100,9 +101,11 @@ MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", 
 
 
 def default_precision() -> str:
-    """The launcher's mixed precision; if it is "no", which is also the launcher's default, fp16 on a GPU and bf16 on a CPU."""
+    """The launcher's mixed precision; if it is "no", which is also the launcher's default, fp16 on a GPU and bf16 on a CPU where that is fast."""
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    return launched if launched != "no" else ("fp16" if torch.cuda.is_available() else "bf16")
+    if launched != "no" or torch.cuda.is_available():
+        return launched if launched != "no" else "fp16"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
 
 
 def run_record(s: RunSettings, **resolved: Any) -> dict[str, Any]:
