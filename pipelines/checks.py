@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from PIL import Image
+from torch import Tensor
+
+from story_ldm.data.frames import frames_tensor
 
 
 def check_sentences(sentences: Sequence[str] | Sequence[Sequence[str]]) -> tuple[bool, list[list[str]]]:
@@ -31,3 +35,20 @@ def check_generator(generator: torch.Generator | list[torch.Generator] | None, s
 def check_output_type(output_type: str, choices: tuple[str, ...]) -> None:
     if output_type not in choices:
         raise ValueError(f"output_type is {output_type!r}; it must be one of {', '.join(choices)}")
+
+
+def check_frames(frames: Any, stories: list[list[str]], single: bool, size: tuple[int, int]) -> list[Tensor]:
+    """The first K frames of each story as a tensor (K, 3, H, W); K may be 0."""
+    if frames is None:
+        return [torch.zeros(0)] * len(stories)
+    frames = [frames] if single else frames
+    if not isinstance(frames, (list, tuple)) or len(frames) != len(stories):
+        raise ValueError(f"frames must be a list with one entry for each of the {len(stories)} stories")
+    for n, (pictures, story) in enumerate(zip(frames, stories, strict=True)):
+        if not isinstance(pictures, (list, tuple)) or not all(isinstance(picture, Image.Image) for picture in pictures):
+            raise ValueError(f"frames of story {n} must be a list of PIL images, not {pictures!r}")
+        if len(pictures) > len(story):
+            raise ValueError(f"frames of story {n} has {len(pictures)} images; it may have at most {len(story)}, one per sentence")
+        if any(picture.size != size for picture in pictures):
+            raise ValueError(f"frames of story {n} have the sizes {[p.size for p in pictures]}; they must have the size {size}")
+    return [frames_tensor(pictures) if pictures else torch.zeros(0) for pictures in frames]

@@ -26,17 +26,17 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from story_ldm.data.frames import frames_tensor
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames
+from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import encode_stories, tokenize_stories
 from story_ldm.systems.story_ldm.memory_adapter import check_stable_diffusion, load_memory_adapter, open_stable_diffusion, save_memory_adapter
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 from .base import StoryPipeline
-from .checks import check_generator, check_output_type, check_sentences
+from .checks import check_frames, check_generator, check_output_type, check_sentences
 from .output import StoryPipelineOutput
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
@@ -44,25 +44,35 @@ CALLBACK_TENSORS = ("latents", "noise_prediction")
 
 
 class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
-    """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline; `language_memory` may be None (the paper's form).
+    """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline. What reads the sentences is a `reader`, or a `text_encoder` with its `tokenizer`
+    and, except in the paper's form, a `language_memory`.
 
     LoRAs for the underlying Stable Diffusion are loaded, weighted and fused with diffusers' methods (`load_lora_weights`, …)."""
 
-    model_cpu_offload_seq = "text_encoder->language_memory->unet->vae"
-    _optional_components = ["language_memory"]
+    model_cpu_offload_seq = "text_encoder->language_memory->reader->unet->vae"
+    _optional_components = ["text_encoder", "tokenizer", "language_memory", "reader"]
 
     def __init__(
         self,
         vae: AutoencoderKL,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
+        text_encoder: CLIPTextModel | None,
+        tokenizer: CLIPTokenizer | None,
         unet: StoryUNet2DConditionModel,
         scheduler: SchedulerMixin,
         language_memory: LanguageMemory | None = None,
+        reader: Reader | None = None,
     ):
         super().__init__()
+        if (reader is None) != (text_encoder is not None and tokenizer is not None):
+            raise ValueError("a story pipeline needs a reader, or a text_encoder and a tokenizer, and not both")
         self.register_modules(
-            vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler, language_memory=language_memory
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=scheduler,
+            language_memory=language_memory,
+            reader=reader,
         )
         self.image_processor = VaeImageProcessor()
 
@@ -134,7 +144,7 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         height, width = height or native[0] * factor, width or native[1] * factor
         multiple = factor * 2**self.unet.num_upsamplers if (height, width) != (native[0] * factor, native[1] * factor) else factor
         self._check(stories, height, width, multiple, num_inference_steps, generator, latents, output_type, max_memory_frames)
-        first_frames = self._check_frames(frames, stories, single, (width, height))
+        first_frames = check_frames(frames, stories, single, (width, height))
         if negative_prompt is not None and not isinstance(negative_prompt, str):
             raise ValueError(f"negative_prompt is {negative_prompt!r}; it must be a string, which applies to all stories, or None")
         unknown = set(callback_on_step_end_tensor_inputs) - set(CALLBACK_TENSORS)
@@ -213,10 +223,23 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
             return (finished, weights) if return_memory_weights else (finished,)
         return StoryPipelineOutput(frames=finished, memory_weights=weights)
 
+    def understand(self, sentences: list[str] | list[list[str]]) -> list[Any]:
+        """What the reader understands of each sentence: a list of `UnderstoodFrame` for one story, a list of such lists for several.
+
+        Raises ValueError if the pipeline has no reader, or one that cannot say, and if a sentence is too long."""
+        single, stories = check_sentences(sentences)
+        if self.reader is None:
+            raise ValueError("this pipeline has a text encoder instead of a reader, and cannot say what it understood")
+        understood = self.reader.understand(stories)
+        return understood[0] if single else understood
+
     def encode_sentences(self, stories: list[list[str]], alone: bool = False) -> Conditioning:
         """The conditioning (B, M, …) of stories; shorter stories are padded with empty sentences.
 
         alone: skip the language memory, as for the empty sentence of guidance. Raises ValueError if a sentence is too long."""
+        if self.reader is not None:
+            condition, _ = self.reader(*(x.to(self._execution_device) for x in self.reader.tokenize(stories)))
+            return condition.to(dtype=self.unet.dtype)
         longest = max(map(len, stories))
         padded = [story + [""] * (longest - len(story)) for story in stories]
         ids, mask = (x.to(self._execution_device) for x in tokenize_stories(self.tokenizer, padded))
@@ -289,23 +312,6 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
     @staticmethod
     def _positions(memory: StoryMemory, stories: int) -> list[list[int]]:
         return [memory.positions] * stories if memory.kept is None else memory.kept.tolist()
-
-    @staticmethod
-    def _check_frames(frames: Any, stories: list[list[str]], single: bool, size: tuple[int, int]) -> list[Tensor]:
-        """The first K frames of each story as a tensor (K, 3, H, W); K may be 0."""
-        if frames is None:
-            return [torch.zeros(0)] * len(stories)
-        frames = [frames] if single else frames
-        if not isinstance(frames, (list, tuple)) or len(frames) != len(stories):
-            raise ValueError(f"frames must be a list with one entry for each of the {len(stories)} stories")
-        for n, (pictures, story) in enumerate(zip(frames, stories, strict=True)):
-            if not isinstance(pictures, (list, tuple)) or not all(isinstance(picture, Image.Image) for picture in pictures):
-                raise ValueError(f"frames of story {n} must be a list of PIL images, not {pictures!r}")
-            if len(pictures) > len(story):
-                raise ValueError(f"frames of story {n} has {len(pictures)} images; it may have at most {len(story)}, one per sentence")
-            if any(picture.size != size for picture in pictures):
-                raise ValueError(f"frames of story {n} have the sizes {[p.size for p in pictures]}; they must have the size {size}")
-        return [frames_tensor(pictures) if pictures else torch.zeros(0) for pictures in frames]
 
     def _check(
         self,

@@ -37,6 +37,7 @@ def generate(
     steps: int = 20,
     guidance: float = 2.0,
     side: int = 192,
+    explain: bool = False,
 ) -> None:
     """Draws a story, one frame per sentence, as one picture strip.
 
@@ -48,6 +49,7 @@ def generate(
         steps: Diffusion steps per frame.
         guidance: Scale of classifier-free guidance, for text and memory.
         side: Width and height of each frame in the picture, in pixels.
+        explain: Print what the model understood of each sentence before it draws: where, who, in what, doing what.
     """
     model = model_folder(model)
     if not (model / "model_index.json").exists():
@@ -71,10 +73,13 @@ def generate(
         print("\n".join(sentences))
     pipe = StoryLDMPipeline.from_pretrained(model)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
-    unknown = unknown_words(pipe.tokenizer, sentences)
+    unknown = [] if pipe.tokenizer is None else unknown_words(pipe.tokenizer, sentences)
     if unknown:
         print(f"warning: this model never read the word(s) {', '.join(unknown)}; {model / 'README.md'} lists what it knows", file=sys.stderr)
     try:
+        if explain:
+            for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
+                print(f"{sentence}\n    {frame}")
         frames = pipe(list(sentences), num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed)).frames[0]
     except ValueError as error:
         raise SystemExit(f"story-ldm: {error}") from None

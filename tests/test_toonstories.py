@@ -37,7 +37,7 @@ from story_ldm.data.toonstories.text import write_sentences
 from story_ldm.data.toonstories.world import ACTIONS, CHARACTER_NAMES, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, Dice, content_bucket
 
 HERE = Path(__file__).parent
-COUNTS = {"train": 4000, "validation": 800, "test": 800, "test_compositional": 800, "test_long": 60}
+COUNTS = {"train": 4000, "train_wide": 800, "validation": 800, "test": 800, "test_compositional": 800, "test_long": 60}
 
 
 @cache
@@ -204,7 +204,8 @@ def test_splits_are_disjoint():
         contents[split] = {content(story) for story in some(split)}
         assert len(contents[split]) == COUNTS[split], "a story is in the split twice"
     assert sum(map(len, contents.values())) == len(set.union(*contents.values()))
-    ranges = sorted(buckets[:2] for buckets in SPLITS.values())
+    assert SPLITS["train_wide"][:2] == SPLITS["train"][:2]
+    ranges = sorted(buckets[:2] for split, buckets in SPLITS.items() if split != "train_wide")
     assert ranges[0][0] == 0 and ranges[-1][1] == 100 and all(a[1] == b[0] for a, b in pairwise(ranges))
 
 
@@ -219,12 +220,12 @@ def test_the_bucket_does_not_depend_on_a_prop_that_nobody_has():
     assert len(buckets) == 1, "two stories that nobody can tell apart may be in two splits"
 
 
-def test_held_out_pairs_are_only_in_test_compositional():
+def test_held_out_pairs_are_only_in_test_compositional_and_train_wide():
     def pairs(story) -> set:
         shown = {("place", c, frame.place) for frame in story.frames for c in frame.characters}
         return shown | {("garment", c, story.garments[c]) for frame in story.frames for c in frame.characters}
 
-    usual = set.union(*(pairs(story) for split in SPLITS if split != "test_compositional" for story in some(split)))
+    usual = set.union(*(pairs(story) for split in SPLITS if split not in ("test_compositional", "train_wide") for story in some(split)))
     everywhere = {("place", c, p) for c in range(8) for p in range(8)} | {("garment", c, g) for c in range(8) for g in range(6)}
     held_out = everywhere - usual
     for kind in ("place", "garment"):  # one of each for everybody, of different places and garments
@@ -232,6 +233,7 @@ def test_held_out_pairs_are_only_in_test_compositional():
     assert {value for k, _, value in held_out if k == "place"} == set(range(8))
     assert {value for k, _, value in held_out if k == "garment"} == set(range(6))
     compositional = [pairs(story) for story in some("test_compositional")]
+    assert set.union(*(pairs(story) for story in some("train_wide"))) >= held_out
     assert all(shown & held_out for shown in compositional)
     assert set.union(*compositional) == everywhere
     by_garment = np.mean([any(k == "garment" for k, _, _ in shown & held_out) for shown in compositional])
@@ -244,6 +246,11 @@ def test_most_stories_are_of_one_some_of_two_few_of_three(split):
     for size, share in {1: 0.6, 2: 0.3, 3: 0.1}.items():
         assert sizes[size] / COUNTS[split] == pytest.approx(share, abs=0.02 if split == "train" else 0.05)
     assert sizes.keys() <= {1, 2, 3}
+
+
+def test_the_wide_training_split_has_more_company():
+    sizes = Counter(len(story.cast) for story in some("train_wide"))
+    assert sizes[1] < sizes[2] and sizes[3] > 0.15 * COUNTS["train_wide"] and sizes.keys() == {1, 2, 3}
 
 
 def test_labels_are_drawn_evenly():

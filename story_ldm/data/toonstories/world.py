@@ -47,9 +47,10 @@ SLOTS = 3  # places to stand, left to right
 MENTIONS = ("introduction", "name", "species", "pronoun", "group")  # how a sentence refers to a character in its frame
 
 # Split → (first bucket, end, stories, default length). A story belongs to the split whose buckets, out of 100, contain the hash of its content:
-# no story can be in two splits.
+# no story can be in two splits, except in the two for training.
 SPLITS = {
     "train": (0, 60, 20_000, 5),
+    "train_wide": (0, 60, 20_000, 5),  # with the pairs that are held out elsewhere, and more company: for models that no held-out pair judges
     "validation": (60, 70, 1_000, 5),
     "test": (70, 80, 1_000, 5),
     "test_compositional": (80, 90, 1_000, 5),
@@ -58,12 +59,12 @@ SPLITS = {
 
 
 def held_out_place(character: int) -> int:
-    """The place at which only `test_compositional` shows this character."""
+    """The place at which only `test_compositional` and `train_wide` show this character."""
     return character % len(PLACES)
 
 
 def held_out_garment(character: int) -> int:
-    """The garment colour that only `test_compositional` gives this character."""
+    """The garment colour that only `test_compositional` and `train_wide` give this character."""
     return character % len(COLORS)
 
 
@@ -157,12 +158,12 @@ def content_bucket(story: Story) -> int:
 
 def draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> Story:
     """Samples a story without sentences: cast, garments, marks, prop, layouts, and `length` frames."""
-    compositional = split == "test_compositional"
-    size = min(dice.weighted({1: 60, 2: 30, 3: 10}), length + 1)
+    compositional, wide = split == "test_compositional", split == "train_wide"
+    size = min(dice.weighted({1: 30, 2: 45, 3: 25} if wide else {1: 60, 2: 30, 3: 10}), length + 1)
     cast = dice.sample_distinct(range(len(CHARACTERS)), size)
-    garments = {c: dice.pick([g for g in range(len(COLORS)) if compositional or g != held_out_garment(c)]) for c in cast}
+    garments = {c: dice.pick([g for g in range(len(COLORS)) if compositional or wide or g != held_out_garment(c)]) for c in cast}
     marks = {c: dice.pick(range(len(MARKS))) for c in cast}
-    places = [p for p in range(len(PLACES)) if compositional or all(p != held_out_place(c) for c in cast)]
+    places = [p for p in range(len(PLACES)) if compositional or wide or all(p != held_out_place(c) for c in cast)]
     first_place = dice.pick(places)
     if compositional and dice.chance(0.5):
         garments[cast[0]] = held_out_garment(cast[0])

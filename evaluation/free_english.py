@@ -1,0 +1,142 @@
+"""Draws stories in free English and reads the pictures: is what the sentences say what is to be seen?
+
+    python evaluation/free_english.py --model toon-story-ldm                     # draw, read by the frame evaluator, print the rates by kind
+    python evaluation/free_english.py --model runs/reader/reader                 # a reader alone: what is understood, the ceiling of its pictures
+    python evaluation/free_english.py --model storybook --text-only --out results/free-english.json
+
+The stories are a development set, written by hand (`tests/data/free_english.txt`, whose header describes the form); --stories takes another file in
+the same form. Rates in percent: frames with exactly the characters told, frames at the right place, and of the garments, actions and props
+that were told, those that are right on the one who is told to have them. A refused story counts as wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from story_ldm import pipelines
+from story_ldm.data.frames import frames_tensor
+from story_ldm.data.free_english import HandWrittenStory, read_stories
+from story_ldm.data.toonstories import CHARACTERS
+from story_ldm.encoders.evaluator import FrameEvaluator
+from story_ldm.encoders.reader import Reader, UnderstoodCharacter, UnderstoodFrame
+from story_ldm.files import markdown_table, model_folder, write_text
+from story_ldm.metrics.understanding import FACTS, percent, understanding_counts
+
+
+@dataclass
+class Settings:
+    model: str
+    """Folder of a pipeline or of a reader, or the name of a shipped one."""
+    stories: Path = Path("tests/data/free_english.txt")
+    """File of stories written by hand."""
+    text_only: bool = False
+    """Do not draw: measure what the pipeline's reader understands."""
+    steps: int | None = None
+    """Diffusion steps per frame; by default the pipeline's own."""
+    evaluator: Path | None = None
+    """Frame evaluator that reads the pictures; by default the shipped one."""
+    seed: int = 0
+    """Seed of the noise."""
+    by_story: bool = False
+    """Also print each frame that is not as told."""
+    out: Path | None = None
+    """JSON file for counts and rates."""
+
+
+Counts = dict[str, tuple[int, int]]
+KIND_OF = {who.name: who.species for who in CHARACTERS}
+
+
+def main(s: Settings) -> None:
+    stories, folder = read_stories(s.stories), model_folder(s.model)
+    reader = open_reader(folder, s.text_only)
+    understood = [reader.understand([story.sentences])[0] for story in stories] if reader else draw_and_read(s, folder, stories)
+    groups: dict[str, list[tuple[Counts, bool]]] = {}
+    for story, reading in zip(stories, understood, strict=True):
+        refused = reading is None
+        counts = understanding_counts([story.said], [reading or [UnderstoodFrame("", []) for _ in story.said]])
+        for group in (story.level, f"{story.level}, {story.voice}"):
+            groups.setdefault(group, []).append((counts, refused))
+        if s.by_story and reading is not None:
+            show_mistakes(story, reading)
+    table: dict[str, Any] = {}
+    for group, parts in sorted(groups.items()):
+        total = {fact: (sum(c[fact][0] for c, _ in parts), sum(c[fact][1] for c, _ in parts)) for fact in FACTS}
+        table[group] = {"stories": len(parts), "refused": sum(refused for _, refused in parts), "counts": total, "percent": percent(total)}
+    rows = [
+        [group, cell["stories"], cell["refused"], *(f"{cell['percent'][fact]:.1f}" if fact in cell["percent"] else "" for fact in FACTS)]
+        for group, cell in table.items()
+    ]
+    print(markdown_table(("", "stories", "refused", *FACTS), rows))
+    if s.out is not None:
+        settings = {"model": s.model, "stories": s.stories.name, "drawn": reader is None, "steps": s.steps, "seed": s.seed}
+        write_text(s.out, json.dumps({**settings, "rates": table}, indent=1))
+
+
+def open_reader(folder: Path, text_only: bool) -> Reader | None:
+    """The reader in a folder or in a pipeline's folder; None for a pipeline that is to draw.
+
+    Raises SystemExit if the pipeline has none and --text-only is set."""
+    if (folder / "config.json").is_file():
+        return Reader.from_pretrained(folder).eval()
+    if not text_only:
+        return None
+    if not (folder / "reader").is_dir():
+        raise SystemExit(f"--text-only is set and --model {folder} has no reader; without --text-only its pictures are read")
+    return Reader.from_pretrained(folder / "reader", dtype=torch.float32).eval()
+
+
+def draw_and_read(s: Settings, folder: Path, stories: list[HandWrittenStory]) -> list[list[UnderstoodFrame] | None]:
+    """What the pictures show, None for a story that the pipeline refuses."""
+    pipe = getattr(pipelines, json.loads((folder / "model_index.json").read_text())["_class_name"]).from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator or "toon-evaluator"), dtype=torch.float32).eval()
+    options = {} if s.steps is None else {"num_inference_steps": s.steps}
+    read: list[list[UnderstoodFrame] | None] = []
+    for n, story in enumerate(tqdm(stories, desc="stories")):
+        try:
+            frames = pipe(story.sentences, generator=torch.Generator().manual_seed(s.seed * 100_003 + n), **options).frames[0]
+        except ValueError as error:
+            tqdm.write(f"story {n + 1} is refused: {error}")
+            read.append(None)
+            continue
+        read.append(as_understood(evaluator, evaluator.read(frames_tensor(frames))))
+    return read
+
+
+def as_understood(evaluator: FrameEvaluator, readings: dict[str, Tensor]) -> list[UnderstoodFrame]:
+    """An evaluator's readings of frames, by the names of its labels; characters by kind."""
+    config, frames = evaluator.config, []
+    for m, present in enumerate(readings["characters"]):
+        characters = []
+        for c in present.nonzero()[:, 0].tolist():
+            prop = config.props[int(readings["prop"][m, c])]
+            characters.append(
+                UnderstoodCharacter(
+                    kind=KIND_OF[config.characters[c]],
+                    garment=config.garments[int(readings["garment"][m, c])],
+                    action=config.actions[int(readings["action"][m, c])],
+                    prop=None if prop == "none" else prop,
+                )
+            )
+        frames.append(UnderstoodFrame(config.backgrounds[int(readings["background"][m])], characters))
+    return frames
+
+
+def show_mistakes(story: HandWrittenStory, reading: list[UnderstoodFrame]) -> None:
+    for sentences, said, read in zip(story.sentences, story.said, reading, strict=True):
+        wrong = [fact for fact, (right, total) in understanding_counts([[said]], [[read]]).items() if right < total]
+        if wrong:
+            print(f"{story.level}, {story.voice}: {sentences}\n    {', '.join(wrong)} wrong: {read}\n    told: {said}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -1,0 +1,66 @@
+"""What the sentences of a story tell, by slots: the targets on which the reader is trained before any picture.
+
+story = told_story(seed=0, split="train", index=7, form="free", length=5)
+story.sentences, story.facts["garments"]            # one row a frame, one column a character in the order of appearance
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from story_ldm.data.toonstories.free import free_story
+from story_ldm.data.toonstories.stories import make_story
+from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS
+
+IGNORED = -100  # as torch's cross-entropy has it
+LABELS = {  # by kind of fact, the names of the values; "not said" and "nothing" are value 0 of garments, props and prop_colors
+    "kinds": [who.species for who in CHARACTERS],
+    "garments": list(COLORS),
+    "actions": list(ACTIONS),
+    "props": list(PROPS),
+    "prop_colors": list(COLORS),
+    "places": list(PLACES),
+}
+STANDS_BY = 0.3  # weight of "stand" for whom the frame does not mention
+
+
+@dataclass
+class ToldStory:
+    sentences: list[str]
+    facts: dict[str, list]  # rows of `slots` values by frame; "places": one value a frame; "weights": of the actions
+
+
+def told_story(seed: int, split: str, index: int, form: str, length: int | None = None, slots: int = 4) -> ToldStory:
+    """The story in a form and what it tells. Frame m's facts follow from the sentences up to m; IGNORED where they do not."""
+    story = make_story(seed, split, index, length)
+    order: list[int] = []
+    facts: dict[str, list] = {name: [] for name in ("seen", "kinds", "garments", "actions", "weights", "props", "prop_colors", "places")}
+    told = free_story(story) if form == "free" else None
+    sentences = [frame.text for frame in told] if told else story.sentences[form]
+    for m, frame in enumerate(story.frames):
+        if told:
+            garments = dict(zip(frame.characters, told[m].facts.garments))
+            actions = dict(zip(frame.characters, told[m].facts.actions))
+            first = {c: min((r.start for r in told[m].references if c in r.who), default=len(sentences[m])) for c in frame.characters}
+        else:
+            garments = {c: story.garments[c] for c in frame.characters}
+            actions = dict(zip(frame.characters, frame.actions))
+            first = {c: sentences[m].find(CHARACTERS[c].name) for c in frame.characters}
+        order += sorted((c for c in frame.characters if c not in order), key=lambda c: first[c])
+        row: dict[str, list] = {name: [IGNORED] * slots for name in facts}
+        row["seen"], row["weights"] = [0] * slots, [0.0] * slots
+        for slot, c in enumerate(order):
+            row["kinds"][slot] = c
+            if c not in frame.characters:
+                continue
+            row["seen"][slot] = 1
+            garment, action, holds = garments[c], actions[c], c == frame.holder
+            row["garments"][slot] = 0 if garment is None else 1 + garment
+            said = action is not None
+            if said or c not in frame.event.subjects:
+                row["actions"][slot], row["weights"][slot] = (action if said else 0), (1.0 if said else STANDS_BY)
+            row["props"][slot] = 1 + story.prop[0] if holds else 0
+            row["prop_colors"][slot] = 1 + story.prop[1] if holds else 0
+        for name, values in row.items():
+            facts[name].append(frame.place if name == "places" else values)
+    return ToldStory(list(sentences), facts)

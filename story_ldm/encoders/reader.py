@@ -1,0 +1,282 @@
+"""The reader: reads a story sentence by sentence and keeps what it understood in slots, which are what the UNet reads.
+
+    reader = Reader(words=["bruno", "bear", ...], labels={"kinds": [...], ...})
+    tokens, mask = reader.tokenize([["Luna the rabbit waves.", "She sits down."]])        # (B, M, L, 1 + NGRAMS), (B, M, L)
+    condition, logits = reader(tokens, mask)                                              # slots as sentence states, and the facts read off them
+
+Each sentence passes a few layers of its own, with rotary positions: with absolute ones, "Bruno in red and Rosa in blue" is bound at chance. Then
+the slots, those of the sentence before, attend to each other and to the sentence, and what comes out is the state after this sentence. So sentence
+m sees S^{<m} through the slots alone: causal, of any length, at constant cost a sentence. Slots of characters are in the order of appearance.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from dataclasses import dataclass
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from story_ldm.encoders.conditioning import Conditioning
+
+PAD, UNKNOWN = 0, 1  # rows of the table of words before the first word
+BUCKETS = 4096  # hashed letter n-grams share so many vectors
+NGRAMS = 14  # letter n-grams of a word
+MAX_WORDS = 96  # of a frame
+PARTS = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W\d_]+|\d|[^\w\s]|_")
+PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-"})
+NEGATIONS = re.compile(r"\b(ca|wo|do|did|does|is|was|are|were|could|would|should|had|has|have|must)n't\b")
+HASH = torch.tensor([pow(7, 11 * n + 13, 2**61 - 1) for n in range(1 + NGRAMS)])  # multipliers
+FAR = -1e4  # added to attention logits of padding
+
+
+def split_words(text: str) -> list[str]:
+    """Words and punctuation marks of a text, in lower case; "didn't" is two words, as is "bear's"."""
+    text = unicodedata.normalize("NFKC", text).lower().translate(PLAIN)
+    return PARTS.findall(NEGATIONS.sub(r"\1 n't", text))
+
+
+def ngram_buckets(word: str) -> list[int]:
+    """Numbers, from 1 to BUCKETS, of the letter n-grams (n = 3, 4) of a word with its ends marked; at most NGRAMS."""
+    marked = f"<{word}>"
+    grams = {marked[i : i + n] for n in (3, 4) for i in range(len(marked) - n + 1)}
+    return sorted(zlib.crc32(gram.encode()) % BUCKETS + 1 for gram in grams)[:NGRAMS]
+
+
+def rotate(x: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021) of queries or keys (N, heads, L, d)."""
+    length, width = x.shape[-2:]
+    frequencies = 100.0 ** (-torch.arange(0, width, 2, device=x.device) / width)
+    angles = torch.arange(length, device=x.device)[:, None] * frequencies
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
+
+
+@dataclass
+class UnderstoodCharacter:
+    """A character of a frame, by the labels' names; garment and prop are None where the sentences mention none."""
+
+    kind: str
+    garment: str | None
+    action: str
+    prop: str | None
+
+    def __str__(self) -> str:
+        worn = f" in {self.garment}" if self.garment else ""
+        return f"{self.kind}{worn}: {self.action}" + (f", with a {self.prop}" if self.prop else "")
+
+
+@dataclass
+class UnderstoodFrame:
+    place: str
+    characters: list[UnderstoodCharacter]
+
+    def __str__(self) -> str:
+        return f"{self.place} | " + " | ".join(map(str, self.characters))
+
+
+class ReaderBlock(nn.Module):
+    """A pre-norm transformer block whose tokens attend to each other and, where given, to further keys and values."""
+
+    def __init__(self, width: int, heads: int, rotary: bool):
+        super().__init__()
+        self.heads, self.rotary = heads, rotary
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.to_q, self.to_kv, self.to_out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def keys_values(self, x: Tensor) -> Tensor:
+        """(N, L, D) → (2, N, heads, L, d)"""
+        return self.to_kv(x).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def forward(self, x: Tensor, bias: Tensor, more: Tensor | None = None) -> Tensor:
+        """x (N, L, D); bias, added to the logits of all keys, (N, 1, 1, L + K); more (2, N, heads, K, d)."""
+        y = self.norm_attention(x)
+        q = self.to_q(y).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = own = self.keys_values(y)
+        if self.rotary:
+            q, k = rotate(q), rotate(k)
+        if more is not None:
+            k, v = torch.cat([own, more.to(own.dtype)], 3)
+        # written out: at these sizes it is faster on a CPU than fused attention
+        weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias, -1)
+        x = x + self.to_out((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
+        return x + self.mlp(self.norm_mlp(x))
+
+
+class Reader(ModelMixin, ConfigMixin):
+    """Sentences to slots: `characters` of them for the characters in the order of their appearance, one for the place, `scratch` for the rest.
+
+    words: the words with a vector of their own; every word has one of its letter n-grams, too. labels: names of the facts' values, by kind of fact
+    ("kinds", "garments", "actions", "props", "prop_colors", "places"): what the heads are trained on and `understand` says; none without them.
+    positions: "rotary" or "absolute", the latter for comparison. The last slot of scratch is the pooled sentence.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        words: list[str],
+        labels: dict[str, list[str]] | None = None,
+        characters: int = 4,
+        scratch: int = 3,
+        width: int = 192,
+        heads: int = 4,
+        token_layers: int = 2,
+        layers: int = 3,
+        positions: str = "rotary",
+    ):
+        super().__init__()
+        assert width % (2 * heads) == 0, f"width is {width}; it must be divisible by twice the {heads} heads"
+        if positions not in ("rotary", "absolute"):
+            raise ValueError(f"positions is {positions!r}; it must be rotary or absolute")
+        self.rows = {word: n + 2 for n, word in enumerate(words)}
+        self.known: dict[str, list[int]] = {}
+        self.word = nn.Embedding(len(words) + 2, width, padding_idx=PAD)
+        self.ngram = nn.Embedding(BUCKETS + 1, width, padding_idx=PAD)
+        for table in (self.word, self.ngram):
+            nn.init.normal_(table.weight, std=0.5)
+            table.weight.data[PAD] = 0
+        self.position = nn.Parameter(torch.randn(MAX_WORDS, width) * 0.5) if positions == "absolute" else None
+        self.token_blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=positions == "rotary") for _ in range(token_layers))
+        self.token_norm = nn.LayerNorm(width)
+        slots = characters + 1 + scratch
+        self.which = nn.Parameter(torch.randn(slots, width) * 0.5)
+        self.start = nn.Parameter(torch.randn(slots, width) * 0.1)
+        self.blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=False) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        labels = labels or {}
+        # what is read off a character's slot: whether it is to be seen, its kind, …; "not said" and "nothing" come first
+        self.facts = {"seen": 1} | {
+            name: len(labels[name]) + extra
+            for name, extra in {"kinds": 0, "garments": 1, "actions": 0, "props": 1, "prop_colors": 1}.items()
+            if name in labels
+        }
+        self.character_head = nn.Linear(width, sum(self.facts.values())) if labels else None
+        self.place_head = nn.Linear(width, len(labels["places"])) if "places" in labels else None
+
+    def tokenize(self, stories: list[list[str]]) -> tuple[Tensor, Tensor]:
+        """Tokens (B, M, L, 1 + NGRAMS), each a word's row and the buckets of its n-grams, and mask (B, M, L). Shorter stories are padded with
+        empty sentences, sentences to the longest.
+
+        Raises ValueError for a frame of more than MAX_WORDS words and punctuation marks."""
+        split = [[split_words(sentence) for sentence in story] for story in stories]
+        for story, sentences in zip(stories, split, strict=True):
+            for sentence, words in zip(story, sentences, strict=True):
+                if len(words) > MAX_WORDS:
+                    raise ValueError(
+                        f"sentence {sentence!r} has {len(words)} words and punctuation marks; a frame may have {MAX_WORDS}: shorten or split it"
+                    )
+        frames, length = max(map(len, split)), max(1, *(len(words) for story in split for words in story))
+        tokens = torch.zeros(len(stories), frames, length, 1 + NGRAMS, dtype=torch.int16)
+        for n, sentences in enumerate(split):
+            for m, words in enumerate(sentences):
+                if words:
+                    tokens[n, m, : len(words)] = torch.tensor([self._token(word) for word in words], dtype=torch.int16)
+        return tokens, tokens[..., 0] != PAD
+
+    def _token(self, word: str) -> list[int]:
+        if word not in self.known:
+            buckets = ngram_buckets(word)
+            self.known[word] = [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets))]
+        return self.known[word]
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Conditioning, dict[str, Tensor]]:
+        """tokens (B, M, L, 1 + NGRAMS) and mask (B, M, L) → conditioning with the slots as states (B, M, S, D), and logits by fact: "seen"
+        (B, M, C, 1), the others (B, M, C, values), "places" (B, M, values)."""
+        slots = self.read(tokens, mask)
+        characters, place = slots[..., : self.config.characters, :], slots[..., self.config.characters, :]
+        logits: dict[str, Tensor] = {}
+        if self.character_head is not None:
+            logits = dict(zip(self.facts, self.character_head(characters).split(list(self.facts.values()), -1), strict=True))
+        if self.place_head is not None:
+            logits["places"] = self.place_head(place)
+        return Conditioning(slots, slots[..., -1, :]), logits
+
+    def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """The slots (B, M, S, D) after each sentence."""
+        stories, frames = mask.shape[:2]
+        keys, lengths = self._read_words(tokens.transpose(0, 1).flatten(0, 1), mask.transpose(0, 1).flatten(0, 1), stories)
+        state, states = self.start.expand(stories, -1, -1), []
+        for m in range(frames):
+            rows = slice(m * stories, (m + 1) * stories)
+            longest = int(lengths[rows].max())
+            bias = nn.functional.pad(self._bias(mask[:, m, :longest]), (len(self.which), 0))
+            x = state + self.which
+            for block, more in zip(self.blocks, keys[rows, ..., :longest, :].unbind(1), strict=True):
+                x = block(x, bias, more.transpose(0, 1))
+            state = self.norm(x)
+            states.append(state)
+        return torch.stack(states, 1)
+
+    @staticmethod
+    def _bias(mask: Tensor) -> Tensor:
+        return (~mask.bool()).float()[:, None, None] * FAR
+
+    def _read_words(self, tokens: Tensor, mask: Tensor, stories: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of N = M·B sentences for each block (N, layers, 2, heads, L, d), and the sentences' lengths (N,).
+
+        In training, sentences of like length pass together, for speed; otherwise those of one position, so that no sentence depends on another."""
+        lengths = mask.sum(1)
+        order = lengths.argsort() if self.training else torch.arange(len(mask), device=mask.device)
+        parts = []
+        for rows in order.split(max(8, -(-len(mask) // 6)) if self.training else stories):
+            longest = max(1, int(lengths[rows].max()))
+            x, bias = self._embed(tokens[rows, :longest].long()), self._bias(mask[rows, :longest])
+            if self.position is not None:
+                x = x + self.position[:longest]
+            for block in self.token_blocks:
+                x = block(x, bias)
+            x = self.token_norm(x)
+            keys = torch.stack([block.keys_values(x).transpose(0, 1) for block in self.blocks if isinstance(block, ReaderBlock)], 1)
+            parts.append(nn.functional.pad(keys, (0, 0, 0, mask.shape[1] - longest)))
+        return torch.cat(parts)[order.argsort()], lengths
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """Vectors (N, L, D) of tokens (N, L, 1 + NGRAMS): the word's own and the sum of its n-grams' over the root of their number."""
+        flat = tokens.flatten(0, 1)
+        # equal tokens are embedded once; rows are compared by a hash
+        _, inverse = (flat * HASH.to(flat.device)).sum(-1).unique(return_inverse=True)
+        first = inverse.new_empty(int(inverse.max()) + 1).scatter_(0, inverse, torch.arange(len(flat), device=tokens.device))
+        distinct = flat[first]
+        count = (distinct[:, 1:] != PAD).sum(-1, keepdim=True).clamp(min=1)
+        vectors = self.word(distinct[:, 0]) + self.ngram(distinct[:, 1:]).sum(1) * count.rsqrt()
+        return vectors[inverse].view(*tokens.shape[:2], -1)
+
+    @torch.no_grad()
+    def understand(self, stories: list[list[str]]) -> list[list[UnderstoodFrame]]:
+        """What each sentence is understood to show. Raises ValueError if the reader was trained without labels."""
+        labels = self.config.labels
+        if self.character_head is None or self.place_head is None:
+            raise ValueError("this reader has no heads: it was trained without labels, and cannot say what it understood")
+        tokens, mask = (x.to(self.device) for x in self.tokenize(stories))
+        _, logits = self(tokens, mask)
+        seen = logits["seen"][..., 0] > 0
+        most = nn.functional.one_hot(logits["seen"][..., 0].argmax(-1), seen.shape[-1]).bool()
+        seen = torch.where(seen.any(-1, keepdim=True), seen, most)
+        values = {name: logits[name].argmax(-1).tolist() for name in logits if name != "seen"}
+
+        def name_of(fact: str, value: int, first: int = 0) -> str | None:
+            return labels[fact][value - first] if value >= first else None
+
+        def character(n: int, m: int, slot: int) -> UnderstoodCharacter:
+            value = {fact: values[fact][n][m][slot] for fact in values if fact != "places"}
+            prop, color = name_of("props", value["props"], 1), name_of("prop_colors", value["prop_colors"], 1)
+            return UnderstoodCharacter(
+                kind=labels["kinds"][value["kinds"]],
+                garment=name_of("garments", value["garments"], 1),
+                action=labels["actions"][value["actions"]],
+                prop=" ".join(filter(None, (color, prop))) if prop else None,
+            )
+
+        return [
+            [
+                UnderstoodFrame(labels["places"][values["places"][n][m]], [character(n, m, slot) for slot in seen[n, m].nonzero()[:, 0].tolist()])
+                for m in range(len(story))
+            ]
+            for n, story in enumerate(stories)
+        ]

@@ -1,0 +1,282 @@
+"""The reader: words, slots, causality, what it says it understood, its targets, its training, and its place in the pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, WIDTH, as_trained, assert_same_training, script, tiny_unet, tiny_vae, weights
+from diffusers import DDIMScheduler
+from hypothesis import given
+from hypothesis import strategies as st
+
+from story_ldm.data.free_english import SaidFrame, read_stories
+from story_ldm.data.toonstories import ACTIONS, CHARACTERS, SPLITS, TEXT_FORMS, make_story
+from story_ldm.data.toonstories.free import free_story
+from story_ldm.data.toonstories.told import IGNORED, LABELS, told_story
+from story_ldm.encoders.reader import MAX_WORDS, NGRAMS, PAD, UNKNOWN, Reader, UnderstoodCharacter, UnderstoodFrame, ngram_buckets, split_words
+from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
+from story_ldm.pipelines import StoryLDMPipeline
+
+WORDS = ["the", "bear", "waves", "she", ".", "in", "red", "and"]
+STORY = ["Luna the bear waves in a red shirt.", "She didn't sit down, and “Max” came.", "They run!"]
+
+
+def tiny_reader(**settings) -> Reader:
+    torch.manual_seed(0)
+    return Reader(words=WORDS, labels=LABELS, **{"width": WIDTH, "heads": 2, "token_layers": 1, "layers": 2, **settings}).eval()
+
+
+def read(reader: Reader, *stories: list[str]) -> torch.Tensor:
+    with torch.no_grad():
+        return reader(*reader.tokenize(list(stories)))[0].states
+
+
+def test_words():
+    assert split_words("Luna’s friends DIDN'T “run”—they can't…") == [
+        *("luna", "'s", "friends", "did", "n't", '"', "run", '"', "-", "they", "ca", "n't", *"..."),
+    ]
+    assert split_words("Zoë, Øyvind & 小明: 12 ✓") == ["zoë", ",", "øyvind", "&", "小明", ":", "1", "2", "✓"]
+    assert len(ngram_buckets("antidisestablishmentarianism")) == NGRAMS and ngram_buckets("luna") != ngram_buckets("lena")
+
+
+def test_tokens():
+    reader = tiny_reader()
+    tokens, mask = reader.tokenize([["The bear.", "Quux"], ["She waves and waves."]])
+    assert tokens.shape == (2, 2, 5, 1 + NGRAMS) and mask.sum(-1).tolist() == [[3, 1], [5, 0]]
+    assert tokens[0, 0, :, 0].tolist() == [2, 3, 6, PAD, PAD] and tokens[0, 1, 0, 0] == UNKNOWN
+    assert set(tokens[0, 1, 0, 1:].tolist()) >= {*ngram_buckets("quux"), PAD}
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read(text):
+    if len(split_words(text)) <= MAX_WORDS:
+        assert read(tiny_reader(), [text]).isfinite().all()
+
+
+def test_too_long_a_frame_is_refused_with_its_count():
+    reader = tiny_reader()
+    reader.tokenize([["word " * MAX_WORDS]])
+    with pytest.raises(ValueError, match="has 97 words and punctuation marks; a frame may have 96: shorten or split it"):
+        reader.tokenize([["fine"], ["word " * MAX_WORDS + "."]])
+
+
+@pytest.mark.parametrize("positions", ["rotary", "absolute"])
+def test_causality(positions):
+    """Invariant 1: another sentence k leaves the slots before it bit-identical, whatever its length, and changes those from it on."""
+    reader = tiny_reader(positions=positions)
+    before = read(reader, STORY)
+    for k, text in ((1, "No."), (2, "They run and run and run and run and never stop at all.")):
+        after = read(reader, [*STORY[:k], text, *STORY[k + 1 :]])
+        assert torch.equal(before[:, :k], after[:, :k])
+        assert not torch.isclose(before[:, k:], after[:, k:]).all(-1).all(-1).any()
+    assert torch.equal(before[:, :1], read(reader, STORY[:1])), "and so does a story's end"
+
+
+def test_stories_together_are_stories_one_by_one():
+    """Invariant 2, and a batch in training, whose sentences pass in other groups, is one in evaluation."""
+    reader, other = tiny_reader(), ["The bear, the bear and the bear wave and wave and wave."]
+    together = read(reader, STORY, other)
+    for n, story in enumerate((STORY, other)):
+        torch.testing.assert_close(together[n, : len(story)], read(reader, story)[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(read(reader.train(), STORY, other), together, atol=1e-5, rtol=1e-4)
+
+
+def test_the_order_of_words_matters_and_unknown_words_differ():
+    reader = tiny_reader()
+    one, two = read(reader, ["Max waves and Luna sits."], ["Luna waves and Max sits."])
+    assert (one - two).abs().max() > 1e-3
+    one, two = read(reader, ["Quuxa waves."], ["Zorba waves."])
+    assert (one - two).abs().max() > 1e-3, "letters tell unknown words apart"
+
+
+def test_saved_and_opened(tmp_path):
+    """Invariant 4."""
+    reader = tiny_reader()
+    reader.save_pretrained(tmp_path)
+    opened = Reader.from_pretrained(tmp_path).eval()
+    assert torch.equal(read(opened, STORY), read(reader, STORY)) and opened.understand([STORY]) == reader.understand([STORY])
+
+
+def test_positions_have_two_forms():
+    with pytest.raises(ValueError, match="positions is 'none'; it must be rotary or absolute"):
+        tiny_reader(positions="none")
+
+
+def test_understanding_is_said_in_the_labels_words():
+    reader = tiny_reader()
+    frames = reader.understand([STORY, STORY[:1]])
+    assert [len(story) for story in frames] == [3, 1]
+    for frame in frames[0]:
+        assert frame.place in LABELS["places"] and 1 <= len(frame.characters) <= 4
+        for c in frame.characters:
+            assert c.kind in LABELS["kinds"] and c.action in ACTIONS and c.garment in (None, *LABELS["garments"])
+    silent = Reader(words=WORDS, width=WIDTH, heads=2)
+    with pytest.raises(ValueError, match="trained without labels"):
+        silent.understand([STORY])
+    frame = UnderstoodFrame("moon", [UnderstoodCharacter("fox", "red", "wave", "blue ball"), UnderstoodCharacter("bear", None, "sit", None)])
+    assert str(frame) == "moon | fox in red: wave, with a blue ball | bear: sit"
+
+
+@given(split=st.sampled_from(list(SPLITS)), index=st.integers(0, 10**6), form=st.sampled_from(TEXT_FORMS), length=st.integers(1, 9))
+def test_told_stories(split, index, form, length):
+    story, told = make_story(0, split, index, length), told_story(0, split, index, form, length)
+    free = free_story(story)
+    assert told.sentences == ([frame.text for frame in free] if form == "free" else story.sentences[form])
+    kinds = told.facts["kinds"][-1]
+    for m, frame in enumerate(story.frames):
+        row = {name: values[m] for name, values in told.facts.items()}
+        of = dict(zip(row["kinds"], range(4)))
+        assert {c for c in of if c != IGNORED and row["seen"][of[c]]} == set(frame.characters) and row["places"] == frame.place
+        assert [k for k in row["kinds"] if k != IGNORED] == kinds[: sum(k != IGNORED for k in row["kinds"])], "nobody changes the slot"
+        for c, action in zip(frame.characters, frame.actions):
+            assert row["garments"][of[c]] in (0, 1 + story.garments[c]) and (form == "free" or row["garments"][of[c]])
+            assert row["actions"][of[c]] in (IGNORED, action) and (row["weights"][of[c]] > 0) == (row["actions"][of[c]] != IGNORED)
+            assert (row["props"][of[c]] > 0) == (row["prop_colors"][of[c]] > 0) == (c == frame.holder)
+        for slot in range(4):
+            if not row["seen"][slot]:
+                assert row["garments"][slot] == row["actions"][slot] == row["props"][slot] == IGNORED
+
+
+def test_slots_are_in_the_order_of_the_text():
+    for index in range(300):
+        told = told_story(0, "train_wide", index, "referential")
+        first = [k for k in told.facts["kinds"][0] if k != IGNORED]
+        positions = [told.sentences[0].find(CHARACTERS[c].name) for c in first]
+        assert positions == sorted(positions) and min(positions) >= 0
+
+
+def test_counts():
+    told = told_story(0, "train_wide", 5, "full", 4)
+    said = told_frames(told)
+    perfect = [
+        UnderstoodFrame(f.place, [UnderstoodCharacter(k, f.garments.get(k), f.actions.get(k, "stand"), f.props.get(k)) for k in sorted(f.who)])
+        for f in said
+    ]
+    counts = understanding_counts([said], [perfect])
+    assert set(percent(counts).values()) == {100.0} and counts["characters"] == counts["place"] == (4, 4)
+    swapped = UnderstoodFrame("moon", [UnderstoodCharacter("fox", "red", "wave", None), UnderstoodCharacter("bear", "blue", "sit", "red ball")])
+    truth = SaidFrame({"fox", "bear"}, "moon", {"fox": "blue", "bear": "red"}, {"bear": "sit"}, {"bear": "green ball", "fox": "red flag"}, {"duck"})
+    expected = {"characters": (1, 1), "place": (1, 1), "garments": (0, 2), "actions": (1, 1), "props": (1, 2)}
+    assert understanding_counts([[truth]], [[swapped]]) == expected
+    twice = UnderstoodFrame("moon", [swapped.characters[0], swapped.characters[1], swapped.characters[0]])
+    assert understanding_counts([[truth]], [[twice]])["characters"] == (0, 1), "somebody is there twice"
+    one_more = UnderstoodFrame("moon", [*swapped.characters, UnderstoodCharacter("duck", None, "sit", None)])
+    assert understanding_counts([[truth]], [[one_more]])["characters"] == (1, 1), "the text leaves the duck open"
+
+
+def test_the_development_set_is_in_its_form(tmp_path):
+    stories = read_stories(ROOT / "tests" / "data" / "free_english.txt")
+    assert len(stories) >= 120 and {story.level for story in stories} == {"easy", "hard"}
+    for story in stories:
+        for frame in story.said:
+            assert frame.place in LABELS["places"] and frame.who and frame.who | frame.open <= set(LABELS["kinds"])
+            assert set(frame.garments.values()) <= set(LABELS["garments"]) and set(frame.actions.values()) <= set(ACTIONS)
+        tiny_reader().tokenize([story.sentences])
+    bad = tmp_path / "bad.txt"
+    bad.write_text("## easy | corpus words\n@ D duck she Dora\nDora waves. | D | forest | - | X:wave | -\n")
+    with pytest.raises(ValueError, match="line 3 is 'Dora waves"):
+        read_stories(bad)
+
+
+def reader_pipeline() -> StoryLDMPipeline:
+    reader = as_trained(tiny_reader())
+    scheduler = DDIMScheduler(prediction_type="v_prediction", clip_sample=False)
+    pipe = StoryLDMPipeline(tiny_vae(2, normalised=True), None, None, tiny_unet(), scheduler, reader=reader)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def draw(pipe: StoryLDMPipeline, story: list[str]) -> torch.Tensor:
+    return pipe(story, num_inference_steps=2, output_type="latent", generator=torch.Generator().manual_seed(0)).frames[0]
+
+
+def test_pipeline_with_a_reader(tmp_path):
+    pipe = reader_pipeline()
+    drawn = draw(pipe, STORY)
+    changed = draw(pipe, [*STORY[:2], "The bear runs, runs and runs away and nobody knows where."])
+    assert torch.equal(drawn[:2], changed[:2]) and not torch.allclose(drawn[2], changed[2])
+    understood = pipe.understand(STORY)
+    assert len(understood) == 3 and pipe.understand([STORY])[0] == understood == pipe.reader.understand([STORY])[0]
+    pipe.save_pretrained(tmp_path)
+    opened = StoryLDMPipeline.from_pretrained(tmp_path)
+    opened.set_progress_bar_config(disable=True)
+    assert opened.text_encoder is None and torch.equal(draw(opened, STORY), drawn)
+    with pytest.raises(ValueError, match="has 97 words"):
+        pipe(["word " * 97])
+
+
+def test_a_pipeline_has_one_reader(tokenizer):
+    with pytest.raises(ValueError, match="needs a reader, or a text_encoder and a tokenizer, and not both"):
+        StoryLDMPipeline(tiny_vae(), None, None, tiny_unet(), DDIMScheduler())
+    with pytest.raises(ValueError, match="not both"):
+        StoryLDMPipeline(tiny_vae(), torch.nn.Linear(1, 1), tokenizer, tiny_unet(), DDIMScheduler(), reader=tiny_reader())
+
+
+STEPS, BATCH = 6, 4
+
+
+def command(output: Path, *more) -> list:
+    argv = ["train_reader.py", "--output", output, "--stories", STEPS * BATCH, "--batch", BATCH, "--vocabulary", 40, "--lengths", 2, 3]
+    return [*argv, "--width", 16, "--layers", 1, "--token-layers", 1, "--precision", "no", "--workers", 0, "--log-every", 1, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(trainer, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("reader") / "run"
+    log = trainer(*command(run))
+    assert f"step {STEPS} | {STEPS * BATCH}/{STEPS * BATCH} stories" in log and "referential | characters" in log
+    return run
+
+
+def test_a_finished_run_is_a_reader(finished):
+    reader = Reader.from_pretrained(finished / "reader")
+    assert reader.config.labels == LABELS and "the" in reader.config.words
+    assert reader.understand([STORY])
+    assert "train_reader.py" in (finished / "reader" / "README.md").read_text()
+
+
+def test_stopped_and_run_again(trainer, finished, tmp_path):
+    """Invariant 5."""
+    run = tmp_path / "run"
+    argv = command(run, "--checkpoint-every", 2)
+    trainer.kill_at(run / "checkpoints" / "step-00000002", *argv)
+    assert "resuming from" in trainer(*argv, "--workers", 1)
+    expected, actual = weights(finished), weights(run)
+    assert list(expected) == list(actual) and len(actual) > 20
+    assert [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
+
+
+def test_two_processes_are_one(trainer, finished, tmp_path):
+    """Invariant 6."""
+    trainer(*command(tmp_path / "run"), processes=2)
+    assert_same_training(weights(finished), weights(tmp_path / "run"))
+
+
+def test_dropped_words():
+    module = script("training/train_reader.py")
+    tokens, _ = tiny_reader().tokenize([["the bear waves"]])
+    draws = torch.tensor([[0.0, 0.9, 0.9], [0.9, 0.9, 0.0]]).view(2, 1, 1, 3)
+    dropped = module.drop_words(tokens, draws, 0.5)
+    assert dropped[0, 0, :, 0].tolist() == [UNKNOWN, *tokens[0, 0, 1:, 0].tolist()]
+    assert torch.equal(dropped[0, 0, :2, 1:], tokens[0, 0, :2, 1:]) and not dropped[0, 0, 2, 1:].any()
+
+
+def test_a_reader_learns_to_bind():
+    """Which colour is whose, from one sentence: with rotary positions in a few dozen steps."""
+    torch.manual_seed(0)
+    kinds, colors = ["bear", "frog"], ["red", "blue"]
+    labels = {"kinds": kinds, "garments": colors, "places": ["moon"]}
+    reader = Reader(words=[*kinds, *colors, "in", "and"], labels=labels, characters=2, scratch=1, width=32, heads=2, layers=1)
+    optimizer = torch.optim.AdamW(reader.parameters(), lr=3e-3)
+    for _ in range(120):
+        order = torch.randint(0, 2, (64, 2))
+        texts = [[f"{kinds[a]} in {colors[b]} and {kinds[1 - a]} in {colors[1 - b]}"] for a, b in order.tolist()]
+        logits = reader(*reader.tokenize(texts))[1]["garments"][:, 0]
+        targets = torch.stack([order[:, 1], 1 - order[:, 1]], 1) + 1
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (logits.argmax(-1) == targets).float().mean() > 0.99

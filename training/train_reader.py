@@ -1,0 +1,215 @@
+"""Trains the reader on text alone: to say who is to be seen, where, in what, doing what and holding what, sentence by sentence.
+
+    accelerate launch training/train_reader.py                        # an hour on a CPU; then train_story_ldm.py --reader runs/reader/reader
+    accelerate launch training/train_reader.py --max-minutes 20       # the same command resumes the run
+
+The stories are those of the built-in world, as many different ones as the run is long, most in the form `free`. The targets are what their sentences
+tell (`data/toonstories/told.py`). Steps alternate between story lengths. The result is `<output>/reader`, heads included.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.utils.data import DataLoader
+
+from story_ldm.data.toonstories.told import LABELS, ToldStory, told_story
+from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, split_words
+from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
+from story_ldm.reports.cards import write_training_section
+from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
+from story_ldm.training.optimizers import muon_groups, new_optimizer
+from story_ldm.training.processes import run_script
+from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
+from story_ldm.training.sharding import MovingAverage
+from story_ldm.training.steps import local_rows, step_generator, warmup_stable_decay
+from story_ldm.training.watch import Watch, forward_flops, ignore_signals, parameter_counts, sizes
+
+
+@dataclass
+class Settings(RunSettings):
+    output: Path = Path("runs/reader")
+    """Folder of the run: settings, checkpoints, and the finished `reader`."""
+    init_from: Path | None = None
+    """A trained reader to start from; its words and sizes stay."""
+    split: str = "train_wide"
+    """Split of the built-in world whose stories are read."""
+    free: float = 0.75
+    """Share of the stories in the form free; two thirds of the others are referential, the rest full."""
+    lengths: tuple[int, ...] = (5, 3, 6, 4, 8, 5, 7, 12)
+    """Story lengths, one per step in turn."""
+    stories: int = 200_000
+    """Number of stories to train on, all of them different."""
+    batch: int = 32
+    """Stories per step, over all processes."""
+    width: int = 192
+    """Width of the vectors of words and slots."""
+    token_layers: int = 2
+    """Layers that a sentence passes before the slots read it."""
+    layers: int = 3
+    """Layers that the slots pass per sentence."""
+    positions: Literal["rotary", "absolute"] = "rotary"
+    """Positions of the words of a sentence; absolute ones bind colours to wearers by chance."""
+    learning_rate: float = 1.5e-3
+    """Peak learning rate, of Muon for the matrices and of AdamW for the rest."""
+    warmup: int = 100
+    """Steps of linear warm-up."""
+    decay: float = 0.5
+    """Share of the run, at its end, over which the learning rate falls linearly to zero."""
+    word_dropout: float = 0.06
+    """Highest share of words that lose their own vector or their letter n-grams in a step."""
+    ema_decay: float = 0.998
+    """Decay of the moving average of the weights, which is what the finished reader has."""
+    vocabulary: int = 8000
+    """Number of stories whose words, if they occur three times, get vectors of their own."""
+    workers: int = 1
+    """Processes that write stories."""
+
+
+# by fact: weight of its loss
+WEIGHTS = {"seen": 4.0, "kinds": 1.0, "garments": 0.7, "actions": 1.5, "props": 0.5, "prop_colors": 0.3, "places": 1.0}
+
+
+def forms_of(seed: int, step: int, batch: int, free: float) -> list[str]:
+    """The form of each story of a step."""
+    draws = torch.rand(batch, generator=step_generator(seed, step, 1)).tolist()
+    return ["free" if x < free else "referential" if x < free + (1 - free) * 2 / 3 else "full" for x in draws]
+
+
+class StoryStream(torch.utils.data.Dataset):
+    """Item k is the story (number, form, length) = k, read and tokenized."""
+
+    def __init__(self, s: Settings, characters: int):
+        self.s, self.characters = s, characters
+
+    def __getitem__(self, key: tuple[int, str, int]) -> ToldStory:
+        number, form, length = key
+        return told_story(self.s.seed, self.s.split, number, form, length, self.characters)
+
+
+def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[int, str, int]]]:
+    """The stories of this process in each step from `start` on."""
+    share, step = s.batch // world, start
+    while True:
+        forms, length = forms_of(s.seed, step, s.batch, s.free), s.lengths[step % len(s.lengths)]
+        yield [(step * s.batch + n, forms[n], length) for n in range(rank * share, (rank + 1) * share)]
+        step += 1
+
+
+def collate(reader: Reader) -> Callable[[list[ToldStory]], tuple[Tensor, Tensor, dict[str, Tensor]]]:
+    def together(stories: list[ToldStory]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        facts = {name: torch.tensor([story.facts[name] for story in stories]) for name in stories[0].facts}
+        return *reader.tokenize([story.sentences for story in stories]), facts
+
+    return together
+
+
+def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
+    """Tokens (B, M, L, 1 + NGRAMS) of which a share has lost its word's row, and as many their n-grams. draws: (2, B, M, MAX_WORDS) in [0, 1)."""
+    dropped = draws[..., : tokens.shape[2]] < share
+    words, grams = tokens[..., :1], tokens[..., 1:]
+    words = torch.where(dropped[0][..., None] & (words != PAD), UNKNOWN, words)
+    return torch.cat([words, torch.where(dropped[1][..., None], PAD, grams)], -1)
+
+
+def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of the losses by fact, and each of them: means over all slots of all frames, known or not, which N processes with 1/N of
+    the batch each compute alike."""
+    losses = {"seen": binary_cross_entropy_with_logits(logits["seen"][..., 0].float(), facts["seen"].float())}
+    for name in WEIGHTS:
+        if name != "seen":
+            loss = cross_entropy(logits[name].float().flatten(0, -2), facts[name].flatten(), reduction="none").view(facts[name].shape)
+            losses[name] = (loss * facts["weights"] if name == "actions" else loss).sum(-1).mean() if name != "places" else loss.mean()
+    return torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum(), losses
+
+
+def main(s: Settings) -> None:
+    accelerator = start_run(s, "reader", ("stories", "checkpoint_every", "split", "free", "lengths", "decay"))
+    if s.init_from is not None:
+        reader = Reader.from_pretrained(s.init_from)
+    else:
+        reader = Reader(words=frequent_words(s), labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions)
+    parameters = parameter_counts(reader=reader, tables=torch.nn.ModuleList([reader.word, reader.ngram]))
+    stream = StoryStream(s, reader.config.characters)
+    tokens, mask, _ = collate(reader)([stream[n, "free", 5] for n in range(8)])
+    with torch.no_grad():
+        accelerator.print(f"{sizes(parameters)} | forward {forward_flops(reader, tokens, mask) / 8e9:.2f} GFLOPs per story")
+    tables = ("word", "ngram", "which", "start", "position", "character_head", "place_head")
+    optimizer = new_optimizer("muon", muon_groups(reader, tables), lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    total = s.stories // s.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
+    model, optimizer = accelerator.prepare(reader, optimizer)
+    ema = MovingAverage(model.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75)
+    accelerator.register_for_checkpointing(schedule, ema)
+    step = load_checkpoint(accelerator, s.output)["step"]
+    ema.to(accelerator.device)
+
+    loader = DataLoader(
+        stream,
+        batch_sampler=keys(s, step, accelerator.process_index, accelerator.num_processes),
+        num_workers=s.workers,
+        worker_init_fn=ignore_signals,
+        collate_fn=collate(reader),
+    )
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output)
+    model.train()
+    for tokens, mask, facts in loader:
+        if step >= total or watch.time_is_up(s.max_minutes):
+            break
+        generator = step_generator(s.seed, step)
+        dropout = s.word_dropout * float(torch.rand((), generator=generator))
+        draws = torch.rand(s.batch, 2, tokens.shape[1], MAX_WORDS, generator=generator)
+        tokens = drop_words(tokens, local_rows(accelerator, draws).transpose(0, 1).cpu(), dropout)
+        facts = {name: values.to(accelerator.device) for name, values in facts.items()}
+        with accelerator.autocast():
+            _, logits = model(tokens.to(accelerator.device), mask.to(accelerator.device))
+        loss, losses = reading_loss(logits, facts)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        ema.step(model.parameters())
+        step += 1
+        shown = {name: losses[name] for name in ("seen", "kinds", "garments", "actions", "places")}
+        watch.tick(step, step * s.batch, s.batch, schedule.get_last_lr()[0], loss=loss, **shown)
+        if step % s.checkpoint_every == 0:
+            save_checkpoint(accelerator, s.output, step, s.keep)
+    save_checkpoint(accelerator, s.output, step, s.keep)
+    watch.leave_if_asked()
+    if accelerator.is_main_process:
+        ema.copy_to(reader.parameters())
+        validate(reader.eval())
+        save_component(reader, s.output / "reader")
+        write_training_section(s.output / "reader", run_record(s, dataset="toonstories"), parameters, seen=step * s.batch, script="train_reader.py")
+        print(f"{step} of {total} steps done; {s.output / 'reader'} written")
+    finish_run(accelerator, s, s.output / "reader")
+
+
+def frequent_words(s: Settings) -> list[str]:
+    """Words that occur at least three times in the first `vocabulary` stories, the most frequent first."""
+    forms = forms_of(s.seed, 0, s.vocabulary, s.free)
+    seen = Counter(
+        word for n, form in enumerate(forms) for sentence in told_story(s.seed, s.split, n, form).sentences for word in split_words(sentence)
+    )
+    return [word for word, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])) if count >= 3]
+
+
+def validate(reader: Reader, stories: int = 300) -> None:
+    """Prints, for each form, how much of what validation stories tell is understood, in percent."""
+    for form in ("free", "referential", "full"):
+        told = [told_story(0, "validation", n, form) for n in range(stories)]
+        rates = percent(understanding_counts(map(told_frames, told), reader.understand([story.sentences for story in told])))
+        print(" | ".join([form, *(f"{fact} {value:.1f} %" for fact, value in rates.items())]))
+
+
+if __name__ == "__main__":
+    run_script(main, tyro.cli(Settings, description=__doc__.split("\n")[0]))
