@@ -23,9 +23,10 @@ from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.told import LABELS, ToldStory, told_story
 from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, split_words
+from story_ldm.files import write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
 from story_ldm.reports.cards import write_training_section
-from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
+from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
@@ -136,7 +137,14 @@ def main(s: Settings) -> None:
     if s.init_from is not None:
         reader = Reader.from_pretrained(s.init_from)
     else:
-        reader = Reader(words=frequent_words(s), labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions)
+        file = s.output / "words.txt"  # kept for the run to go on with, whatever becomes of the grammar
+        if not (file.exists() and checkpoint_steps(s.output)):
+            if accelerator.is_main_process:
+                write_text(file, "\n".join(frequent_words(s)))
+            accelerator.wait_for_everyone()
+        reader = Reader(
+            words=file.read_text().split("\n"), labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions
+        )
     parameters = parameter_counts(reader=reader, tables=torch.nn.ModuleList([reader.word, reader.ngram]))
     stream = StoryStream(s, reader.config.characters)
     tokens, mask, _ = collate(reader)([stream[n, "free", 5] for n in range(8)])

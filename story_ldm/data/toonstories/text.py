@@ -108,7 +108,7 @@ class _Sentence:
         prop, color = PROPS[self.story.prop[0]], COLORS[self.story.prop[1]]
         if event.kind == "leave" and event.other is not None:
             gone, stay = self.one(event.other, leaving=True), self.who(subjects)
-            return self.build(gone, dice.pick(LEAVE_PHRASES), stay, verb)
+            return self.with_others(self.build(gone, dice.pick(LEAVE_PHRASES), stay, verb))
         who = self.who(subjects)
         if event.kind == "enter":
             words = self.build(who, dice.pick(ENTER_PHRASES), verb)
@@ -122,13 +122,30 @@ class _Sentence:
             words = self.build(who, dice.pick(PICK_UP_PHRASES), article(f"{color} {prop}"))
         elif event.kind == "put_away":
             words = self.build(who, dice.pick(PUT_AWAY_PHRASES), (f"the {color} {prop}", f"the {prop}"))
+        elif event.kind == "give" and event.other is not None:
+            words = self.build(who, "gives", self.one(event.other), (f"the {color} {prop}", f"the {prop}"))
         else:
             words = self.build(who, verb)
-        others = [c for c in self.frame.characters if c not in subjects]
+        if event.also:
+            return self.with_others(words)
+        others = self.others()
         if not others:
             return words
         watch = dice.pick(WATCH_PHRASES)[len(others) > 1]
         return self.build(words, "while", self.who(others, others_of_one=True), watch)
+
+    def others(self) -> list[int]:
+        """Those on stage who have no part in the event."""
+        given = self.event.other if self.event.kind == "give" else None
+        return [c for c in self.frame.characters if c not in self.event.subjects and c != given]
+
+    def with_others(self, words: tuple[str, str]) -> tuple[str, str]:
+        """And what the others do who do not act with the subjects."""
+        joint = "while"
+        for c in self.others():
+            verb = WATCH_PHRASES if c not in self.event.also else ACTION_PHRASES[ACTIONS[self.event.also[c]]]
+            words, joint = self.build(words, joint, self.one(c), self.dice.pick(verb)[0]), "and"
+        return words
 
     @staticmethod
     def build(*parts: str | tuple[str, str]) -> tuple[str, str]:
@@ -155,7 +172,7 @@ class _Sentence:
             self.mentions[c] = "introduction"
             return (f"{who.name} the {who.species} {garment}",) * 2
         full = who.name
-        if c == self.frame.holder and self.event.kind not in ("pick_up", "put_away") and not leaving:
+        if c == self.frame.holder and self.event.kind not in ("pick_up", "put_away", "give") and not leaving:
             full += f" with the {COLORS[self.story.prop[1]]} {PROPS[self.story.prop[0]]}"
         if c not in self.stage:  # a character who returns is referred to by name or species
             how = self.dice.pick(("name", "species"))

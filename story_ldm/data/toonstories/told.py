@@ -57,7 +57,7 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
             garment, action, holds = garments[c], actions[c], c == frame.holder
             row["garments"][slot] = 0 if garment is None else 1 + garment
             said = action is not None
-            if said or c not in frame.event.subjects:
+            if said or c not in frame.event.subjects or frame.event.quiet:
                 row["actions"][slot], row["weights"][slot] = (action if said else 0), (1.0 if said else STANDS_BY)
             row["props"][slot] = 1 + story.prop[0] if holds else 0
             row["prop_colors"][slot] = 1 + story.prop[1] if holds else 0

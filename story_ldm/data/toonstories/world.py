@@ -70,12 +70,15 @@ def held_out_garment(character: int) -> int:
 
 @dataclass
 class Event:
-    """The event of one sentence. `subjects` act (all others on stage stand); `other` is the character that enters or leaves."""
+    """The event of one sentence. `subjects` act (all others on stage stand, or do what `also` says); `other` is the character that enters, leaves
+    or is given the prop. Only `train_wide` has `also`, `quiet` (subjects who come, go or are there and do nothing of note), and the kind "give"."""
 
-    kind: str  # open, act, enter, return, leave, move, back, pick_up, put_away
+    kind: str  # open, act, enter, return, leave, move, back, pick_up, put_away, give
     subjects: list[int]
     action: int
     other: int | None = None
+    also: dict[int, int] = field(default_factory=dict)  # who else acts → the action
+    quiet: bool = False
 
 
 @dataclass
@@ -153,6 +156,10 @@ def content_bucket(story: Story) -> int:
         del content[name]
     if all(frame.holder is None for frame in story.frames):
         del content["prop"]  # it is never shown
+    for frame in content["frames"]:
+        for name in ("also", "quiet"):  # which came later: stories without them keep their bucket
+            if not frame["event"][name]:
+                del frame["event"][name]
     return int.from_bytes(hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()[:8], "big") % 100
 
 
@@ -180,7 +187,7 @@ def draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> St
         layouts={p: dice.pick(range(LAYOUTS)) for p in range(len(PLACES))},
         art_seed=int(dice.random() * 2**31),
     )
-    _play(story, dice, length, places, first_place)
+    _play(story, dice, length, places, first_place, wide)
     story.cast = [c for c in cast if any(c in f.characters for f in story.frames)]
     visited = {f.place for f in story.frames}
     story.garments, story.marks = ({c: table[c] for c in story.cast} for table in (garments, marks))
@@ -188,7 +195,7 @@ def draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> St
     return story
 
 
-def _play(story: Story, dice: Dice, length: int, places: list[int], place: int) -> None:
+def _play(story: Story, dice: Dice, length: int, places: list[int], place: int, wide: bool) -> None:
     """Appends `length` frames by running the state machine from `place`."""
     waiting = list(story.cast)  # not introduced yet
     stage: dict[int, int] = {}  # character → slot, in the order of arrival
@@ -218,6 +225,8 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int) 
             weights = {"act": 40, "move": 14 if len(places) > 1 else 0, "back": 0 if before is None else 14}
             weights |= {"pick_up": 14 if holder is None else 0, "put_away": 0 if holder is None else 8}
             weights |= {"leave": 12 if len(stage) > 1 else 0, "return": 20 if away and len(stage) < SLOTS else 0}
+            if wide and holder is not None and len(stage) > 1:
+                weights["give"] = 50
             kind = dice.weighted(weights)
             event = Event(kind, group, action)
             if kind == "move":
@@ -234,19 +243,38 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int) 
                 del stage[one]
                 away.append(one)
                 event.subjects, event.other = list(stage), one
+            elif kind == "give" and holder is not None:
+                event.subjects, event.action, event.other = [holder], 0, dice.pick([c for c in everybody if c != holder])
+                holder = event.other
             elif kind == "return":
                 back = dice.pick(away)
                 away.remove(back)
                 enter(back)
                 event.subjects, event.other = [back], back
+        if wide:
+            _widen(event, list(stage), dice)
         story.frames.append(
             Frame(
                 place=place,
                 layout=story.layouts[place],
                 characters=list(stage),
                 slots=list(stage.values()),
-                actions=[event.action if c in event.subjects else 0 for c in stage],
+                actions=[event.action if c in event.subjects else event.also.get(c, 0) for c in stage],
                 holder=holder,
                 event=event,
             )
         )
+
+
+def _widen(event: Event, stage: list[int], dice: Dice) -> None:
+    """Some events are quiet; in some, not all act alike."""
+    if event.kind in ("open", "enter", "return", "leave", "move", "back") and dice.chance(0.3):
+        event.quiet, event.action = True, 0
+    elif event.kind in ("open", "act", "leave") and len(event.subjects) > 1 and dice.chance(0.5):
+        event.subjects = [event.subjects[0] if event.kind == "open" else dice.pick(event.subjects)]
+    others = [c for c in stage if c not in event.subjects and not (event.kind == "give" and c == event.other)]
+    first = event.kind == "open" and bool(others)  # somebody who would not be spoken of otherwise
+    if others and (first or dice.chance(0.5)):
+        acting = others if first or dice.chance(0.7) else [dice.pick(others)]
+        alike = dice.pick(range(len(ACTIONS))) if dice.chance(0.5) else None
+        event.also = {c: dice.pick(range(len(ACTIONS))) if alike is None else alike for c in acting}

@@ -61,7 +61,10 @@ def free_story(story: Story) -> list[FreeFrame]:
 def facts_of(w: Writer, frame: Frame, acted: bool) -> Facts:
     actions: list[int | None] = []
     for c, action in zip(frame.characters, frame.actions):
-        actions.append((action if acted else None) if c in frame.event.subjects else (0 if w.watched else None))
+        if c in frame.event.subjects:
+            actions.append(action if acted else None)
+        else:
+            actions.append(action if c in w.others_told else 0 if w.watched and not frame.event.also else None)
     return Facts(
         characters=list(frame.characters),
         place=frame.place,
@@ -87,6 +90,8 @@ class Composer:
             self.roles |= {"B": [leader], "R": [c for c in everybody if c != leader]}
         if event.kind == "leave":
             self.roles["A"] = subjects
+        if event.kind == "give" and event.other is not None:
+            self.roles["G"] = [event.other]
         self.sentences = 0
 
     def compose(self) -> bool:
@@ -95,12 +100,24 @@ class Composer:
         kind = self.event.kind
         if style.voice == "panel":
             self.heading()
+        groups = self.acting_others()
+        if kind == "act" and groups and dice.chance(0.25) and w.talk.introduced.issuperset(groups[0][1]):
+            self.also(*groups.pop(0))
         self.core()
-        acted = w.acted or kind in ("pick_up", "put_away")
+        acted = w.acted or kind in ("pick_up", "put_away", "give")
+        for action, who in groups:
+            self.also(action, who)
         for _ in range(len(w.owes_kind)):
             self.owed_kind()
         self.garments()
-        if self.roles["O"] and kind not in ("enter", "return") and not w.watched and dice.chance(style.onlookers * 0.6) and self.room():
+        if (
+            self.roles["O"]
+            and not self.event.also
+            and kind not in ("enter", "return")
+            and not w.watched
+            and dice.chance(style.onlookers * 0.6)
+            and self.room()
+        ):
             source = scenes.PANEL_OTHERS if style.voice == "panel" else scenes.WATCHING
             if self.add(source, self.roles):
                 self.sentences += 1
@@ -110,6 +127,30 @@ class Composer:
             self.aside()
             self.sentences += 1
         return acted
+
+    def acting_others(self) -> list[tuple[int, list[int]]]:
+        """Actions, and those of the others who do them."""
+        also = self.event.also
+        return [(action, [c for c in also if also[c] == action]) for action in dict.fromkeys(also.values())]
+
+    def also(self, action: int, who: list[int]) -> None:
+        """What others do, unless the core has told it, or there is no room or no clear way to tell it."""
+        w = self.w
+        new = not w.talk.introduced.issuperset(who)
+        if w.others_told.issuperset(who) or not (new or w.text.tokens() < ROOM):
+            return
+        roles = {"S": who, "A": who, "O": [c for c in self.frame.characters if c not in who], "N": who}
+        acted, w.acted, w.doing = w.acted, False, action
+        source = {"panel": scenes.ALSO_PANEL, "caption": scenes.ALSO_CAPTION}.get(w.style.voice, scenes.ALSO)
+        mode = "prog" if w.dice.chance(w.style.progressive) else "simple"
+        if self.add(source, roles, tries=6, mode=mode):
+            self.sentences += 1
+        elif new:
+            w.acted = w.sentence(pick(table(scenes.PLAIN["act"]), w.dice), roles)
+            assert w.acted, (w.story.story_id, self.m)
+        if w.acted:
+            w.others_told |= set(who)
+        w.acted, w.doing = acted, self.event.action
 
     def room(self) -> bool:
         return self.w.text.tokens() < ROOM and self.sentences < 2
@@ -128,6 +169,8 @@ class Composer:
         event, many = self.event, len(self.event.subjects) > 1
         moving = event.action in phrases.MOVING
         kind = event.kind
+        if event.quiet:
+            return [scenes.QUIET[kind]]
         if kind == "open":
             return [scenes.OPEN] + [scenes.OPEN_MANY] * many
         if kind == "act":
@@ -144,12 +187,13 @@ class Composer:
             return [scenes.MOVE] * 4 + [scenes.MOVE_MANY if many else scenes.MOVE_ONE] + [scenes.MOVE_MOVING] * 2 * moving
         if kind == "back":
             return [scenes.BACK, scenes.BACK, scenes.BACK_UNNAMED] + [scenes.BACK_MOVING] * moving
-        return [{"pick_up": scenes.PICK_UP, "put_away": scenes.PUT_AWAY}[kind]]
+        return [{"pick_up": scenes.PICK_UP, "put_away": scenes.PUT_AWAY, "give": scenes.GIVE}[kind]]
 
     def core(self) -> None:
         w, dice, style, kind = self.w, self.w.dice, self.w.style, self.event.kind
         voice = {"panel": scenes.PANEL, "caption": scenes.CAPTION}.get(style.voice, {})
-        sources = [voice[kind if kind in voice else "move"]] if voice else self.sources()
+        sources = [voice[kind if kind in voice else "move"]] if voice and not self.event.quiet and kind != "give" else self.sources()
+        groups = self.acting_others()
         place = kind == "open" or (kind in ("act", "pick_up") and dice.chance(style.places))
         if style.voice == "panel":
             place = False
@@ -160,15 +204,23 @@ class Composer:
             joined: tuple = ()
             start = template[0] if template else ("text", "")
             one_clause = start[0] == "slot" and not any(node[0] == "new" for node in template)
-            if kind in ("act", "pick_up", "put_away") and one_clause and self.roles["O"] and not voice and dice.chance(style.onlookers):
-                joined, template = template, pick(table(scenes.JOINED), dice)
+            acting = len(groups) == 1 and len(groups[0][1]) == len(self.roles["O"])
+            if kind in ("act", "pick_up", "put_away", "give") and one_clause and self.event.also and acting and not voice and dice.chance(0.5):
+                w.others_do = groups[0][0]
+                joined, template = template, pick(table(scenes.JOINED_ACTING), dice)
+            elif kind in ("act", "pick_up", "put_away") and one_clause and self.roles["O"] and not voice and dice.chance(style.onlookers):
+                if not self.event.also:
+                    joined, template = template, pick(table(scenes.JOINED), dice)
             if style.voice != "panel" and start[0] == "slot" and start[1][0] in ("S", "N", "A", "L", "B", "At"):
                 template = self.linked(template)
             if w.sentence(template, self.roles, self.mark(), mode, place, joined):
                 self.sentences += 1 + sum(node[0] == "new" for node in template)
                 w.acted |= source in (scenes.WAVE_OFF, scenes.ENTER_SITTING)
+                if joined and self.event.also:
+                    w.others_told |= set(groups[0][1])
                 return
-        written = w.sentence(pick(table(scenes.PLAIN[kind]), dice), self.roles)
+        plain = scenes.QUIET_PLAIN if self.event.quiet else scenes.PLAIN
+        written = w.sentence(pick(table(plain[kind]), dice), self.roles)
         assert written, (w.story.story_id, self.m)
 
     def linked(self, template: tuple) -> tuple:

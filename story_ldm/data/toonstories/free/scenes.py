@@ -220,6 +220,80 @@ down|{S} <have/perf> put {theP} away"""
 HOLDING = """{H} still <hold/fin> {theP}|{H} <have/fin> {theP} with {him}|{H} <let/neg> go of {theP}|{theP} <be/s> still in {H.p} {limb}|{H}
 <hold/fin> on to {theP}|{H} <keep/fin> {theP} close"""
 
+GIVE = """{S} <give/fin> {G.o} {theP}|{S} <give/fin> {theP} to {G.o}|{S} <give/fin> {theP} to {G.o}|{S} <hand/fin> {theP} to {G.o}|{S}
+<hand/fin> {G.o} {theP}|{S} <pass/fin> {theP} [on|over|] to {G.o}|now {G} <have/fin> {theP}|{G} <take/fin> {theP} from
+{S.o}|{G} <get/fin> {theP} from {S.o}|"Here you are," <say/fin> {S.n} and <give/fin> {theP} to {G.o}|{S} <let/fin> {G.o} have
+{theP}|{S} <have/perf> given {theP} to {G.o}|"Can I have it?" <ask/fin> {G.n}, and {S} <give/fin> {theP} to {him}|{theP} <go/s>
+from {S.w} to {G.w}|{S} <lend/fin> {theP} to {G.o}|it <be/s> {G} who <have/fin> {theP} now|{S} <share/fin> {theP} with {G.o},
+who <take/fin> it|{G} <grab/fin> {theP} from {S.o}|{S} <throw/fin> {theP} to {G.o}, who <catch/fin> it"""
+
+# --- what the others do who do not act with the subjects (`train_wide` only) ----------------------------------------------------------------
+
+ALSO = """{S} {V}|{S} {V}|{S} {V}|{S} {V}|and {S} {V}|but {S} {V}|meanwhile, {S} {V}|{S}, on the other hand, {V}|as for {S.w}, {he}
+{V}|{S} <start/fin> to {V.inf}|{S} <be/fin> {V.ing}|{S} <be/fin> {V.ing}|{S} <decide/fin> to {V.inf}|"{call}!" <say/fin> {S.n}
+and {V}|what about {S.w}? ^{he} {V}|only {S} {V}|{S} <prefer/fin> to {V.inf}|and {S}? ^{he} {V}|next to {O.o}, {S} {V}|{S} <be/fin>
+{mood} and {V}|at the same time, {S} {V}|beside {O.o}, {S} <be/fin> {V.ing}|{S}, though, {V}|{S} {V} instead|{S} <be/fin> too {too} to
+{V2.inf} and {V}|{S} <keep/fin> {V.ing}|{S} <be/fin> busy {V.ing}|{S} <can/neg> stop {V.ing}|then {S} {V}|because of that, {S}
+{V}|{S} <love/fin> that and {V}|{S} <do/fin> not want to {V2.inf}, so {he} {V}"""
+JOINED_ACTING = """{core} and {O} {U}|{core}, and {O} {U}|{core}, and {O} {U}|{core}, but {O} {U}|{core} while {O} {U}|{core}, while {O} {U}|while
+{O} {U}, {core}|{core} as {O} {U}|{core}; {O} {U}|{core}. ^{O} {U}|{core}. ^{O} {U}|{core}, {O} {U}|{core}, so {O} {U}|when
+{O} {U}, {core}|{core}, whereas {O} {U}|{O} {U} and {core}|{O} {U}, {core}|{O} {U}. ^{core}|{O} {U}, and {core}|{O} {U}, but
+{core}|{core}, and that <be/s> why {O} {U}"""
+ALSO_PANEL = """{S.n}, {V.ing}|{S.n} {V.ing}|{S} {V}|{S.n} next to {O.o}, {V.ing}|behind {O.o}: {S.w}, {V.ing}|{S.n} beside {O.o}, {V.ing}|{S.n}
+in the background, {V.ing}|{S.n}: "{call}!" ^{he} {V}|in front: {S.w}, {V.ing}"""
+ALSO_CAPTION = """{S} <be/fin> {V.ing}|{S} <be/fin> {V.ing}|{S} {V}|next to {O.o}, {S} <be/fin> {V.ing}|meanwhile, {S} <be/fin> {V.ing}|{S},
+in contrast, <be/fin> {V.ing}|{S} can be seen {V.ing}|beside {O.o}, {S} {V}"""
+
+# --- who comes, goes or is there, and does nothing of note (`train_wide` only) ---------------------------------------------------------------
+
+QUIET = {
+    "open": """{S} <be/fin> {loc}|{S} <be/fin> {loc}|{loc} <be> {S.n}|there <be> {S.n} {loc}|here <be> {S.n}, {loc}|{S} <live/fin>
+{loc}|once upon a
+time there <be/past> {S.n}. ^{he} <live/fin> {loc}|{S} <wake/fin> up {loc}|meet {S.w}! ^{he} <be/fin> {loc}|this <be/s> {S.w}. ^{he} <be/fin>
+{loc}|{S} <spend/fin> the day {loc}|{S} <have/perf> come {goal}|{loc}, we <see/p> {S.w}|it <be/s> a [lovely|sunny|windy|cold] day, and {S}
+<be/fin>
+{loc}|look, {loc} <be> {S.n}!|{At}it <be/s> {S.w}|{S} <love/fin> it {loc}|this <be/s> a story about {S.w}, {loc}|{S} <be/fin> {loc}. ^{he} {F}""",
+    "enter": """{N} <come/fin> [along|by|over|in|]|{N} <arrive/fin>|{N} <have/perf> arrived|{N} <have/perf> come along|{N} <join/fin>
+{O.o}|there <come/fin>
+{N}|here <come/fin> {N.n}|along <come/fin> {N}|who <be/s> that? ^it <be/s> {N}|then {N} <turn/fin> up|{N} <come/fin> to
+[play|visit|help]|now {N} <be/fin>
+here, too|{O} <meet/fin> {N.w}|{O} <see/fin> {N.w}|{N} <have/perf> turned up|{N} <walk/fin> up to {O.o}|{N} <pay/fin> {O.o} a visit|{N} <show/fin>
+up|look, {N} <be/fin> coming|from far away <come/fin> {N}|{O} <be/fin> no longer alone: {N} <be/fin> there|{N} <come/fin> {goal}|{goal} <come/fin>
+{N}|"Hello!" <say/fin> {N.n}|"Can I play too?" <ask/fin> {N.n}""",
+    "return": """{N} <be/fin> back|{N} <come/fin> back|{N} <return/fin>|{N} <have/perf> come back|{N} <have/perf> returned|here <be> {N.n}
+again|{N}
+<be/fin> here again|look who <be/s> back: {N}|back <come/fin> {N}|"I'm back," <say/fin> {N.n}|{N} <join/fin> {O.o} again|{O} <be/fin> glad,
+for {N}
+<be/fin> back""",
+    "leave": """{L} <go/fin> home|{L} <go/fin> home|{L} <leave/fin>|{L} <leave/fin>|{L} <have/perf> gone home|{L} <have/perf> left|{L}
+<be/fin> gone|{L}
+<say/fin> goodbye and <leave/fin>|{L} <say/fin> goodbye|{L} <walk/fin> [off|away]|off <go/fin> {L}|{L} <have/fin> to go|{L} <have/perf> had
+enough and
+<have/perf> gone home|"Bye!" <call/fin> {L.n}, and off {he} <go/fin>|{L} <leave/fin> {S.o} alone|it <be/s> late, and {L} <go/fin> home|{L}
+<run/fin>
+away|{L} <disappear/fin>|only {S} <be/fin> left|{S} <stay/fin> behind when {L} <leave/fin>|{L} <wave/fin> goodbye and <go/fin>|{L} <be/fin>
+called home|{L}
+<leave/fin> to catch {his} bus|now {S} <be/fin> alone, for {L} <have/perf> gone""",
+    "move": """{A} <go/fin> {goal}|{A} <go/fin> {goal}|{A} <walk/fin> {goal}|{A} <have/perf> gone {goal}|{A} <be/fin> {loc} now|now {A}
+<be/fin> {loc}|{A}
+<arrive/fin> {loc}|{A} <travel/fin> {goal}|off {A} <go/fin> {goal}|{A} <take/fin> the [bus|train|boat] {goal}|"Let's go {goal}," <say/fin>
+{A.n}|{A} <leave/fin> {oplc} and <go/fin> {goal}|the next morning {A} <be/fin> {loc}|{A} <move/fin> on {goal}|{A} <reach/fin> {plc}|{A}
+<visit/fin>
+{plc}|{A} <set/fin> off {goal}""",
+    "back": """{A} <go/fin> back to {plc}|{A} <walk/fin> back to {plc}|{A} <be/fin> back {loc}|{A} <return/fin> to {plc}|{A} <have/perf>
+gone back to
+{plc}|back to {plc} {A} <go/fin>|{A} <come/fin> back to {plc}|{A} <be/fin> {loc} again|{A} <go/fin> back|{A} <turn/fin> round and <go/fin>
+back""",
+}
+QUIET_PLAIN = {
+    "open": "{S} <be/full> {loc}",
+    "enter": "{N} <arrive/fin>",
+    "return": "{N} <come/fin> back",
+    "leave": "{L} <go/fin> home",
+    "move": "{A} <go/fin> {goal}",
+    "back": "{A} <go/fin> back {goal}",
+}
+
 # --- asides: they change nothing ---------------------------------------------------------------------------------------------------------
 
 KIND_LATE = """{S} <be/fin> {aK}|{S} <be/fin> {aK}, you know|{S} <be/fin> {aK}, by the way|by the way, {S} <be/fin> {aK}|in case you wonder,
@@ -333,6 +407,7 @@ PLAIN = {  # without a pronoun: what is left when nothing else is clear
     "back": "{A} <go/fin> back {goal} and {V0}",
     "pick_up": "{S} <pick/fin> up {aP}",
     "put_away": "{S} <put/fin> {theP} away",
+    "give": "{S} <give/fin> {theP} to {G}",
 }
 PLAIN_ACTION = (
     "<look> around",

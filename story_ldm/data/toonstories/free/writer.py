@@ -26,7 +26,7 @@ WORDS = {  # slot → table
 }
 BY_PLACE = {"loc": phrases.LOC, "goal": phrases.GOAL, "plc": phrases.PLC, "heading": phrases.HEADING}
 AT = ("slot", ("At", ""))
-ROLES = frozenset("SONLABRH")
+ROLES = frozenset("SONLABRHG")
 SHORT_BEFORE = ("it ", "that ", "there ", "here ", "who ", "what ")  # words that "is" is contracted with
 
 
@@ -42,13 +42,16 @@ class Writer:
         self.garment_values: dict[str, str] = {}  # of the garment slots
         self.prop_noun = ""
         self.number = 0  # of the frame, from 1
+        self.others_do = 0  # what {U} is
 
     # --- one frame, one sentence -----------------------------------------------------------------------------------------------------------
 
     def begin_frame(self, frame: Frame, before: list[int], old_place: int | None) -> None:
         self.frame, self.text, self.old_place = frame, Text(), old_place
+        self.doing = frame.event.action  # what {V} is
         self.talk.begin_frame(before)
         self.place_said = self.watched = self.acted = False
+        self.others_told: set[int] = set()  # of those whom the event's `also` names
         if self.style.shifting:
             self.past = self.dice.chance(0.5)
 
@@ -109,7 +112,7 @@ class Writer:
             self.role(self.roles[name], form)
         elif name in ("he", "him", "his", "self"):
             self.pronoun(name)
-        elif name in ("V", "W", "M"):
+        elif name in ("V", "W", "M", "U"):
             self.action(name, form)
         elif name in WORDS:
             self.run_table(WORDS[name])
@@ -124,7 +127,7 @@ class Writer:
                 if name == "At":
                     self.text.put(", " if self.dice.chance(0.8) else " ")
         elif name in ("mood", "mood1"):
-            self.run_table((scenes.MOOD if name == "mood" else scenes.MOOD_PLAIN)[self.frame.event.action not in (0, 3)])
+            self.run_table((scenes.MOOD if name == "mood" else scenes.MOOD_PLAIN)[self.doing not in (0, 3)])
         elif name in self.other_slots:
             self.other_slots[name](self)
         else:
@@ -171,11 +174,11 @@ class Writer:
             raise Unclear
 
     def action(self, name: str, form: str) -> None:
-        """{V}, {W}, {M}: what is done here, by onlookers, and as a way to move; a form of it, or the clause's own."""
-        action = self.frame.event.action
+        """{V}, {W}, {M}, {U}: what is done here, by onlookers, as a way to move, and by others; a form of it, or the clause's own."""
+        action = self.doing
         if name == "V" and form != "0":
             self.acted = True
-        source = {"V": phrases.ACTION[action], "W": phrases.WATCH, "M": phrases.MOVING.get(action, "")}[name]
+        source = {"V": phrases.ACTION[action], "W": phrases.WATCH, "M": phrases.MOVING.get(action, ""), "U": phrases.ACTION[self.others_do]}[name]
         self.acted |= name == "M"
         self.watched |= name == "W"
         mode, first = self.mode, self.first
@@ -191,11 +194,11 @@ class Writer:
 
     def plain_action(self) -> None:
         self.acted = True
-        self.run_table(scenes.PLAIN_ACTION[self.frame.event.action])
+        self.run_table(scenes.PLAIN_ACTION[self.doing])
 
     def inverted_action(self) -> None:
         self.acted = True
-        self.run_table(phrases.INVERTED[self.frame.event.action])
+        self.run_table(phrases.INVERTED[self.doing])
 
     def somebody(self) -> None:
         """{X}: somebody else who is there, or the world at large."""
@@ -216,7 +219,7 @@ class Writer:
         self.text.put(phrases.LIMBS[c] if len(self.subject) < 2 else "arms")
 
     def call(self) -> None:
-        self.text.put(self.word(phrases.CALLS[self.frame.event.action]))
+        self.text.put(self.word(phrases.CALLS[self.doing]))
 
     def elsewhere(self, tables: tuple[str, ...]) -> None:
         self.run_table(tables[self.dice.pick([p for p in range(len(tables)) if p not in (self.frame.place, self.old_place)])])
@@ -240,7 +243,7 @@ class Writer:
 
     def values(self, name: str, form: str) -> None:
         if name == "V2":  # an action that nobody does
-            other = self.dice.pick([a for a in range(1, len(scenes.SIMPLE_ACTION)) if a != self.frame.event.action])
+            other = self.dice.pick([a for a in range(1, len(scenes.SIMPLE_ACTION)) if a != self.doing])
             mode, first, self.mode = self.mode, self.first, form
             self.run_table(scenes.SIMPLE_ACTION[other])
             self.mode, self.first = mode, first
