@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, script
 from PIL import Image
-from published_copies import COUNTS, own, save
+from published_copies import COUNTS, save
 
 from story_ldm import cli, load_stories
 from story_ldm.data.sources import SOURCES
 from story_ldm.data.sources.convert import Conversion, convert
-from story_ldm.data.stories import held_out_split
+from story_ldm.data.stories import held_out_split, one_length, story_lengths
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -40,8 +40,9 @@ def test_windows_and_flips(copies, tmp_path):
     assert cut["story_id"][:3] == [f"{whole[0]['story_id']}-from-{n}" for n in (0, 2, 3)] and len(cut) == 15
     assert cut[1]["sentences"] == whole[0]["sentences"][2:4] and cut[1]["characters"] == whole[0]["characters"][2:4]
     assert cut[2]["frames"][1].tobytes() == whole[0]["frames"][4].tobytes() and cut.features == whole.features
+    assert load_stories(tmp_path / "p", "train", window=9)["sentences"][:] == whole["sentences"][:], "short stories stay whole"
     with pytest.raises(ValueError, match="no story has 9 frames"):
-        load_stories(tmp_path / "p", "train", window=9)
+        load_stories(tmp_path / "p", "train", window=9, short="drop")
     convert(Conversion("folder"), copies("folder"), tmp_path / "f", num_proc=1)
     plain, flipped = load_stories(tmp_path / "f", "train", 16), load_stories(tmp_path / "f", "train", 16, flip=True)
     assert len(flipped) == len(plain), "every story says left"
@@ -132,18 +133,17 @@ def test_from_a_copy_to_a_score(source, copies, trainer, tmp_path):
     assert result["reference"]["frames"] == COUNTS[source][1] * result["reference"]["stories"] and "fid_evaluator" in result["distances"]
 
 
-def test_stories_of_several_lengths_are_reported(trainer, tmp_path):
-    copy = own(tmp_path / "copy")
-    lines = (copy / "train" / "stories.jsonl").read_text().splitlines()
-    short = json.loads(lines[0])
-    short |= {name: short[name][:2] for name in ("sentences", "characters", "backgrounds")}
-    (copy / "train" / "walk 0" / "3.png").unlink()
-    (copy / "train" / "stories.jsonl").write_text("\n".join([json.dumps(short), *lines[1:]]))
-    convert(Conversion("folder"), copy, tmp_path / "data", num_proc=1)
-    argv = ["train_autoencoder.py", "--dataset", tmp_path / "data", "--preset", "tiny", "--batch", 2, "--stories", 4]
-    trainer.start(*argv, "--output", tmp_path / "a")
-    assert trainer.wait() != [0] and "stories have 2 to 3 frames, and a batch needs one length: set --length, such as 2" in trainer.log
-    trainer(*argv, "--output", tmp_path / "b", "--length", 2)
+def test_stories_shorter_than_the_window(tmp_path, capsys):
+    """They stay whole, or are dropped and counted, as the caller chooses; a longer story is cut in both cases."""
+    load_stories("toonstories", "train", 16, limit=4, length=(2, 5, 3)).to_parquet(tmp_path / "train-0.parquet")
+    whole = load_stories(tmp_path, "train", 16)
+    kept, dropped = (load_stories(tmp_path, "train", 16, window=3, short=short) for short in ("keep", "drop"))
+    assert story_lengths(kept) == [2, 3, 3, 3, 2] and story_lengths(dropped) == [3, 3, 3] and dropped["story_id"][:] == kept["story_id"][1:4]
+    assert kept["story_id"][0] == whole["story_id"][0] and kept[0]["frames"][1].tobytes() == whole[0]["frames"][1].tobytes()
+    assert "2 of 4 stories have fewer than 3 frames and are dropped" in capsys.readouterr().err
+    assert one_length(dropped) == 3
+    with pytest.raises(ValueError, match="stories have 2 to 3 frames, and this training needs one length: set --window 2"):
+        one_length(kept)
 
 
 @pytest.mark.slow

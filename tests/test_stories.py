@@ -73,6 +73,8 @@ def test_load_stories_settings():
     assert text_only["frames"][:] == [[]] * 100 and text_only["sentences"][99] == make_story(0, "test_long", 99).sentences["referential"]
     long = load_stories("toonstories", "validation", pictures=False, limit=2, length=9, seed=3)
     assert long["sentences"][:] == [make_story(3, "validation", index, 9).sentences["referential"] for index in range(2)]
+    mixed = load_stories("toonstories", "validation", pictures=False, limit=5, length=[3, 8], num_proc=2)
+    assert mixed["sentences"][:] == [make_story(0, "validation", n, (3, 8)[n % 2]).sentences["referential"] for n in range(5)]
     default = load_stories("toonstories", pictures=False, limit=2)
     assert default["story_id"][:] == ["toon-0-train-000000", "toon-0-train-000001"] and len(default["sentences"][0]) == 5
 
@@ -88,6 +90,8 @@ def test_load_stories_settings():
         ({"limit": 0}, "limit is 0"),
         ({"limit": -1}, "limit is -1"),
         ({"length": 0}, "length is 0"),
+        ({"length": (5, 0)}, "length is .5, 0."),
+        ({"length": ()}, "length is .."),
     ],
     ids=str,
 )

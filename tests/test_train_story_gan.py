@@ -163,6 +163,14 @@ def test_judged_stories_are_of_the_length_of_training(trainer, damsm, tmp_path):
     assert result["split"] == "validation" and result["story"]["pairs"] == 6
 
 
+def test_stories_of_several_lengths_need_a_window(trainer, damsm, tmp_path):
+    load_stories("toonstories", "train", 16, limit=8, length=(4, 3, 2)).to_parquet(tmp_path / "data" / "train-0.parquet")
+    argv = command(tmp_path / "run", damsm, "--dataset", tmp_path / "data", "--max-minutes", 1e-9)
+    trainer.start(*argv)
+    assert trainer.wait() != [0] and "stories have 2 to 4 frames, and this training needs one length: set --window 2" in trainer.log
+    assert "2 of 8 stories have fewer than 3 frames and are dropped" in trainer(*argv, "--window", 3)
+
+
 def test_samples_have_the_length_of_training():
     assert [len(story) for story in first_sentences("toonstories", 3, "referential", 2)] == [2] * 3
 

@@ -87,7 +87,7 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "autoencoder", ("stories", "checkpoint_every"))
     preset = preset_at(s.preset, s.resolution)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.length}
+        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window}
         dataset = load_stories(s.dataset, "train", preset["resolution"], limit=s.limit, num_proc=s.num_proc, **shape)
         one_length(dataset)
 

@@ -42,7 +42,7 @@ class Settings(RunSettings):
     """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
     dataset: str = "toonstories"
     """Name, folder or hub name of the stories, as load_stories takes it."""
-    length: int | None = None
+    window: int | None = None
     """Cut stories into windows of this many frames; required if their lengths differ."""
     text_from: Path | None = None
     """A pipeline whose tokenizer and text encoder to use, frozen; by default both are trained from scratch."""
@@ -79,7 +79,7 @@ def read_corpus(
     s: Settings, tokenizer: CLIPTokenizer, length: int | None, split: str, fact_names: list[str] | None = None
 ) -> tuple[Tensor, Tensor, Tensor, list[str]]:
     """Returns ids and mask (N, M, L), facts (N, M, F) bool and the F fact names of a split, by default all that occur in it."""
-    data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False, num_proc=s.num_proc, window=s.length)
+    data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False, num_proc=s.num_proc, window=s.window)
     one_length(data)
     facts = [story_facts(row, data.features) for row in data]
     fact_names = fact_names or sorted(set().union(*(f for story in facts for f in story)))

@@ -76,7 +76,7 @@ def main(s: Settings) -> None:
     _, length, width = sentences.shape
     if judged_sentences.shape[1] != length:
         lengths = f"{judged_sentences.shape[1]} frames, those of the train split {length}"
-        raise SystemExit(f"stories of the {run.judged_split} split have {lengths}; the story discriminator has one length: give --length")
+        raise SystemExit(f"stories of the {run.judged_split} split have {lengths}; the story discriminator has one length: set --window")
 
     generator, judges = build(preset, s.system, width, length, training["norm"], training["discriminator_norm"])
     parameters = parameter_counts(story_gan=generator, **{f"{kind}_discriminator": judge for kind, judge in judges.items()})

@@ -184,7 +184,7 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True, **resolved)
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.length}
+        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window}
         data = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
         one_length(data)
     model, vae, tokenizer = build(s, preset, sd, resolution)

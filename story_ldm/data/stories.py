@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import PIL.Image
 from datasets import Dataset, Image, List, concatenate_datasets, get_dataset_split_names, load_dataset
@@ -34,12 +35,13 @@ def load_stories(
     text: str = "referential",
     *,
     limit: int | None = None,
-    length: int | None = None,
+    length: int | Sequence[int] | None = None,
     seed: int = 0,
     pictures: bool = True,
     num_proc: int | None = None,
     fit: Fit = "crop",
     window: int | None = None,
+    short: Literal["keep", "drop"] = "keep",
     flip: bool = False,
 ) -> Dataset:
     """Loads one split in the story form, with frames of `size` × `size` pixels (None: a folder's frames unchanged), cached as Arrow.
@@ -47,10 +49,11 @@ def load_stories(
     name_or_folder: "toonstories", a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form, or the owner/name of a
         dataset of the hub in the story form, which is streamed where only its first stories are asked for.
     text: "referential" or "full", and of the built-in world "free"; a folder holds one form, and a column `sentences_full` where it has both.
-    limit: only the first stories. length, seed: story length and seed of the built-in world.
+    limit: only the first stories. seed, length: seed of the built-in world and length of its stories; several lengths take turns, story by story.
     pictures: False leaves `frames` empty, for work on text alone.
     fit: how pictures become square: "crop" to the centre, or "pad" with black.
-    window: cut stories into pieces of this many frames; shorter stories are dropped, and their number is printed on stderr.
+    window: cut stories into pieces of this many frames.
+    short: "keep" stories shorter than `window` whole, or "drop" them and print their number on stderr.
     flip: append a mirrored copy of each story whose sentences mention no side (left, clockwise, …).
     Raises ValueError for an invalid split, text form, size, limit, length, fit or window, FileNotFoundError for a folder without the split.
     """
@@ -60,7 +63,7 @@ def load_stories(
         raise ValueError(f"window is {window}; it must be at least 1")
     stories = _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_proc, fit)
     if window is not None:
-        stories = _cut(stories, window)
+        stories = _cut(_long_enough(stories, window) if short == "drop" else stories, window)
     return with_flips(stories, num_proc) if flip else stories
 
 
@@ -75,7 +78,8 @@ def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_
         raise ValueError(f"size is {size}; frames need at least 8 pixels per side")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
-    if length is not None and length < 1:
+    length = tuple(length) if isinstance(length, Sequence) else length  # datasets shares the items of lists between processes
+    if length is not None and min(length if isinstance(length, tuple) else (length,), default=0) < 1:
         raise ValueError(f"length is {length}; a story has at least 1 frame")
     if str(name_or_folder) == "toonstories":
         if split not in toonstories.SPLITS:
@@ -150,11 +154,16 @@ def tested_split(name_or_folder: str | Path) -> str:
     return "test" if has_test else held_out_split(name_or_folder)
 
 
+def story_lengths(stories: Dataset) -> list[int]:
+    """The number of frames of each story."""
+    return [len(sentences) for sentences in stories["sentences"]]
+
+
 def one_length(stories: Dataset) -> int:
-    """The number of frames of every story. Raises ValueError if stories differ in length: a batch needs one length."""
-    lengths = {len(sentences) for sentences in stories["sentences"]}
+    """The number of frames of every story. Raises ValueError if stories differ in length, for trainings that take one length only."""
+    lengths = {*story_lengths(stories)}
     if len(lengths) > 1:
-        raise ValueError(f"stories have {min(lengths)} to {max(lengths)} frames, and a batch needs one length: set --length, such as {min(lengths)}")
+        raise ValueError(f"stories have {min(lengths)} to {max(lengths)} frames, and this training needs one length: set --window {min(lengths)}")
     return lengths.pop()
 
 
@@ -171,13 +180,18 @@ def _finished(stories: Dataset, size: int | None, text: str, pictures: bool, num
     return stories.remove_columns([column for column in ("sentences_full",) if column in stories.column_names])
 
 
+def _long_enough(stories: Dataset, window: int) -> Dataset:
+    """The stories of at least `window` frames; says how many are dropped."""
+    kept = [n for n, length in enumerate(story_lengths(stories)) if length >= window]
+    if not kept:
+        raise ValueError(f"no story has {window} frames; set a smaller window")
+    if dropped := len(stories) - len(kept):
+        print(f"{dropped} of {len(stories)} stories have fewer than {window} frames and are dropped", file=sys.stderr)
+    return stories.select(kept) if dropped else stories
+
+
 def _cut(stories: Dataset, window: int) -> Dataset:
     """Stories cut into pieces of `window` frames; the last piece of a story overlaps the one before if the length is not a multiple."""
-    short = sum(len(sentences) < window for sentences in stories["sentences"])
-    if short == len(stories):
-        raise ValueError(f"no story has {window} frames; set a smaller length")
-    if short:
-        print(f"{short} of {len(stories)} stories have fewer than {window} frames and are dropped", file=sys.stderr)
     features = stories.features
     raw = stories.cast_column("frames", List(Image(decode=False)))
     raw = raw.map(_pieces, batched=True, batch_size=100, fn_kwargs={"window": window}, features=raw.features, desc=f"stories of {window} frames")
@@ -188,7 +202,7 @@ def _pieces(rows: dict[str, list], window: int) -> dict[str, list]:
     pieces: dict[str, list] = {column: [] for column in rows}
     for n, sentences in enumerate(rows["sentences"]):
         count = len(sentences)
-        starts = sorted({*range(0, count - window + 1, window), count - window}) if count >= window else []
+        starts = sorted({*range(0, count - window + 1, window), max(0, count - window)})
         for start in starts:
             for column, values in rows.items():
                 aligned = isinstance(values[n], list) and len(values[n]) == count

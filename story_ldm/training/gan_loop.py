@@ -137,7 +137,7 @@ def start_gan(
     accelerator = start_run(s, project, (*MAY_CHANGE, *may_change), **training)
     text_encoder.to(accelerator.device)
     judged_split = s.judged_split or tested_split(s.dataset)
-    shape: dict[str, Any] = {"fit": s.fit, "window": s.length, "num_proc": s.num_proc}
+    shape: dict[str, Any] = {"fit": s.fit, "window": s.window, "short": "drop", "num_proc": s.num_proc}
     with accelerator.main_process_first():
         train = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, flip=s.flip, **shape)
         few = {"judged": (judged_split, s.judged_stories)}
@@ -147,8 +147,8 @@ def start_gan(
         for name, (split, count) in few.items():
             count = min(count, s.limit or count)
             data = load_stories(s.dataset, split, resolution, s.text_form, limit=count, **shape)
-            parts[name] = data.select(range(min(count, len(data))))  # --length may cut a story into several
-        sentences = first_sentences(s.dataset, s.sample_stories, s.text_form, s.length) if s.sample_every else []
+            parts[name] = data.select(range(min(count, len(data))))  # --window may cut a story into several
+        sentences = first_sentences(s.dataset, s.sample_stories, s.text_form, s.window) if s.sample_every else []
     # Each decoding advances torch's global generator, on which the networks' initial weights depend.
     stories = {name: Stories(data, decode_frames(data, s.workers).unflatten(0, (-1, one_length(data)))) for name, data in parts.items()}
     return GANRun(
@@ -168,7 +168,8 @@ def start_gan(
 
 def first_sentences(dataset: str, count: int, text_form: str, window: int | None) -> list[list[str]]:
     """Sentences of the first held-out stories, cut into stories of `window` frames if it is set."""
-    return load_stories(dataset, held_out_split(dataset), text=text_form, limit=count, window=window, pictures=False)["sentences"][:count]
+    how: dict[str, Any] = {"window": window, "short": "drop", "pictures": False}
+    return load_stories(dataset, held_out_split(dataset), text=text_form, limit=count, **how)["sentences"][:count]
 
 
 def train_gan(run: GANRun, system: GANSystem) -> int:

@@ -15,6 +15,8 @@ from story_ldm.training.run import StorySettings, TextForm
 class GANSettings(StorySettings):
     """Options of every GAN's training script, in addition to those of the run and its stories."""
 
+    window: int | None = None
+    """Cut stories into windows of this many frames, and drop shorter ones; required if their lengths differ."""
     preset: str
     """Sizes of the networks, and defaults of the training."""
     resolution: int | None = None

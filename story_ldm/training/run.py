@@ -93,11 +93,12 @@ class StorySettings(RunSettings):
     """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
     flip: bool = False
     """Add a mirrored copy of each story whose sentences name no side."""
-    length: int | None = None
-    """Cut stories into windows of this many frames; required if their lengths differ."""
+    window: int | None = None
+    """Cut stories into windows of this many frames; shorter stories stay whole."""
 
 
 MAY_ALWAYS_CHANGE = ("max_minutes", "timeout", "keep", "log_every", "log_with", "push_to_hub", "license", "num_proc", "workers")  # when a run goes on
+RENAMED = {"length": "window"}  # settings of earlier versions
 
 
 def default_precision() -> str:
@@ -174,7 +175,7 @@ def claim_run(accelerator: Accelerator, run: Path, record: dict[str, Any], may_c
     Raises SystemExit, listing the differences, if a setting differs that is not in `may_change` or MAY_ALWAYS_CHANGE."""
     file, new = run / "settings.json", json.loads(json.dumps(record, default=str))
     if file.exists() and checkpoint_steps(run):
-        old = json.loads(file.read_text())
+        old = {RENAMED.get(k, k): value for k, value in json.loads(file.read_text()).items()}
         changed = [k for k in new if k not in (*may_change, *MAY_ALWAYS_CHANGE) and k in old and old[k] != new[k]]
         if changed:
             lines = "\n".join(f"  {k}: {old[k]!r} → {new[k]!r}" for k in changed)

@@ -140,7 +140,7 @@ def story_row(seed: int, split: str, index: int, size: int = 64, text: str = "re
     }
 
 
-def story_rows(indices: list[int], source: str = SOURCE_DIGEST, **settings) -> Iterator[dict]:
-    """Rows for `datasets.Dataset.from_generator`, whose cache is found by the arguments; `source` is one of them."""
+def story_rows(indices: list[int], source: str = SOURCE_DIGEST, length: int | tuple[int, ...] | None = None, **settings) -> Iterator[dict]:
+    """Rows for `datasets.Dataset.from_generator`, whose cache is found by the arguments; `source` is one of them. Several lengths take turns."""
     for index in indices:
-        yield story_row(index=index, **settings)
+        yield story_row(index=index, length=length[index % len(length)] if isinstance(length, tuple) else length, **settings)
