@@ -93,7 +93,8 @@ def random_batch(s: Settings, preset: dict[str, Any], vocab_size: int, device: t
     ids = torch.randint(2, vocab_size, (s.batch, s.frames, preset["max_length"]), device=device)
     noise = torch.randn(s.noise_draws * s.batch, s.frames, *shape, device=device)
     levels = torch.randint(0, 1000, noise.shape[:2], device=device)
-    return StoryBatch(clean, ids, torch.ones_like(ids), noise, noise, levels, clean, torch.zeros_like(levels[: s.batch]), enabled, enabled, enabled)
+    ones, clean_levels = torch.ones_like(ids), torch.zeros_like(levels[: s.batch])
+    return StoryBatch(clean, ids, ones, ones[..., 0], noise, noise, levels, clean, clean_levels, enabled, enabled, enabled)
 
 
 class PlainStep(torch.nn.Module):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import script, sentences_of
+from conftest import sentences_of
 from safetensors.torch import load_file
 
 from story_ldm.encoders.damsm import (
@@ -27,6 +27,7 @@ from story_ldm.encoders.damsm import (
 )
 from story_ldm.metrics.matching import _others, r_precision, sentence_frame_cosines
 from story_ldm.training.checkpoints import save_component
+from story_ldm.training.steps import draw_positions
 
 TINY = {"width": 16, "block_out_channels": (8, 8, 16), "layers_per_block": (0, 1, 1), "norm_num_groups": 4}
 STEPS, BATCH = 12, 4
@@ -251,9 +252,8 @@ def test_candidates_belong_to_seed_and_frame():
 
 def test_positions_are_different_ones_of_their_own_story():
     """Each as often as any other; repeated only where a story is shorter than what is drawn."""
-    draw = script("training/train_damsm.py").draw_positions
     lengths = torch.tensor([5, 2, 9, 3] * 500)
-    positions = draw(lengths, 3, torch.Generator().manual_seed(0))
+    positions = draw_positions(lengths, 3, torch.Generator().manual_seed(0))
     assert positions.shape == (2000, 3) and (positions >= 0).all() and (positions < lengths[:, None]).all()
     assert all(len(set(row)) == min(3, length) for row, length in zip(positions.tolist(), lengths.tolist(), strict=True))
     shares = torch.bincount(positions[::4].flatten(), minlength=5) / 1500

@@ -19,6 +19,7 @@ from PIL import Image
 
 from story_ldm.data.frames import frames_tensor
 from story_ldm.encoders.conditioning import Conditioning
+from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames, frames_to_raw, raw_to_frames, shuffle_factor
 from story_ldm.encoders.sentences import tokenize_stories
 from story_ldm.reports.strips import story_sheet, story_strip
@@ -32,6 +33,7 @@ from story_ldm.systems.story_ldm.diffusion import (
     stratified_timesteps,
     target,
 )
+from story_ldm.training.steps import padded_frames
 from story_ldm.training.story_batches import draw_batch
 
 
@@ -138,8 +140,8 @@ def make_batch(tokenizer, draws: int = 2, frames: int = 4, **changes) -> StoryBa
     ids, mask = tokenize_stories(tokenizer, [STORY[:frames], STORY[::-1][:frames]])
     latents, noisy = torch.randn(2, frames, 4, 8, 8, generator=generator), torch.randn(2 * draws, frames, 4, 8, 8, generator=generator)
     levels = torch.randint(0, 1000, (2 * draws, frames), generator=generator)
-    yes = torch.ones(2, dtype=torch.bool)
-    batch = StoryBatch(latents, ids, mask, noisy, noisy, levels, latents, torch.zeros(2, frames).long(), yes, yes, yes)
+    yes, weight = torch.ones(2, dtype=torch.bool), torch.ones(2, frames)
+    batch = StoryBatch(latents, ids, mask, weight, noisy, noisy, levels, latents, torch.zeros(2, frames).long(), yes, yes, yes)
     return dataclasses.replace(batch, **changes)
 
 
@@ -242,14 +244,14 @@ def test_latents_carry_the_noise_of_their_levels():
     clean, ids = torch.full((6, 5, 4, 16, 16), 3.0), torch.zeros(6, 5, 7)
     one = SimpleNamespace(num_processes=1, process_index=0, device="cpu")
     draws = {**DRAWS, "memory_noise": 400}
-    batch = draw_batch(one, scheduler, 0, 0, clean, ids, ids.bool(), **draws)
+    batch = draw_batch(one, scheduler, 0, 0, clean, ids, ids.bool(), torch.ones(6, 5), **draws)
     for latents, levels in ((batch.noisy, batch.levels), (batch.memory_latents, batch.memory_levels)):
         alpha = scheduler.alphas_cumprod[levels] * ((levels > 0) | (latents is batch.noisy)) + 1.0 * ((levels == 0) & (latents is not batch.noisy))
         noise = latents - alpha.sqrt()[..., None, None, None] * 3
         torch.testing.assert_close(noise.std((2, 3, 4)), (1 - alpha).sqrt(), atol=0.01, rtol=0.12)
     assert batch.memory_levels.max() > 200 and (batch.memory_levels == 0).all(1).any(), "half of the stories are remembered as they are"
     assert not torch.equal(batch.noise[:6], batch.noise[6:]) and not torch.equal(batch.levels[:6], batch.levels[6:]), "each draw is its own"
-    again, other = (draw_batch(one, scheduler, 0, step, clean, ids, ids.bool(), **draws) for step in (0, 1))
+    again, other = (draw_batch(one, scheduler, 0, step, clean, ids, ids.bool(), torch.ones(6, 5), **draws) for step in (0, 1))
     assert torch.equal(again.noisy, batch.noisy) and not torch.equal(other.noise, batch.noise)
 
 
@@ -258,7 +260,7 @@ def test_dropout_is_of_its_share_of_the_stories():
     latents, ids = torch.zeros(2000, 1, 1, 1, 1), torch.zeros(2000, 1, 2)
     one = SimpleNamespace(num_processes=1, process_index=0, device="cpu")
     dropouts = {"text_dropout": 0.0, "memory_dropout": 0.2, "language_dropout": 0.6}
-    batch = draw_batch(one, scheduler, 0, 0, latents, ids, ids.bool(), **{**DRAWS, **dropouts})
+    batch = draw_batch(one, scheduler, 0, 0, latents, ids, ids.bool(), torch.ones(2000, 1), **{**DRAWS, **dropouts})
     assert batch.use_text.all() and batch.use_memory.float().mean().item() == pytest.approx(0.8, abs=0.03)
     assert batch.use_language.float().mean().item() == pytest.approx(0.4, abs=0.04)
     assert (batch.use_memory & batch.use_language).float().mean().item() == pytest.approx(0.32, abs=0.04), "independent of each other"
@@ -307,12 +309,63 @@ def test_every_parameter_learns(form, language, tokenizer):
     assert [name for name, parameter in denoiser.named_parameters() if parameter.grad is None] == []
 
 
+@pytest.mark.parametrize("form", ["sentence", "spatial", "none"])
+def test_a_padded_batch_is_its_stories_one_by_one(form, tokenizer):
+    """In loss, loss of text, and gradients; each frame counts alike, and nothing of the padding does."""
+    denoiser, scheduler, lengths = make_denoiser(tokenizer, form), noise_scheduler(), [4, 2]
+    facts = torch.randint(0, 2, (2, 4, 3), generator=torch.Generator().manual_seed(4))
+    _, weight = padded_frames(torch.tensor(lengths), [0, 1])
+    whole = make_batch(tokenizer, weight=weight)
+
+    def losses(batch: StoryBatch, facts: torch.Tensor) -> torch.Tensor:
+        prediction, logits = denoiser(batch)
+        return torch.stack([*diffusion_loss(scheduler, prediction, batch, 5.0), text_loss(logits, facts, batch.weight)])
+
+    def gradients(loss: torch.Tensor) -> dict[str, torch.Tensor]:
+        denoiser.zero_grad(set_to_none=True)
+        (loss[0] + loss[2]).backward()
+        return {name: p.grad.clone() for name, p in denoiser.named_parameters() if p.grad is not None}
+
+    expected = torch.zeros(3)
+    for story, length in enumerate(lengths):
+        one = whole.part(torch.tensor([story]))
+        framed = {f.name: getattr(one, f.name)[:, :length] for f in dataclasses.fields(one) if f.name[:4] != "use_" and f.name != "states"}
+        alone = dataclasses.replace(one, **{**framed, "weight": torch.ones(1, length)})
+        expected = expected + losses(alone, facts[story : story + 1, :length]) * length / sum(lengths)
+    alone_gradients = gradients(expected)
+    found = losses(whole, facts)
+    torch.testing.assert_close(found, expected)
+    for name, gradient in gradients(found).items():
+        torch.testing.assert_close(gradient, alone_gradients[name], atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+    other = dataclasses.replace(whole, **{name: getattr(whole, name).clone() for name in ("ids", "latents", "noisy", "memory_latents")})
+    for value in (other.latents, other.noisy, other.memory_latents):
+        value[1::2, 2:] += 1
+    other.ids[1, 2:] = other.ids[0, 2:]
+    facts[1, 2:] = 1 - facts[1, 2:]
+    assert torch.equal(losses(other, facts), found), "nothing of the padding counts"
+
+
+def test_processes_draw_the_noise_of_a_padded_batch():
+    """Two processes with half the stories each have the draws of one with all, though the longest story is in one of them only."""
+    scheduler, (index, weight) = noise_scheduler(), padded_frames(torch.tensor([3, 2, 1, 2]), [3, 2, 0, 1])
+    latents, ids = torch.randn(8, 4, 2, 2)[index], torch.arange(16).view(8, 2)[index]
+    whole, *halves = (
+        draw_batch(SimpleNamespace(num_processes=n, process_index=k, device="cpu"), scheduler, 0, 7, *(x[rows] for x in parts), **DRAWS)
+        for parts in [(latents, ids, ids.bool(), weight)]
+        for n, k, rows in ((1, 0, slice(None)), (2, 0, slice(2)), (2, 1, slice(2, 4)))
+    )
+    for field in dataclasses.fields(StoryBatch)[:-1]:
+        first, second = (getattr(half, field.name).unflatten(0, (-1, 2)) for half in halves)
+        assert torch.equal(torch.cat([first, second], 1).flatten(0, 1), getattr(whole, field.name)), field.name
+
+
 def test_labels_are_not_part_of_a_batch():
     """Invariant 8: the model is given sentences and pictures; nothing else about a story reaches its forward."""
     assert [field.name for field in dataclasses.fields(StoryBatch)] == [
         "latents",
         "ids",
         "mask",
+        "weight",
         "noisy",
         "noise",
         "levels",

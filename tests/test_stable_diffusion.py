@@ -203,7 +203,7 @@ def test_training_lowers_the_loss_and_leaves_the_rest(kind, what, dtype, folders
     one = SimpleNamespace(num_processes=1, process_index=0, device=torch.device("cpu"))
     latents = torch.randn(2, len(STORY), 4, 8, 8)
     draws = {"noise_draws": 2, "memory_noise": 150, "text_dropout": 0, "memory_dropout": 0, "language_dropout": 0.25}
-    batch = draw_batch(one, scheduler, 0, 0, latents, ids, mask, **draws)
+    batch = draw_batch(one, scheduler, 0, 0, latents, ids, mask, torch.ones(latents.shape[:2]), **draws)
 
     def loss() -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype is not None):

@@ -258,18 +258,19 @@ def test_facts_tell_each_label_of_its_own_character():
 def test_text_loss():
     logits, facts = torch.tensor([[[0.0, 2.0], [-1.0, 3.0]]]), torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     each = -torch.where(facts.bool(), logits.sigmoid().log(), (-logits).sigmoid().log())
-    torch.testing.assert_close(text_loss(logits, facts), each.sum() / 2)
+    torch.testing.assert_close(text_loss(logits, facts, torch.ones(1, 2)), each.sum() / 2)
+    torch.testing.assert_close(text_loss(logits, facts, torch.tensor([[2.0, 0.0]])), each[:, 0].sum())
 
 
 def test_text_loss_of_stories_that_do_not_count():
     """They add nothing and are part of the mean, so that two processes with half the stories each are one with all."""
     generator = torch.Generator().manual_seed(0)
     logits, facts = torch.randn(4, 3, 5, generator=generator), torch.rand(4, 3, 5, generator=generator).round()
-    use = torch.tensor([True, False, False, True])
-    counted = text_loss(logits[use], facts[use])
-    torch.testing.assert_close(text_loss(logits, facts, use), counted / 2)
-    halves = [text_loss(logits[rows], facts[rows], use[rows]) for rows in (slice(0, 2), slice(2, 4))]
-    torch.testing.assert_close(torch.stack(halves).mean(), text_loss(logits, facts, use))
+    use, weight = torch.tensor([True, False, False, True]), torch.rand(4, 3, generator=generator)
+    counted = text_loss(logits[use], facts[use], weight[use])
+    torch.testing.assert_close(text_loss(logits, facts, weight, use), counted / 2)
+    halves = [text_loss(logits[rows], facts[rows], weight[rows], use[rows]) for rows in (slice(0, 2), slice(2, 4))]
+    torch.testing.assert_close(torch.stack(halves).mean(), text_loss(logits, facts, weight, use))
 
 
 @torch.no_grad()

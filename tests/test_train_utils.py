@@ -36,7 +36,7 @@ from story_ldm.training import run as run_module
 from story_ldm.training.caches import _cached
 from story_ldm.training.checkpoints import checkpoint_steps, digest, load_checkpoint, save_checkpoint, save_component, stop_training
 from story_ldm.training.run import RunSettings, claim_run, default_precision, finish_run, start_run
-from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine, warmup_stable_decay
+from story_ldm.training.steps import StepBatches, local_rows, padded_frames, step_generator, warmup_cosine, warmup_stable_decay
 from story_ldm.training.watch import Watch, forward_flops, peak_flops
 
 
@@ -71,6 +71,22 @@ def test_step_batches(rows, share, world, seed, start):
     order = [row for step in batches for row in step]
     for epoch in range(len(order) // rows):
         assert sorted(order[epoch * rows : (epoch + 1) * rows]) == list(range(rows))
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=9), data=st.data())
+def test_padded_frames(lengths, data):
+    """The frames of each story, then its last one again; all real frames weigh the same, with a mean of 1."""
+    rows = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=6))
+    index, weight = padded_frames(torch.tensor(lengths), rows)
+    longest = max(lengths[n] for n in rows)
+    assert index.shape == weight.shape == (len(rows), max(longest, 2) if max(lengths) > 1 else 1)
+    for n, own, weights in zip(rows, index.tolist(), weight, strict=True):
+        frames = range(sum(lengths[:n]), sum(lengths[: n + 1]))
+        assert own == [*frames, *[frames[-1]] * (len(own) - len(frames))]
+        assert weights.tolist() == [weight.max().item()] * len(frames) + [0] * (len(own) - len(frames))
+    assert weight.mean().item() == pytest.approx(1)
+    if len({lengths[n] for n in rows}) == 1 < longest:
+        assert torch.equal(weight, torch.ones_like(weight)), "exactly: stories of one length are trained as if nothing was padded"
 
 
 def test_epochs_and_seeds_have_their_own_order():
@@ -414,6 +430,17 @@ def test_a_run_without_a_checkpoint_accepts_other_settings(accelerator, tmp_path
         claim_run(accelerator, tmp_path, asdict(RunSettings(output=tmp_path, seed=3)))
 
 
+def test_a_run_of_an_earlier_version_goes_on(accelerator, tmp_path):
+    """Its setting `length` is `window` now, and must not change either."""
+    make_training(accelerator)
+    save_checkpoint(accelerator, tmp_path, 1, keep=1)
+    (tmp_path / "settings.json").write_text('{"length": 4}')
+    with pytest.raises(SystemExit, match="window: 4 → 5"):
+        claim_run(accelerator, tmp_path, {"window": 5})
+    claim_run(accelerator, tmp_path, {"window": 4})
+    assert json.loads((tmp_path / "settings.json").read_text()) == {"window": 4}
+
+
 def test_invalid_settings_of_a_run(monkeypatch, tmp_path):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(ValueError, match="--log-with is trackio, which is not installed"):
@@ -478,35 +505,38 @@ def test_the_cache_of_a_killed_run_is_rebuilt(tmp_path):
     """No partial file is left, and a finished cache is not computed again."""
     values, file, accelerator = torch.randn(10, 2, 3).half(), tmp_path / "cache" / "latents.npy", Accelerator(cpu=True)
 
+    offsets = range(len(values) + 1)
+
     def killed(rows: range):
         yield 1 - values[:4].float()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _cached(accelerator, file, len(values), killed)
+        _cached(accelerator, file, offsets, killed)
     assert not file.exists()
-    made = _cached(accelerator, file, len(values), lambda rows: values[rows.start : rows.stop].split(4))
+    made = _cached(accelerator, file, offsets, lambda rows: values[rows.start : rows.stop].split(4))
     assert torch.equal(made, values) and os.listdir(file.parent) == [file.name]
-    assert torch.equal(_cached(accelerator, file, len(values), killed), values)
+    assert torch.equal(_cached(accelerator, file, offsets, killed), values)
 
 
 def test_a_cache_that_two_runs_make_at_once(tmp_path):
     """The other run begins later and ends first; values of bfloat16 are those that .half() makes."""
     values, file, accelerator = torch.randn(10, 2, 3).bfloat16(), tmp_path / "latents.npy", Accelerator(cpu=True)
+    offsets = range(len(values) + 1)
     parts = lambda rows: values[rows.start : rows.stop].split(4)  # noqa: E731
 
     def slow(rows: range):
         first, *rest = parts(rows)
         yield first
-        assert torch.equal(_cached(accelerator, file, len(values), parts), values.half())
+        assert torch.equal(_cached(accelerator, file, offsets, parts), values.half())
         yield from rest
 
     for _ in range(2):
-        assert torch.equal(_cached(accelerator, file, len(values), slow), values.half())
+        assert torch.equal(_cached(accelerator, file, offsets, slow), values.half())
     assert os.listdir(tmp_path) == [file.name] and np.load(file).dtype == np.float16
 
 
 def test_a_cache_that_is_incomplete_is_refused(tmp_path):
     with pytest.raises(AssertionError, match="4 rows"):
-        _cached(Accelerator(cpu=True), tmp_path / "latents.npy", 10, lambda rows: iter([torch.zeros(6, 2)]))
+        _cached(Accelerator(cpu=True), tmp_path / "latents.npy", range(11), lambda rows: iter([torch.zeros(6, 2)]))
     assert not (tmp_path / "latents.npy").exists()

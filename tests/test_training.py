@@ -121,6 +121,24 @@ def test_two_processes_with_settings_at_their_ends(more, trainer, finished, tmp_
     assert_same_rounded(weights(tmp_path / "one", 3), weights(tmp_path / "two", 3))
 
 
+@pytest.mark.parametrize("kind", SCRIPTS)
+def test_stories_of_several_lengths(kind, trainer, finished, tmp_path):
+    """Invariants 5 and 6 with stories of 1, 3 and 5 frames in a batch: a run that was killed, and one of two processes in parts of one story."""
+    mixed = ["--lengths", 5, 1, 3]
+    if kind != "story":
+        load_stories("toonstories", "train", 32, limit=6, length=(5, 1, 3)).to_parquet(tmp_path / "data" / "train-0.parquet")
+        mixed = ["--dataset", tmp_path / "data"]
+    one, two, killed = (command(kind, tmp_path / run, finished, *mixed, "--checkpoint-every", 4) for run in ("one", "two", "killed"))
+    log = trainer(*one)
+    assert "per story of 3 frames" in log or kind != "story"
+    expected = weights(tmp_path / "one")
+    trainer.kill_at(tmp_path / "killed" / "checkpoints" / "step-00000004", *killed)
+    assert "resuming from" in trainer(*killed)
+    assert [name for name, value in weights(tmp_path / "killed").items() if not torch.equal(expected[name], value)] == []
+    trainer(*two, *(["--device-batch", 1] if kind == "story" else []), processes=2)
+    assert_same_rounded(expected, weights(tmp_path / "two"))
+
+
 def test_latents_and_sentences_are_computed_in_shares(trainer, finished, tmp_path):
     """Two processes compute them once and write the same cache files as one process, and no others."""
     few = ["--stories", BATCH, "--sample-every", 0, "--freeze-text-encoder"]
@@ -146,8 +164,8 @@ def test_token_numbers_of_a_large_vocabulary_are_kept():
             return SimpleNamespace(input_ids=[[49406, 7, 49407]] * len(sentences), attention_mask=[[1, 1, 1]] * len(sentences))
 
     module = script("training/train_language_memory.py")
-    ids, *_ = module.read_corpus(module.Settings(limit=2), Tokenizer(), 5, "train")
-    assert ids.unique().tolist() == [7, 49406, 49407]
+    corpus, _ = module.read_corpus(module.Settings(limit=2), Tokenizer(), 5, "train")
+    assert corpus.ids.unique().tolist() == [7, 49406, 49407]
 
 
 def test_long_sentences_make_a_longer_encoder(trainer, tmp_path):
@@ -281,6 +299,7 @@ def test_compiled_training_is_the_same(trainer, finished, tmp_path):
 def test_invalid_options(trainer, finished, tmp_path):
     for more, message in (
         (("--device-batch", 0), "--device-batch is 0; it must be at least 1"),
+        (("--lengths", 3, 5, "--dataset", tmp_path), f"--lengths is (3, 5) with --dataset {tmp_path}; only the built-in world's stories"),
         (("--optimizer", "adamw8bit"), "--optimizer is adamw8bit, which requires bitsandbytes"),
     ):
         trainer.start(*command("story", tmp_path / "run", finished, *more))

@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from story_ldm.data.frames import frames_tensor
-from story_ldm.data.stories import load_stories, one_length
+from story_ldm.data.stories import load_stories, story_lengths
 from story_ldm.encoders.latents import downscale_factor, frames_to_raw, raw_to_frames
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
@@ -31,7 +31,7 @@ from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, sav
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import StorySettings, finish_run, one_of, run_record, start_run
-from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
+from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, ignore_signals, parameter_counts, sizes
 
 
@@ -89,7 +89,7 @@ def main(s: Settings) -> None:
     with accelerator.main_process_first():
         shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window}
         dataset = load_stories(s.dataset, "train", preset["resolution"], limit=s.limit, num_proc=s.num_proc, **shape)
-        one_length(dataset)
+    lengths = torch.tensor(story_lengths(dataset))
 
     vae = AutoencoderKL.from_pretrained(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
     vae.to(memory_format=torch.channels_last)
@@ -109,19 +109,21 @@ def main(s: Settings) -> None:
     accelerator.register_for_checkpointing(schedule)
     step = load_checkpoint(accelerator, s.output)["step"]
 
+    whole_batches = iter(StepBatches(len(dataset), s.batch, s.seed, step))
     batches = StepBatches(len(dataset), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(
         dataset, batch_sampler=batches, num_workers=s.workers, worker_init_fn=ignore_signals, collate_fn=lambda rows: [r["frames"] for r in rows]
     )
-    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=s.frames_per_story)
+    frames_per_story = min(s.frames_per_story, int(lengths.max()))
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=frames_per_story)
     model.train()
     for rows in loader:
         if step >= total or watch.time_is_up(s.max_minutes):
             break
         # the choice of frames and the noise of latents are drawn for the full batch: results do not depend on the number of processes
         draw = step_generator(s.seed, step)
-        chosen = local_rows(accelerator, torch.rand(s.batch, len(rows[0]), generator=draw).argsort(1)[:, : s.frames_per_story])
-        noise = local_rows(accelerator, torch.randn(s.batch * chosen.shape[1], *latent_shape, generator=draw))
+        chosen = local_rows(accelerator, draw_positions(lengths[next(whole_batches)], frames_per_story, draw))
+        noise = local_rows(accelerator, torch.randn(s.batch * frames_per_story, *latent_shape, generator=draw))
         frames = torch.cat([frames_tensor([row[m] for m in positions]) for row, positions in zip(rows, chosen)]).to(accelerator.device)
         with accelerator.autocast():
             decoded, kl = model(frames, noise)  # frames (B · frames_per_story, 3, H, W)

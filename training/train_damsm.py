@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from story_ldm.data.frames import decode_frames, to_float
-from story_ldm.data.stories import held_out_split, load_stories
+from story_ldm.data.stories import held_out_split, load_stories, story_lengths
 from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
 from story_ldm.encoders.sentences import train_tokenizer
 from story_ldm.files import write_text
@@ -35,7 +35,7 @@ from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
-from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
+from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 
@@ -105,7 +105,7 @@ def main(s: Settings) -> None:
             tokenizer = train_tokenizer((sentence for form in forms for sentence in form), s.vocab_size, s.max_length)
             save_component(tokenizer, s.output / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
-    lengths = torch.tensor([len(sentences) for sentences in stories["sentences"]])
+    lengths = torch.tensor(story_lengths(stories))
     starts = lengths.cumsum(0) - lengths  # index of each story's first frame
     pictures = decode_frames(stories, s.workers)
     texts = [sentence for form in forms for sentence in form]  # frame f has sentences f and, in the full form, f + len(pictures)
@@ -171,15 +171,6 @@ def read_split(s: Settings, split: str, limit: int | None) -> tuple[Dataset, lis
     if full["story_id"][:] != stories["story_id"][:]:
         raise SystemExit(f"--dataset is {s.dataset}; its text forms have different stories")
     return stories, [[sentence for sentences in form["sentences"] for sentence in sentences] for form in (stories, full)]
-
-
-def draw_positions(lengths: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Story lengths (B,) → `count` distinct random positions in each story (B, count); positions repeat in stories shorter than `count`."""
-    longest = max(int(lengths.max()), count)
-    keys = torch.rand(len(lengths), longest, generator=generator)
-    keys[torch.arange(longest) >= lengths[:, None]] = 2.0
-    order = keys.argsort(1)  # positions beyond the story's end come last
-    return order.gather(1, torch.arange(count) % lengths[:, None])
 
 
 def equal_pairs(numbers: Tensor) -> Tensor:

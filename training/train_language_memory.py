@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import tyro
@@ -19,18 +19,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
+from story_ldm.data.stories import held_out_split, load_stories, story_lengths, tested_split
 from story_ldm.data.toonstories import FROZEN_FORMS
 from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
-from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_stories, train_tokenizer
+from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_sentences, train_tokenizer
 from story_ldm.files import written_beside
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, one_of, run_record, start_run
-from story_ldm.training.steps import StepBatches, warmup_cosine
+from story_ldm.training.steps import StepBatches, local_part, padded_frames, warmup_cosine
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 
@@ -43,7 +43,7 @@ class Settings(RunSettings):
     dataset: str = "toonstories"
     """Name, folder or hub name of the stories, as load_stories takes it."""
     window: int | None = None
-    """Cut stories into windows of this many frames; required if their lengths differ."""
+    """Cut stories into windows of this many frames; shorter stories stay whole."""
     text_from: Path | None = None
     """A pipeline whose tokenizer and text encoder to use, frozen; by default both are trained from scratch."""
     stories: int = 400_000
@@ -75,16 +75,29 @@ class FactPredictor(nn.Module):
         return self.head(encode_stories(self.text_encoder, self.language_memory, ids.long(), mask.long()).pooled)
 
 
+class Corpus(NamedTuple):
+    """The S sentences of N stories, story after story."""
+
+    ids: Tensor  # (S, L)
+    mask: Tensor  # (S, L)
+    facts: Tensor  # (S, F) bool
+    lengths: Tensor  # (N,): sentences of each story
+
+    def batch(self, rows: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """ids, mask (B, M, L), facts (B, M, F) and weights (B, M) of these stories, padded to the longest of them."""
+        index, weight = padded_frames(self.lengths, rows)
+        return self.ids[index], self.mask[index], self.facts[index], weight
+
+
 def read_corpus(
     s: Settings, tokenizer: CLIPTokenizer, length: int | None, split: str, fact_names: list[str] | None = None
-) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-    """Returns ids and mask (N, M, L), facts (N, M, F) bool and the F fact names of a split, by default all that occur in it."""
+) -> tuple[Corpus, list[str]]:
+    """The sentences of a split and the F fact names, by default all that occur in it. length: of the built-in world's stories."""
     data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False, num_proc=s.num_proc, window=s.window)
-    one_length(data)
-    facts = [story_facts(row, data.features) for row in data]
-    fact_names = fact_names or sorted(set().union(*(f for story in facts for f in story)))
-    ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
-    return ids.int(), mask.bool(), fact_table(facts, fact_names), fact_names
+    facts = [facts for row in data for facts in story_facts(row, data.features)]
+    fact_names = fact_names or sorted(set().union(*facts))
+    ids, mask = tokenize_sentences(tokenizer, [sentence for story in data["sentences"] for sentence in story])
+    return Corpus(ids.int(), mask.bool(), fact_table(facts, fact_names), torch.tensor(story_lengths(data))), fact_names
 
 
 def new_tokenizer(s: Settings, min_length: int) -> CLIPTokenizer:
@@ -108,11 +121,10 @@ def main(s: Settings) -> None:
         if s.text_from is None and not checkpoint_steps(s.output):
             save_component(new_tokenizer(s, preset["max_length"]), s.output / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained((s.text_from or s.output) / "tokenizer")
-    data, names = [], list[str]()
+    by_length, names = dict[int, Corpus](), list[str]()
     for length in dict.fromkeys(s.lengths):
-        *tensors, names = read_corpus(s, tokenizer, length, "train", names)
-        data.append(tensors)
-    by_length = dict(zip(dict.fromkeys(s.lengths), data, strict=True))
+        by_length[length], names = read_corpus(s, tokenizer, length, "train", names)
+    first = by_length[s.lengths[0]]
 
     text_encoder, settings = new_text_encoder(tokenizer, **preset["text"]), preset["language_memory"]
     if s.text_from is not None:
@@ -120,7 +132,7 @@ def main(s: Settings) -> None:
         settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
     model = FactPredictor(text_encoder, LanguageMemory(**settings), len(names))
     parameters = parameter_counts(text_encoder=text_encoder, language_memory=model.language_memory, fact_head=model.head)
-    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, *(x[:1] for x in data[0][:2])) / 1e9:.2f} GFLOPs per story")
+    accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, *first.batch([0])[:2]) / 1e9:.2f} GFLOPs per story")
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = s.stories // s.batch
@@ -129,22 +141,21 @@ def main(s: Settings) -> None:
     accelerator.register_for_checkpointing(schedule)
     step = load_checkpoint(accelerator, s.output)["step"]
 
-    rows = len(data[0][0])
-    batches = iter(StepBatches(rows, s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
+    batches = iter(StepBatches(len(first.lengths), s.batch, s.seed, step))  # full batches: all processes pad to the same length
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output)
     while step < total and not watch.time_is_up(s.max_minutes):
-        batch = next(batches)
-        ids, mask, facts = (x[batch].to(accelerator.device) for x in by_length[s.lengths[step % len(s.lengths)]])
+        batch = by_length[s.lengths[step % len(s.lengths)]].batch(next(batches))
+        ids, mask, facts, weight = (x[local_part(accelerator, s.batch)].to(accelerator.device) for x in batch)
         with accelerator.autocast():
             logits = model(ids, mask)
-        loss = text_loss(logits, facts)
+        loss = text_loss(logits, facts, weight)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         step += 1
-        exact = ((logits > 0) == facts).all(-1).float().mean()
+        exact = (((logits > 0) == facts).all(-1) * weight).mean()
         watch.tick(step, step * s.batch, s.batch, schedule.get_last_lr()[0], loss=loss, exact=exact)
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep)
@@ -166,7 +177,7 @@ def main(s: Settings) -> None:
 @torch.no_grad()
 def validate(s: Settings, model: FactPredictor, tokenizer: CLIPTokenizer, names: list[str], device: torch.device) -> None:
     """Prints, for each kind of fact, the share of validation sentences with all facts of that kind predicted correctly."""
-    ids, mask, facts, _ = read_corpus(s, tokenizer, None, held_out_split(s.dataset), names)
+    corpus, _ = read_corpus(s, tokenizer, None, held_out_split(s.dataset), names)
     kinds = {
         "characters": [i for i, n in enumerate(names) if " " not in n],
         "place": [i for i, n in enumerate(names) if n.startswith("at ")],
@@ -174,8 +185,11 @@ def validate(s: Settings, model: FactPredictor, tokenizer: CLIPTokenizer, names:
         "actions": [i for i, n in enumerate(names) if " actions " in n],
         "props": [i for i, n in enumerate(names) if " props " in n],
     }
-    batches = zip(ids.split(100), mask.split(100), facts.split(100), strict=True)
-    correct = torch.cat([(model(i.to(device), m.to(device)) > 0).cpu() == f for i, m, f in batches])
+    parts = []
+    for rows in torch.arange(len(corpus.lengths)).split(100):
+        ids, mask, facts, weight = corpus.batch(rows.tolist())
+        parts.append(((model(ids.to(device), mask.to(device)) > 0).cpu() == facts)[weight > 0])
+    correct = torch.cat(parts)  # (S, F)
     print(" | ".join(f"{kind} {correct[..., columns].all(-1).float().mean():.4f}" for kind, columns in kinds.items() if columns))
 
 

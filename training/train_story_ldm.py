@@ -34,10 +34,10 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from story_ldm.data.pictures import save_picture
-from story_ldm.data.stories import held_out_split, load_stories, one_length
+from story_ldm.data.stories import held_out_split, load_stories, story_lengths
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor
-from story_ldm.encoders.sentences import tokenize_stories
+from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.files import model_folder
 from story_ldm.metrics.quick import quick_rates
 from story_ldm.pipelines.story_ldm import StoryLDMPipeline
@@ -61,7 +61,7 @@ from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
-from story_ldm.training.steps import StepBatches, warmup_stable_decay
+from story_ldm.training.steps import StepBatches, local_part, padded_frames, warmup_stable_decay
 from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -76,6 +76,8 @@ class Settings(StorySettings):
     """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
     text_form: TextForm = "referential"
     """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
+    lengths: tuple[int, ...] | None = None
+    """Numbers of frames of the built-in world's stories, which take turns: --lengths 3 4 5 6 7 8; by default each story has 5."""
     vae: Path = Path("runs/autoencoder/vae")
     """Folder of the autoencoder, as train_autoencoder.py writes it."""
     text: Path = Path("runs/language")
@@ -184,14 +186,14 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True, **resolved)
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window}
+        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window, "length": s.lengths}
         data = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
-        one_length(data)
+    lengths = torch.tensor(story_lengths(data))
     model, vae, tokenizer = build(s, preset, sd, resolution)
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae)
-    ids, mask = tokenize_stories(tokenizer, data["sentences"][:])
+    ids, mask = tokenize_sentences(tokenizer, [sentence for story in data["sentences"] for sentence in story])  # (S, L): as latents, flat
     ids, mask, states = ids.int(), mask.bool(), None
     if s.freeze_text_encoder or s.train != "all":
         states = cached_states(s.cache, accelerator, ids, model.text_encoder)
@@ -227,22 +229,23 @@ def main(s: Settings) -> None:
         parameters["trained"] = sum(p.numel() for p in averaged_weights(model, s.train))
     accelerator.print(sizes(parameters))
 
-    share = s.batch // accelerator.num_processes
     draws = {name: getattr(s, name) for name in ("noise_draws", "memory_noise", "text_dropout", "memory_dropout", "language_dropout")}
+    typical = int((lengths - lengths.float().mean()).abs().argmin())  # a story of about the mean length
+    index, weight = padded_frames(lengths, [typical])
     with accelerator.autocast(), torch.no_grad():
-        one = draw_batch(accelerator, scheduler, s.seed, 0, latents[:share], ids[:share], mask[:share], **draws).part(torch.arange(1))
+        one = draw_batch(accelerator, scheduler, s.seed, 0, latents[index], ids[index], mask[index], weight, **draws)
         flops = forward_flops(accelerator.unwrap_model(model), one)
-    accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs per story of {latents.shape[1]} frames with {s.noise_draws} noise draws each")
+    accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs per story of {lengths[typical]} frames with {s.noise_draws} noise draws each")
     if s.compile:
         accelerator.unwrap_model(model).unet.compile()
 
-    batches = iter(StepBatches(len(data), s.batch, s.seed, step, accelerator.process_index, accelerator.num_processes))
-    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=latents.shape[1], flops=flops * (3 if s.train == "all" else 2))
+    batches = iter(StepBatches(len(data), s.batch, s.seed, step))  # full batches: all processes pad to the same length
+    watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=len(latents) / len(data), flops=flops * (3 if s.train == "all" else 2))
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
-        rows = next(batches)
-        stories = draw_batch(accelerator, scheduler, s.seed, step, latents[rows], ids[rows], mask[rows], states and states(rows), **draws)
-        passes = torch.arange(len(rows)).split(s.device_batch or len(rows))
+        index, weight = (x[local_part(accelerator, s.batch)] for x in padded_frames(lengths, next(batches)))
+        stories = draw_batch(accelerator, scheduler, s.seed, step, latents[index], ids[index], mask[index], weight, states and states(index), **draws)
+        passes = torch.arange(len(index)).split(s.device_batch or len(index))
         sums = {name: torch.zeros((), device=accelerator.device) for name in ("loss", "error", "text")}
         for part in passes:
             with nullcontext() if part is passes[-1] else unsynced(accelerator, model):
@@ -250,10 +253,12 @@ def main(s: Settings) -> None:
                 with accelerator.autocast():
                     prediction, logits = model(batch)
                 loss, error = diffusion_loss(scheduler, prediction, batch, s.min_snr_gamma)
-                text = loss.new_zeros(()) if facts is None else text_loss(logits, facts[rows][part].to(logits.device), batch.use_language)
-                accelerator.backward((loss + s.text_loss * text) * (len(part) / len(rows)))
+                text = loss.new_zeros(())
+                if facts is not None:
+                    text = text_loss(logits, facts[index[part]].to(logits.device), batch.weight, batch.use_language)
+                accelerator.backward((loss + s.text_loss * text) * (len(part) / len(index)))
                 for name, value in {"loss": loss, "error": error, "text": text}.items():
-                    sums[name] += value.detach() * (len(part) / len(rows))
+                    sums[name] += value.detach() * (len(part) / len(index))
         accelerator.clip_grad_norm_(model.parameters(), s.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
@@ -291,6 +296,8 @@ def check(s: Settings) -> None:
         raise ValueError(f"--train {s.train} requires --init-from and a memory form; --init-from is {s.init_from}, --memory {s.memory}")
     if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
         raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block and a memory form")
+    if s.lengths is not None and s.dataset != "toonstories":
+        raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in world's stories have any length: set --window")
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
 
@@ -318,8 +325,8 @@ def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolut
         unet.set_attn_processor(AttnProcessor())  # because the backward pass of fused attention is slow on a CPU
     if s.channels_last and not sharding():  # sharding requires contiguous weights
         unet.to(memory_format=torch.channels_last)
-    ids, mask = tokenize_stories(tokenizer, [[""]])
-    return StoryDenoiser(unet, text_encoder, language, None, ids[0, 0], mask[0, 0]), vae, tokenizer
+    ids, mask = tokenize_sentences(tokenizer, [""])
+    return StoryDenoiser(unet, text_encoder, language, None, ids[0], mask[0]), vae, tokenizer
 
 
 def sample(

@@ -38,19 +38,20 @@ def story_facts(story: dict, features: Features) -> list[set[str]]:
     return facts
 
 
-def fact_table(stories: list[list[set[str]]], names: list[str]) -> Tensor:
-    """Facts of N stories of M sentences each as a table (N, M, F) bool; facts that are not among the F names are left out."""
+def fact_table(sentences: list[set[str]], names: list[str]) -> Tensor:
+    """Facts of S sentences as a table (S, F) bool; facts that are not among the F names are left out."""
     number = {name: i for i, name in enumerate(names)}
-    table = torch.zeros(len(stories), len(stories[0]), len(names), dtype=torch.bool)
-    for n, story in enumerate(stories):
-        for m, facts in enumerate(story):
-            table[n, m, [number[x] for x in facts if x in number]] = True
+    table = torch.zeros(len(sentences), len(names), dtype=torch.bool)
+    for n, facts in enumerate(sentences):
+        table[n, [number[x] for x in facts if x in number]] = True
     return table
 
 
-def text_loss(logits: Tensor, facts: Tensor, use: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of the facts (B, M, F), summed over facts, mean over all sentences; stories outside `use` (B,) count as zero.
+def text_loss(logits: Tensor, facts: Tensor, weight: Tensor, use: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of the facts (B, M, F), summed over facts, mean over all sentences with weights (B, M) as `padded_frames` gives them;
+    stories outside `use` (B,) count as zero.
 
     It is not the mean over the stories in `use`: then two processes with half the stories each would differ from one with all of them."""
-    loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), facts.float(), reduction="none").sum(-1).mean(1)  # (B,)
+    loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), facts.float(), reduction="none").sum(-1)  # (B, M)
+    loss = (loss * weight).mean(1)
     return loss.mean() if use is None else (loss * use).mean()

@@ -61,18 +61,23 @@ def new_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int, heads: i
 
 
 def tokenize_stories(tokenizer: CLIPTokenizer, stories: list[list[str]]) -> tuple[Tensor, Tensor]:
-    """Token ids and mask (B, M, L) of stories of the same length, padded to the tokenizer's maximum length.
+    """Token ids and mask (B, M, L) of stories of the same length, as `tokenize_sentences` makes them."""
+    ids, mask = tokenize_sentences(tokenizer, [sentence for story in stories for sentence in story])
+    shape = (len(stories), len(stories[0]))
+    return ids.unflatten(0, shape), mask.unflatten(0, shape)
+
+
+def tokenize_sentences(tokenizer: CLIPTokenizer, sentences: list[str]) -> tuple[Tensor, Tensor]:
+    """Token ids and mask (S, L), padded to the tokenizer's maximum length.
 
     Raises ValueError if a sentence is longer than that; truncating it would silently draw the wrong frame."""
-    flat = [sentence for story in stories for sentence in story]
     limit = tokenizer.model_max_length
-    tokens = tokenizer(flat, padding="max_length", max_length=limit)
-    worst = max(range(len(flat)), key=lambda n: len(tokens.input_ids[n]))
+    tokens = tokenizer(sentences, padding="max_length", max_length=limit)
+    worst = max(range(len(sentences)), key=lambda n: len(tokens.input_ids[n]))
     count = len(tokens.input_ids[worst])
     if count > limit:
-        raise ValueError(f"sentence {flat[worst]!r} has {count} tokens; this text encoder reads at most {limit}: shorten or split it")
-    shape = (len(stories), len(stories[0]), -1)
-    return torch.tensor(tokens.input_ids).view(shape), torch.tensor(tokens.attention_mask).view(shape)
+        raise ValueError(f"sentence {sentences[worst]!r} has {count} tokens; this text encoder reads at most {limit}: shorten or split it")
+    return torch.tensor(tokens.input_ids), torch.tensor(tokens.attention_mask)
 
 
 def encode_stories(

@@ -1,7 +1,7 @@
 """Caches of frozen networks' outputs in .npy files. Each process computes its share of the rows, and all processes map the same file into memory.
 
-    latents = cached_latents(cache, accelerator, data, source, vae)             # (N, M, c, h, w)
-    states_of = cached_states(cache, accelerator, ids, text_encoder)            # states_of([3, 5]): (2, M, L, D)
+    latents = cached_latents(cache, accelerator, data, source, vae)             # (F, c, h, w): the frames of all stories, story after story
+    states_of = cached_states(cache, accelerator, ids, text_encoder)            # states_of(numbers of sentences, (B, M)): (B, M, L, D)
 
 Frames are read from the memory-mapped Arrow files, a few stories at a time."""
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 
 import torch
@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 from transformers import CLIPTextModel
 
 from story_ldm.data.frames import frames_tensor
+from story_ldm.data.stories import story_lengths
 from story_ldm.encoders.latents import encode_frames
 from story_ldm.files import partial_path
 from story_ldm.training.checkpoints import digest
@@ -32,25 +33,27 @@ from story_ldm.training.processes import any_process
 
 
 def cached_latents(cache: Path, accelerator: Accelerator, data: Dataset, source: tuple, vae: AutoencoderKL) -> Tensor:
-    """fp16 latents (N, M, c, h, w) of all stories. source: identifies the data, in addition to its fingerprint, in the name of the file."""
+    """fp16 latents (F, c, h, w) of all frames, story after story. source: identifies the data, besides its fingerprint, in the name of the file."""
     config = [(key, value) for key, value in vae.config.items() if not key.startswith("_")]
     facts = (*source, len(data), data._fingerprint, accelerator.mixed_precision, config)
 
-    def encoded(rows: range) -> Iterable[Tensor]:
+    def encoded(stories: range) -> Iterable[Tensor]:
         vae.to(accelerator.device)
-        for start in tqdm(rows[::16], desc="encoding latents", disable=not accelerator.is_main_process):
-            frames = torch.stack([frames_tensor(f) for f in data[start : min(start + 16, rows.stop)]["frames"]])
+        for start in tqdm(stories[::16], desc="encoding latents", disable=not accelerator.is_main_process):
+            frames = frames_tensor(frame for story in data[start : min(start + 16, stories.stop)]["frames"] for frame in story)
             with accelerator.autocast():
                 yield encode_frames(vae, frames.to(accelerator.device))
         vae.cpu()
 
-    return _cached(accelerator, cache / f"latents-{digest(str(facts), vae.state_dict().values())}.npy", len(data), encoded)
+    offsets = [0, *accumulate(story_lengths(data))]
+    latents = _cached(accelerator, cache / f"latents-{digest(str(facts), vae.state_dict().values())}.npy", offsets, encoded)
+    return latents.flatten(0, -4)  # older caches, of stories of one length, are (N, M, c, h, w)
 
 
-def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encoder: CLIPTextModel) -> Callable[[list[int]], Tensor]:
-    """Function from row numbers of stories to their sentence states (B, M, L, D) in fp16, by a frozen text encoder. Equal sentences are stored once.
-    ids: token ids (N, M, L) of all stories."""
-    sentences, number = ids.flatten(0, 1).unique(dim=0, return_inverse=True)
+def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encoder: CLIPTextModel) -> Callable[[Tensor], Tensor]:
+    """Function from numbers of sentences (…) to their states (…, L, D) in fp16, by a frozen text encoder. Equal sentences are stored once.
+    ids: token ids (S, L) of all sentences."""
+    sentences, number = ids.unique(dim=0, return_inverse=True)
     facts = digest(str((sentences.shape, accelerator.mixed_precision)), [sentences, *text_encoder.state_dict().values()])
 
     @torch.no_grad()
@@ -60,21 +63,23 @@ def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encod
             with accelerator.autocast():
                 yield text_encoder(part.long().to(accelerator.device)).last_hidden_state
 
-    states = _cached(accelerator, cache / f"states-{facts}.npy", len(sentences), encoded)
-    number = number.view(ids.shape[:2])
-    return lambda rows: states[number[rows]]
+    states = _cached(accelerator, cache / f"states-{facts}.npy", range(len(sentences) + 1), encoded)
+    return lambda index: states[number[index]]
 
 
-def _cached(accelerator: Accelerator, file: Path, rows: int, parts: Callable[[range], Iterable[Tensor]]) -> Tensor:
+def _cached(accelerator: Accelerator, file: Path, offsets: Sequence[int], parts: Callable[[range], Iterable[Tensor]]) -> Tensor:
     """The values of all rows in fp16, mapped from a .npy file. If it is missing, each process computes its share of the rows and writes it in place.
 
+    offsets: the first row of each item (the frames of a story are the rows of one item), and the number of rows. parts: items → values of their rows.
     Another run may write the same file at the same time, or may have been killed while writing it. This is safe: each run writes all rows, and the
     same values to the same places."""
     if any_process(accelerator, not file.exists()):
         rank, world = accelerator.process_index, accelerator.num_processes
         partial = partial_path(file)
-        row, end = rows * rank // world, rows * (rank + 1) // world
-        own = iter(parts(range(row, end)))
+        items, rows = len(offsets) - 1, offsets[-1]
+        share = range(items * rank // world, items * (rank + 1) // world)
+        row, end = offsets[share.start], offsets[share.stop]
+        own = iter(parts(share))
         first = next(own, None)
         shape = next(shape for shape in gather_object([None if first is None else list(first.shape[1:])]) if shape)
         if accelerator.is_main_process:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 
 class StepBatches:
@@ -40,11 +41,37 @@ def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 16 + stream)
 
 
+def padded_frames(lengths: Tensor, rows: list[int]) -> tuple[Tensor, Tensor]:
+    """Which frames a batch of stories reads, in a list of the frames of all stories, story after story: numbers (B, M), and weights (B, M).
+
+    lengths (N,): frames of each story. rows: the B stories of the full batch. M is the longest of them. Shorter ones are padded by their last frame
+    repeated, which no earlier frame reads; it has weight 0. The weights of all other frames are equal, with a mean of 1 over the full batch: a mean
+    with these weights is that of the real frames, also if parts of the batch are computed apart and their means are averaged."""
+    own = lengths[rows, None]  # (B, 1)
+    longest = max(int(own.max()), min(2, int(lengths.max())))  # not 1 by chance: a single frame reads no memory, whose weights get no gradients then
+    position = torch.arange(longest)
+    weight = (position < own) * (len(rows) * longest / int(own.sum()))
+    return (lengths.cumsum(0) - lengths)[rows, None] + position.minimum(own - 1), weight
+
+
+def draw_positions(lengths: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Story lengths (B,) → `count` distinct random positions in each story (B, count); positions repeat in stories shorter than `count`."""
+    longest = max(int(lengths.max()), count)
+    keys = torch.rand(len(lengths), longest, generator=generator)
+    keys[torch.arange(longest) >= lengths[:, None]] = 2.0
+    order = keys.argsort(1)  # positions beyond the story's end come last
+    return order.gather(1, torch.arange(count) % lengths[:, None])
+
+
 def local_rows(accelerator: Accelerator, batch: torch.Tensor) -> torch.Tensor:
     """This process's rows (B / processes, …) of a tensor (B, …) drawn for the full batch, on its device."""
-    share = batch.shape[0] // accelerator.num_processes
-    start = accelerator.process_index * share
-    return batch[start : start + share].to(accelerator.device)
+    return batch[local_part(accelerator, len(batch))].to(accelerator.device)
+
+
+def local_part(accelerator: Accelerator, batch: int) -> slice:
+    """This process's rows of a full batch."""
+    share = batch // accelerator.num_processes
+    return slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
 
 
 def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.02) -> float:

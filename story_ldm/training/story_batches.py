@@ -19,6 +19,7 @@ def draw_batch(
     latents: Tensor,
     ids: Tensor,
     mask: Tensor,
+    weight: Tensor,
     states: Tensor | None = None,
     *,
     noise_draws: int,
@@ -29,9 +30,10 @@ def draw_batch(
 ) -> StoryBatch:
     """This process's share of a training batch, with its noise and dropout. Draws are made for the full batch and depend only on (seed, step).
 
-    latents (B, M, c, h, w), ids and mask (B, M, L), states (B, M, L, D) or None are those of this process's stories. noise_draws: noise draws per
-    frame. memory_noise: highest noise level of the latents written into memory; half of the stories get none. text_dropout: share of stories
-    without text and memory. memory_dropout: without memory. language_dropout: share whose sentences are encoded independently."""
+    latents (B, M, c, h, w), ids and mask (B, M, L), weight (B, M), states (B, M, L, D) or None are those of this process's stories, all padded to
+    the longest M of the full batch (`padded_frames`). noise_draws: noise draws per frame. memory_noise: highest noise level of the latents written
+    into memory; half of the stories get none. text_dropout: share of stories without text and memory. memory_dropout: without memory.
+    language_dropout: share whose sentences are encoded independently."""
     generator = step_generator(seed, step)
     stories, frames, *shape = latents.shape
     stories *= accelerator.num_processes
@@ -55,6 +57,7 @@ def draw_batch(
         latents=clean,
         ids=ids.to(device).long(),
         mask=mask.to(device).long(),
+        weight=weight.to(device),
         noisy=add_noise(scheduler, clean.repeat(noise_draws, 1, 1, 1, 1), noise, levels),
         noise=noise,
         levels=levels,

@@ -83,8 +83,8 @@ class Watch:
     send before they reclaim a machine, end the loop as a time limit does (`time_is_up`); after the checkpoint, `leave_if_asked` exits with
     RESUME_EXIT_CODE."""
 
-    def __init__(self, accelerator: Accelerator, total: int, every: int, what: str = "stories", *, run: Path, frames: int = 0, flops: float = 0):
-        """total: how many `what` the run trains on. frames: frames per story, to report frames/s. flops: operations to train on one story."""
+    def __init__(self, accelerator: Accelerator, total: int, every: int, what: str = "stories", *, run: Path, frames: float = 0, flops: float = 0):
+        """total: how many `what` the run trains on. frames: mean frames per story, to report frames/s. flops: operations to train on one story."""
         self.accelerator, self.total, self.every, self.what, self.run = accelerator, total, every, what, run
         self.frames, self.flops = frames, flops
         self.sums: dict[str, torch.Tensor] = {}

@@ -122,7 +122,7 @@ def averaged_weights(model: nn.Module, train: Train) -> list[nn.Parameter]:
 
 
 def load_facts(text: Path, data: Dataset) -> tuple[nn.Linear, Tensor] | tuple[None, None]:
-    """The fact head, pooled sentence → logits of F facts, from an output folder of train_language_memory.py, and the facts (N, M, F) of the dataset.
+    """The fact head, pooled sentence → logits of F facts, from an output folder of train_language_memory.py, and the facts (S, F) of all sentences.
 
     (None, None) if the folder has no head, or one that was trained without labels."""
     file = text / "fact_head.safetensors"
@@ -136,4 +136,4 @@ def load_facts(text: Path, data: Dataset) -> tuple[nn.Linear, Tensor] | tuple[No
     head = nn.Linear(weights["weight"].shape[1], len(names))
     head.load_state_dict(weights)
     rows = data.remove_columns("frames")
-    return head, fact_table([story_facts(row, data.features) for row in rows], names)
+    return head, fact_table([facts for row in rows for facts in story_facts(row, data.features)], names)

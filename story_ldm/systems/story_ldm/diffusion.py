@@ -54,6 +54,7 @@ class StoryBatch:
     latents: Tensor  # (B, M, c, h, w) clean, normalised
     ids: Tensor  # (B, M, L)
     mask: Tensor  # (B, M, L)
+    weight: Tensor  # (B, M): of each frame in the loss, 0 for padding after a story's end (`padded_frames`)
     noisy: Tensor  # (draws * B, M, c, h, w)
     noise: Tensor  # (draws * B, M, c, h, w): the noise in `noisy`
     levels: Tensor  # (draws * B, M)
@@ -73,10 +74,11 @@ class StoryBatch:
 
 
 def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: StoryBatch, gamma: float) -> tuple[Tensor, Tensor]:
-    """Mean squared error of the prediction (draws * B, M, c, h, w), with Min-SNR-γ weights and without."""
-    clean = batch.latents.repeat(len(batch.noisy) // len(batch.latents), 1, 1, 1, 1)
+    """Mean squared error of the prediction (draws * B, M, c, h, w), with Min-SNR-γ weights and without; padding does not count."""
+    draws = len(batch.noisy) // len(batch.latents)
+    clean, weight = batch.latents.repeat(draws, 1, 1, 1, 1), batch.weight.repeat(draws, 1)
     error = (prediction.float() - target(scheduler, clean, batch.noise, batch.levels)).square().mean((2, 3, 4))  # (draws * B, M)
-    return (error * min_snr_weights(scheduler, batch.levels, gamma)).mean(), error.mean()
+    return (error * min_snr_weights(scheduler, batch.levels, gamma) * weight).mean(), (error * weight).mean()
 
 
 class StoryDenoiser(nn.Module):
