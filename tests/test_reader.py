@@ -280,3 +280,53 @@ def test_a_reader_learns_to_bind():
         loss.backward()
         optimizer.step()
     assert (logits.argmax(-1) == targets).float().mean() > 0.99
+
+
+def story_command(output: Path, reader: Path, vae: Path, *more) -> list:
+    argv = ["train_story_ldm.py", "--output", output, "--preset", "tiny", "--reader", reader, "--vae", vae, "--cache", output.parent / "cache"]
+    argv += ["--stories", STEPS * BATCH, "--batch", BATCH, "--limit", 6, "--lengths", 2, 3, "--split", "train_wide", "--text-form", "free", "full"]
+    return [*argv, "--precision", "no", "--sample-every", 4, "--sample-stories", 2, "--log-every", 1, "--num-proc", 1, "--store", "float32", *more]
+
+
+@pytest.fixture(scope="module")
+def story_run(trainer, tmp_path_factory) -> tuple[Path, Path, Path]:
+    folder = tmp_path_factory.mktemp("story-reader")
+    torch.manual_seed(0)
+    Reader(words=WORDS, labels=LABELS, width=8, heads=2, token_layers=1, layers=1).save_pretrained(folder / "reader")
+    trainer("train_autoencoder.py", "--output", folder / "vae-run", "--preset", "tiny", "--stories", 8, "--batch", 4, "--limit", 6, "--num-proc", 1)
+    log = trainer(*story_command(folder / "run", folder / "reader", folder / "vae-run" / "vae"))
+    assert f"step {STEPS} |" in log and "| text " in log
+    return folder / "run", folder / "reader", folder / "vae-run" / "vae"
+
+
+def test_story_ldm_with_a_reader(story_run):
+    """The reader is trained with the UNet, on stories of mixed lengths in several forms, and stands in the finished pipeline."""
+    run, reader, _ = story_run
+    pipe = StoryLDMPipeline.from_pretrained(run / "pipeline")
+    assert pipe.text_encoder is None and pipe.tokenizer is None and pipe.language_memory is None
+    assert len(pipe(STORY, num_inference_steps=2).frames[0]) == 3 and pipe.understand(STORY)
+    before, after = Reader.from_pretrained(reader).state_dict(), pipe.reader.state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert {"word.weight", "blocks.0.to_q.weight", "character_head.weight", "which"} <= changed
+
+
+def test_story_ldm_with_a_reader_stopped_and_run_again(trainer, story_run, tmp_path):
+    run = tmp_path / "run"
+    argv = story_command(run, *story_run[1:], "--checkpoint-every", 2)
+    trainer.kill_at(run / "checkpoints" / "step-00000002", *argv)
+    assert "resuming from" in trainer(*argv)
+    expected, actual = weights(story_run[0]), weights(run)
+    assert list(expected) == list(actual)
+    assert [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
+
+
+def test_story_ldm_with_a_reader_in_two_processes(trainer, story_run, tmp_path):
+    trainer(*story_command(tmp_path / "run", *story_run[1:]), processes=2)
+    assert_same_training(weights(story_run[0]), weights(tmp_path / "run"))
+
+
+def test_a_reader_of_another_width_is_refused(trainer, story_run, tmp_path):
+    wide = tmp_path / "wide"
+    Reader(words=WORDS, width=16, heads=2).save_pretrained(wide)
+    with pytest.raises(AssertionError, match="the reader's width is 16; this UNet's cross-attention reads 8"):
+        trainer(*story_command(tmp_path / "run", wide, story_run[2]))

@@ -18,11 +18,10 @@ from typing import Literal
 import torch
 import tyro
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.told import LABELS, ToldStory, told_story
-from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, split_words
+from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, reading_loss, split_words
 from story_ldm.files import write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
 from story_ldm.reports.cards import write_training_section
@@ -75,10 +74,6 @@ class Settings(RunSettings):
     """Processes that write stories."""
 
 
-# by fact: weight of its loss
-WEIGHTS = {"seen": 4.0, "kinds": 1.0, "garments": 0.7, "actions": 1.5, "props": 0.5, "prop_colors": 0.3, "places": 1.0}
-
-
 def forms_of(seed: int, step: int, batch: int, free: float) -> list[str]:
     """The form of each story of a step."""
     draws = torch.rand(batch, generator=step_generator(seed, step, 1)).tolist()
@@ -119,17 +114,6 @@ def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
     words, grams = tokens[..., :1], tokens[..., 1:]
     words = torch.where(dropped[0][..., None] & (words != PAD), UNKNOWN, words)
     return torch.cat([words, torch.where(dropped[1][..., None], PAD, grams)], -1)
-
-
-def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Weighted sum of the losses by fact, and each of them: means over all slots of all frames, known or not, which N processes with 1/N of
-    the batch each compute alike."""
-    losses = {"seen": binary_cross_entropy_with_logits(logits["seen"][..., 0].float(), facts["seen"].float())}
-    for name in WEIGHTS:
-        if name != "seen":
-            loss = cross_entropy(logits[name].float().flatten(0, -2), facts[name].flatten(), reduction="none").view(facts[name].shape)
-            losses[name] = (loss * facts["weights"] if name == "actions" else loss).sum(-1).mean() if name != "places" else loss.mean()
-    return torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum(), losses
 
 
 def main(s: Settings) -> None:

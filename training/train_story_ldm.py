@@ -3,6 +3,8 @@
     accelerate launch training/train_autoencoder.py
     accelerate launch training/train_language_memory.py
     accelerate launch training/train_story_ldm.py                              # toon-64 on the built-in world
+    accelerate launch training/train_story_ldm.py --reader runs/reader/reader --init-from checkpoints/toon-story-ldm --split train_wide \\
+        --text-form free referential --lengths 3 4 5 6 7 8 --output runs/storybook                              # free English, by a reader
     accelerate launch training/train_story_ldm.py --memory none --no-language-memory --output runs/plain    # a plain LDM
     accelerate launch training/train_story_ldm.py --memory sentence --no-language-memory --output runs/paper  # the paper's form
     accelerate launch training/train_story_ldm.py --init-from STABLE_DIFFUSION --preset sd15 --train memory --half-frozen --learning-rate 1e-4 \\
@@ -37,6 +39,7 @@ from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import held_out_split, load_stories, story_lengths
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor
+from story_ldm.encoders.reader import reading_loss
 from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.files import model_folder
 from story_ldm.metrics.quick import quick_rates
@@ -47,11 +50,13 @@ from story_ldm.systems.story_ldm.building import (
     Train,
     averaged_weights,
     build_language_memory,
+    build_reader,
     build_text,
     build_unet,
     freeze,
     load_facts,
     open_start,
+    read_sentences,
 )
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser, diffusion_loss, noise_scheduler
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
@@ -61,7 +66,7 @@ from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
-from story_ldm.training.steps import StepBatches, local_part, padded_frames, warmup_stable_decay
+from story_ldm.training.steps import StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay
 from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -74,16 +79,21 @@ class Settings(StorySettings):
     """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
     resolution: int | None = None
     """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
-    text_form: TextForm = "referential"
-    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
+    split: str = "train"
+    """Split to train on; the built-in world also has train_wide, with the pairs that are held out for its benchmark, and more company."""
+    text_form: tuple[TextForm, ...] = ("referential",)
+    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only). Of several, each story
+    is read in one drawn anew in each step."""
     lengths: tuple[int, ...] | None = None
     """Numbers of frames of the built-in world's stories, which take turns: --lengths 3 4 5 6 7 8; by default each story has 5."""
     vae: Path = Path("runs/autoencoder/vae")
     """Folder of the autoencoder, as train_autoencoder.py writes it."""
     text: Path = Path("runs/language")
     """Folder with tokenizer, text encoder, language memory and fact head, as train_language_memory.py writes it."""
+    reader: Path | None = None
+    """Folder of a reader, as train_reader.py writes it, to read the sentences in the place of text encoder and language memory."""
     freeze_text_encoder: bool = False
-    """Do not train the text encoder."""
+    """Do not train the text encoder, or the reader."""
     init_from: Path | None = None
     """A finished pipeline to start from; memory layers it lacks are new, a language memory it lacks is read from --text. Or a diffusers Stable
     Diffusion (1.x, 2.x); the preset then sets only the memory's heads and blocks and the language memory's layers, and a language memory is read
@@ -186,19 +196,19 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True, **resolved)
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window, "length": s.lengths}
-        data = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, num_proc=s.num_proc, **shape)
+        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window, "length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
+        data = load_stories(s.dataset, s.split, resolution, s.text_form[0], **shape)
+        others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
     lengths = torch.tensor(story_lengths(data))
     model, vae, tokenizer = build(s, preset, sd, resolution)
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae)
-    ids, mask = tokenize_sentences(tokenizer, [sentence for story in data["sentences"] for sentence in story])  # (S, L): as latents, flat
-    ids, mask, states = ids.int(), mask.bool(), None
-    if s.freeze_text_encoder or s.train != "all":
-        states = cached_states(s.cache, accelerator, ids, model.text_encoder)
+    sentences, states = read_sentences([data, *others], s.text_form, tokenizer, model.reader), None
+    if model.reader is None and (s.freeze_text_encoder or s.train != "all"):
+        states = cached_states(s.cache, accelerator, sentences.ids[0], model.text_encoder)
     facts = None
-    if sd is None and s.text_loss and s.language_memory:
+    if sd is None and s.text_loss and s.language_memory and model.reader is None:
         model.fact_head, facts = load_facts(s.text, data)
     scheduler = noise_scheduler(prediction) if sd is None else DDPMScheduler.from_config(sd.scheduler.config)
 
@@ -233,7 +243,7 @@ def main(s: Settings) -> None:
     typical = int((lengths - lengths.float().mean()).abs().argmin())  # a story of about the mean length
     index, weight = padded_frames(lengths, [typical])
     with accelerator.autocast(), torch.no_grad():
-        one = draw_batch(accelerator, scheduler, s.seed, 0, latents[index], ids[index], mask[index], weight, **draws)
+        one = draw_batch(accelerator, scheduler, s.seed, 0, latents[index], *sentences.of(torch.zeros(1).long(), index), weight, **draws)
         flops = forward_flops(accelerator.unwrap_model(model), one)
     accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs per story of {lengths[typical]} frames with {s.noise_draws} noise draws each")
     if s.compile:
@@ -243,8 +253,10 @@ def main(s: Settings) -> None:
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=len(latents) / len(data), flops=flops * (3 if s.train == "all" else 2))
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
-        index, weight = (x[local_part(accelerator, s.batch)] for x in padded_frames(lengths, next(batches)))
-        stories = draw_batch(accelerator, scheduler, s.seed, step, latents[index], ids[index], mask[index], weight, states and states(index), **draws)
+        form = torch.randint(len(s.text_form), (s.batch,), generator=step_generator(s.seed, step, 1))
+        index, weight, form = (x[local_part(accelerator, s.batch)] for x in (*padded_frames(lengths, next(batches)), form))
+        read = sentences.of(form, index)
+        stories = draw_batch(accelerator, scheduler, s.seed, step, latents[index], *read, weight, states and states(index), **draws)
         passes = torch.arange(len(index)).split(s.device_batch or len(index))
         sums = {name: torch.zeros((), device=accelerator.device) for name in ("loss", "error", "text")}
         for part in passes:
@@ -256,6 +268,8 @@ def main(s: Settings) -> None:
                 text = loss.new_zeros(())
                 if facts is not None:
                     text = text_loss(logits, facts[index[part]].to(logits.device), batch.weight, batch.use_language)
+                elif s.text_loss and (told := sentences.facts_of(form[part], index[part], text.device)):
+                    text, _ = reading_loss(logits, told, batch.weight)
                 accelerator.backward((loss + s.text_loss * text) * (len(part) / len(index)))
                 for name, value in {"loss": loss, "error": error, "text": text}.items():
                     sums[name] += value.detach() * (len(part) / len(index))
@@ -298,21 +312,31 @@ def check(s: Settings) -> None:
         raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block and a memory form")
     if s.lengths is not None and s.dataset != "toonstories":
         raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in world's stories have any length: set --window")
+    if s.reader is not None and s.train != "all":
+        raise ValueError(f"--reader is {s.reader} with --train {s.train}; a reader's slots are read by a UNet that is trained with it: --train all")
+    if not s.text_form or (len(s.text_form) > 1 and s.freeze_text_encoder and s.reader is None):
+        raise ValueError(f"--text-form is {s.text_form}; it must be one form, or several with a text encoder that is trained, or a reader")
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
 
 
-def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolution: int) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer]:
-    """The model to train, the autoencoder and the tokenizer, from --vae and --text, or from the pipeline or Stable Diffusion of --init-from."""
+def build(
+    s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolution: int
+) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer | None]:
+    """The model to train, the autoencoder and the tokenizer (None for a reader), from --vae, --text and --reader, or from the pipeline or Stable
+    Diffusion of --init-from."""
     if sd is not None:
-        vae, tokenizer, text_encoder = sd.vae, sd.tokenizer, sd.text_encoder
+        vae, tokenizer, text_encoder, reader = sd.vae, sd.tokenizer, sd.text_encoder, None
     else:
         vae = AutoencoderKL.from_pretrained(s.vae if s.init_from is None else s.init_from / "vae")
-        tokenizer, text_encoder = build_text(s.init_from or s.text)
+        reader = build_reader(s.reader, s.init_from)
+        tokenizer, text_encoder = (None, None) if reader is not None else build_text(s.init_from or s.text)
     vae.requires_grad_(False).eval()
-    text_encoder.requires_grad_(not s.freeze_text_encoder)
+    for part in (text_encoder, reader):
+        if part is not None:
+            part.requires_grad_(not s.freeze_text_encoder)
     language = None
-    if s.language_memory:
+    if s.language_memory and text_encoder is not None:
         folders = (s.text,) if sd is not None or s.init_from is None else (s.init_from, s.text)
         language = build_language_memory(text_encoder, preset["language_memory"], folders, same_encoder=sd is not None)
     cells = resolution // downscale_factor(vae) if sd is not None or s.resolution is not None else None
@@ -325,8 +349,13 @@ def build(s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolut
         unet.set_attn_processor(AttnProcessor())  # because the backward pass of fused attention is slow on a CPU
     if s.channels_last and not sharding():  # sharding requires contiguous weights
         unet.to(memory_format=torch.channels_last)
-    ids, mask = tokenize_sentences(tokenizer, [""])
-    return StoryDenoiser(unet, text_encoder, language, None, ids[0], mask[0]), vae, tokenizer
+    if reader is not None:
+        if reader.config.width != unet.config.cross_attention_dim:
+            raise ValueError(f"the reader's width is {reader.config.width}; this UNet's cross-attention reads {unet.config.cross_attention_dim}")
+        ids, mask = (x[0] for x in reader.tokenize([[""]]))
+    else:
+        ids, mask = tokenize_sentences(tokenizer, [""])
+    return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader), vae, tokenizer
 
 
 def sample(
@@ -336,7 +365,7 @@ def sample(
     unsharded: StoryDenoiser | None,
     ema: MovingAverage,
     vae: AutoencoderKL,
-    tokenizer: CLIPTokenizer,
+    tokenizer: CLIPTokenizer | None,
     scheduler: DDPMScheduler,
     step: int,
 ) -> None:
@@ -345,7 +374,7 @@ def sample(
     unsharded: under FSDP2, a copy of the model in the main process, to which the weights are copied; else the weights of `model` are swapped."""
     weights = full_tensors(ema.shadow_params)
     if accelerator.is_main_process:
-        stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form, limit=s.sample_stories, pictures=False)
+        stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form[0], limit=s.sample_stories, pictures=False)
         if unsharded is None:
             ema.store(averaged_weights(model, s.train))
         parts = (unsharded or accelerator.unwrap_model(model)).to(accelerator.device).eval()
@@ -367,7 +396,7 @@ def sample(
 
 
 def finished_pipeline(
-    parts: StoryDenoiser, train: Train, weights: list[Tensor], vae: AutoencoderKL, tokenizer: CLIPTokenizer, scheduler: DDPMScheduler
+    parts: StoryDenoiser, train: Train, weights: list[Tensor], vae: AutoencoderKL, tokenizer: CLIPTokenizer | None, scheduler: DDPMScheduler
 ) -> StoryLDMPipeline:
     """A pipeline with the averaged weights. It shares the modules of `parts`, whose own weights are overwritten."""
     for parameter, weight in zip(averaged_weights(parts, train), weights, strict=True):
@@ -379,6 +408,7 @@ def finished_pipeline(
         unet=parts.unet,
         scheduler=DPMSolverMultistepScheduler.from_config(scheduler.config, algorithm_type="dpmsolver++"),
         language_memory=parts.language_memory,
+        reader=parts.reader,
     )
 
 

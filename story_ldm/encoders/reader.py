@@ -57,6 +57,23 @@ def rotate(x: Tensor) -> Tensor:
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
+WEIGHTS = {"seen": 4.0, "kinds": 1.0, "garments": 0.7, "actions": 1.5, "props": 0.5, "prop_colors": 0.3, "places": 1.0}  # of the facts' losses
+
+
+def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of the losses by fact, and each of them. facts: `data/toonstories/told.py`'s, (B, M, C) or (B, M). weight (B, M): of the frames
+    (`padded_frames`). Each loss is a mean over all frames, of the known facts or not: N processes with 1/N of the batch each compute alike."""
+    losses = {}
+    for name in logits:
+        if name == "seen":
+            loss = nn.functional.binary_cross_entropy_with_logits(logits[name][..., 0].float(), facts[name].float(), reduction="none").mean(-1)
+        else:
+            loss = nn.functional.cross_entropy(logits[name].float().flatten(0, -2), facts[name].flatten(), reduction="none").view(facts[name].shape)
+            loss = loss if name == "places" else (loss * facts["weights"] if name == "actions" else loss).sum(-1)
+        losses[name] = (loss if weight is None else loss * weight).mean()
+    return torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum(), losses
+
+
 @dataclass
 class UnderstoodCharacter:
     """A character of a frame, by the labels' names; garment and prop are None where the sentences mention none."""

@@ -6,11 +6,12 @@ story.sentences, story.facts["garments"]            # one row a frame, one colum
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from story_ldm.data.toonstories.free import free_story
 from story_ldm.data.toonstories.stories import make_story
-from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS
+from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS, SPLITS
 
 IGNORED = -100  # as torch's cross-entropy has it
 LABELS = {  # by kind of fact, the names of the values; "not said" and "nothing" are value 0 of garments, props and prop_colors
@@ -64,3 +65,15 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
         for name, values in row.items():
             facts[name].append(frame.place if name == "places" else values)
     return ToldStory(list(sentences), facts)
+
+
+def told_facts(story_ids: list[str], lengths: list[int], form: str, slots: int) -> dict[str, list] | None:
+    """The facts of the built-in world's stories with these ids, as lists over all frames, story after story; None if one is not such a story."""
+    found: dict[str, list] = {}
+    for story_id, length in zip(story_ids, lengths, strict=True):
+        match = re.fullmatch(r"toon-(\d+)-(\w+)-(\d+)", story_id)
+        if match is None or match[2] not in SPLITS:
+            return None
+        for name, values in told_story(int(match[1]), match[2], int(match[3]), form, length, slots).facts.items():
+            found.setdefault(name, []).extend(values)
+    return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +17,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from story_ldm.data.toonstories.told import LABELS, told_facts
 from story_ldm.encoders.facts import fact_table, story_facts
 from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.reader import Reader
+from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser
 from story_ldm.systems.story_ldm.memory_adapter import open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
@@ -43,6 +48,13 @@ def open_start(folder: Path | None) -> StableDiffusionPipeline | None:
 def build_text(folder: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
     """Tokenizer and float32 text encoder from a pipeline's folder or an output folder of train_language_memory.py."""
     return CLIPTokenizer.from_pretrained(folder / "tokenizer"), CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+
+
+def build_reader(folder: Path | None, start: Path | None) -> Reader | None:
+    """The reader in a folder, else that of the pipeline in `start`, if it has one."""
+    if folder is None and start is not None and (start / "reader").is_dir():
+        folder = start / "reader"
+    return None if folder is None else Reader.from_pretrained(folder, dtype=torch.float32)
 
 
 def build_language_memory(text_encoder: CLIPTextModel, settings: dict[str, Any], folders: tuple[Path, ...], same_encoder: bool) -> LanguageMemory:
@@ -119,6 +131,38 @@ def freeze(model: StoryDenoiser, lora_rank: int | None = None, dtype: torch.dtyp
 def averaged_weights(model: nn.Module, train: Train) -> list[nn.Parameter]:
     """The parameters of which a moving average is kept: all of them for `--train all`, otherwise the trained ones."""
     return [p for p in model.parameters() if p.requires_grad or train == "all"]
+
+
+@dataclass
+class StorySentences:
+    """The sentences of all stories in each text form, tokenized, story after story: ids (forms, S, L, …) and mask (forms, S, L)."""
+
+    ids: Tensor
+    mask: Tensor
+    facts: dict[str, Tensor] | None  # what a reader's heads are trained on: by fact, (forms, S, …)
+
+    def of(self, form: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """ids (B, M, L, …) and mask (B, M, L) of sentences (B, M), each story in its form (B,)."""
+        return self.ids[form[:, None], index], self.mask[form[:, None], index]
+
+    def facts_of(self, form: Tensor, index: Tensor, device: torch.device) -> dict[str, Tensor] | None:
+        return None if self.facts is None else {name: values[form[:, None], index].to(device) for name, values in self.facts.items()}
+
+
+def read_sentences(data: Sequence[Dataset], forms: Sequence[str], tokenizer: CLIPTokenizer | None, reader: Reader | None) -> StorySentences:
+    """The sentences of a dataset that was loaded once in each form. The facts are those of the built-in world's stories, for a reader with heads."""
+    flat = [[sentence for story in stories["sentences"] for sentence in story] for stories in data]
+    if reader is None:
+        assert tokenizer is not None
+        tokenized = [tokenize_sentences(tokenizer, sentences) for sentences in flat]
+        return StorySentences(torch.stack([ids.int() for ids, _ in tokenized]), torch.stack([mask.bool() for _, mask in tokenized]), None)
+    ids, mask = reader.tokenize(flat)
+    facts, lengths = None, [len(story) for story in data[0]["sentences"]]
+    if reader.character_head is not None and reader.config.labels == LABELS:
+        told = [told_facts(data[0]["story_id"][:], lengths, form, reader.config.characters) for form in forms]
+        if told[0] is not None:
+            facts = {name: torch.stack([torch.tensor(form[name]) for form in told if form is not None]) for name in told[0]}
+    return StorySentences(ids, mask, facts)
 
 
 def load_facts(text: Path, data: Dataset) -> tuple[nn.Linear, Tensor] | tuple[None, None]:

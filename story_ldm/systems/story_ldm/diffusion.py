@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -11,6 +12,7 @@ from transformers import CLIPTextModel
 
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import encode_stories
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
@@ -52,7 +54,7 @@ class StoryBatch:
     """One training batch: B stories of M frames, each with `draws` noise draws."""
 
     latents: Tensor  # (B, M, c, h, w) clean, normalised
-    ids: Tensor  # (B, M, L)
+    ids: Tensor  # (B, M, L), of a tokenizer; (B, M, L, 1 + NGRAMS), of a reader
     mask: Tensor  # (B, M, L)
     weight: Tensor  # (B, M): of each frame in the loss, 0 for padding after a story's end (`padded_frames`)
     noisy: Tensor  # (draws * B, M, c, h, w)
@@ -82,7 +84,8 @@ def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: StoryBat
 
 
 class StoryDenoiser(nn.Module):
-    """UNet, text encoder, language memory and fact head as one module: DDP and autocast need a single forward."""
+    """UNet and what reads the sentences (a reader, or text encoder, language memory and fact head) as one module: DDP and autocast need a single
+    forward."""
 
     empty_ids: Tensor
     empty_mask: Tensor
@@ -90,23 +93,33 @@ class StoryDenoiser(nn.Module):
     def __init__(
         self,
         unet: StoryUNet2DConditionModel,
-        text_encoder: CLIPTextModel,
+        text_encoder: CLIPTextModel | None,
         language_memory: LanguageMemory | None,
         fact_head: nn.Linear | None,
         empty_ids: Tensor,
         empty_mask: Tensor,
+        reader: Reader | None = None,
     ):
         super().__init__()
-        self.unet, self.text_encoder, self.language_memory, self.fact_head = unet, text_encoder, language_memory, fact_head
-        self.register_buffer("empty_ids", empty_ids, persistent=False)  # (L,): the empty sentence
+        self.unet, self.text_encoder, self.language_memory, self.fact_head, self.reader = unet, text_encoder, language_memory, fact_head, reader
+        self.register_buffer("empty_ids", empty_ids, persistent=False)  # (L,) or (L, 1 + NGRAMS): the empty sentence
         self.register_buffer("empty_mask", empty_mask, persistent=False)
 
-    def forward(self, batch: StoryBatch) -> tuple[Tensor, Tensor | None]:
-        """Predictions (draws * B, M, c, h, w), and the logits of the facts (B, M, F) if there is a fact head."""
+    def read(self, batch: StoryBatch) -> tuple[Conditioning, Conditioning, Any]:
+        """The conditioning (B, M, …), that of the empty sentence, and the logits of the facts: (B, M, F) of a fact head, a reader's by fact."""
+        if self.reader is not None:
+            condition, logits = self.reader(batch.ids, batch.mask)
+            return condition, self.reader(self.empty_ids[None, None], self.empty_mask[None, None])[0][0, 0], logits
+        assert self.text_encoder is not None
         condition = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, batch.states)
-        logits = None if self.fact_head is None else self.fact_head(condition.pooled)
         empty = self.text_encoder(self.empty_ids[None]).last_hidden_state[0]  # (L, D)
-        unet_condition = condition.where(batch.use_text, Conditioning(empty, empty[self.empty_mask.sum() - 1]))
+        logits = None if self.fact_head is None else self.fact_head(condition.pooled)
+        return condition, Conditioning(empty, empty[self.empty_mask.sum() - 1]), logits
+
+    def forward(self, batch: StoryBatch) -> tuple[Tensor, Any]:
+        """Predictions (draws * B, M, c, h, w), and the logits of the facts, if any."""
+        condition, empty, logits = self.read(batch)
+        unet_condition = condition.where(batch.use_text, empty)
         draws = len(batch.noisy) // len(batch.latents)
         memory: StoryMemory | None = None
         positions = list(range(batch.latents.shape[1]))
