@@ -145,6 +145,8 @@ def test_sentences_tell_a_colour_once():
             assert [c for c, how in zip(frame.characters, story.mentions[m], strict=True) if how == "introduction"] == new, story.story_id
             met |= set(new)
             garments = Counter(COLORS[story.garments[c]] for c in new)
+            if frame.event.kind == "change":
+                garments[COLORS[story.garment(m, frame.event.subjects[0])]] += 1
             prop = COLORS[story.prop[1]]
             mentioned = {"referential": frame.event.kind == "pick_up", "full": frame.holder is not None or frame.event.kind == "put_away"}
             for form, with_prop in mentioned.items():
@@ -261,7 +263,10 @@ def test_the_wide_training_split_tells_what_everybody_does():
                 if c in frame.event.also:
                     assert action == frame.event.also[c] and any(verbs[0] in full for verbs in ACTION_PHRASES[ACTIONS[action]]), (full, c, action)
             assert frame.event.kind != "give" or frame.holder == frame.event.other
-    assert kinds.keys() == {"open", "act", "enter", "return", "leave", "move", "back", "pick_up", "put_away", "give"}
+            before = story.frames[m - 1].changed if m else {}
+            changed = {c for c in frame.characters if c in story.frames[m - 1].characters and frame.changed.get(c) != before.get(c)} if m else set()
+            assert changed == (set(frame.event.subjects) if frame.event.kind == "change" else set())
+    assert kinds.keys() == {"open", "act", "enter", "return", "leave", "move", "back", "pick_up", "put_away", "give", "change"}
 
 
 def test_the_wide_training_split_has_more_company():
@@ -323,7 +328,7 @@ def test_slots_garments_marks_layouts_and_the_prop_persist():
     for story in everything():
         check_persistence(story)
     kinds = Counter(frame.event.kind for story in everything() for frame in story.frames)
-    assert kinds.keys() == {"open", "act", "enter", "return", "leave", "move", "back", "pick_up", "put_away", "give"}
+    assert kinds.keys() == {"open", "act", "enter", "return", "leave", "move", "back", "pick_up", "put_away", "give", "change"}
     assert min(kinds.values()) > 20
 
 

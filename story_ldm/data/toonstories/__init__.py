@@ -120,7 +120,7 @@ def story_row(seed: int, split: str, index: int, size: int = 64, text: str = "re
         attributes.append(
             {
                 "layout": frame.layout,
-                "garments": [story.garments[c] for c in frame.characters],
+                "garments": [story.garment(m, c) for c in frame.characters],
                 "marks": [story.marks[c] for c in frame.characters],
                 "actions": frame.actions,
                 "props": [1 + story.prop[0] if holds else 0 for holds in held],

@@ -72,7 +72,7 @@ def draw_frame(story: Story, m: int, size: int) -> Image.Image:
     image = scenery(frame.place, frame.layout, story.art_seed, size * SUPERSAMPLING).copy()
     for character, slot, action in zip(frame.characters, frame.slots, frame.actions, strict=True):
         prop = story.prop if character == frame.holder else None
-        _figure(image, character, SLOT_X[slot], ACTIONS[action], story.garments[character], story.marks[character], prop)
+        _figure(image, character, SLOT_X[slot], ACTIONS[action], story.garment(m, character), story.marks[character], prop)
     if frame.event.kind == "put_away":
         _prop_on_ground(image, story, frame)
     return image.reduce(SUPERSAMPLING)

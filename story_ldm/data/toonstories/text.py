@@ -122,6 +122,9 @@ class _Sentence:
             words = self.build(who, dice.pick(PICK_UP_PHRASES), article(f"{color} {prop}"))
         elif event.kind == "put_away":
             words = self.build(who, dice.pick(PUT_AWAY_PHRASES), (f"the {color} {prop}", f"the {prop}"))
+        elif event.kind == "change":
+            color_worn = COLORS[self.frame.changed[subjects[0]]]
+            words = self.build(who, dice.pick(("changes into", "puts on")), f"a {color_worn} shirt")
         elif event.kind == "give" and event.other is not None:
             words = self.build(who, "gives", self.one(event.other), (f"the {color} {prop}", f"the {prop}"))
         else:

@@ -44,7 +44,7 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
             actions = dict(zip(frame.characters, told[m].facts.actions))
             first = {c: min((r.start for r in told[m].references if c in r.who), default=len(sentences[m])) for c in frame.characters}
         else:
-            garments = {c: story.garments[c] for c in frame.characters}
+            garments = {c: story.garment(m, c) for c in frame.characters}
             actions = dict(zip(frame.characters, frame.actions))
             first = {c: sentences[m].find(CHARACTERS[c].name) for c in frame.characters}
         order += sorted((c for c in frame.characters if c not in order), key=lambda c: first[c])

@@ -71,9 +71,10 @@ def held_out_garment(character: int) -> int:
 @dataclass
 class Event:
     """The event of one sentence. `subjects` act (all others on stage stand, or do what `also` says); `other` is the character that enters, leaves
-    or is given the prop. Only `train_wide` has `also`, `quiet` (subjects who come, go or are there and do nothing of note), and the kind "give"."""
+    or is given the prop. Only `train_wide` has `also`, `quiet` (subjects who come, go or are there and do nothing of note), and the kinds "give" and
+    "change" (of the garment)."""
 
-    kind: str  # open, act, enter, return, leave, move, back, pick_up, put_away, give
+    kind: str  # open, act, enter, return, leave, move, back, pick_up, put_away, give, change
     subjects: list[int]
     action: int
     other: int | None = None
@@ -92,6 +93,7 @@ class Frame:
     actions: list[int]
     holder: int | None
     event: Event
+    changed: dict[int, int] = field(default_factory=dict)  # garments that are no longer the story's
 
 
 @dataclass
@@ -116,6 +118,10 @@ class Story:
     @property
     def story_id(self) -> str:
         return f"toon-{self.seed}-{self.split}-{self.index:06d}"
+
+    def garment(self, m: int, c: int) -> int:
+        """What the character wears in frame m."""
+        return self.frames[m].changed.get(c, self.garments[c])
 
     def referential(self, m: int) -> bool:
         """Whether the referential sentence of frame `m` leaves the place or a character on stage to be inferred from earlier sentences."""
@@ -157,9 +163,9 @@ def content_bucket(story: Story) -> int:
     if all(frame.holder is None for frame in story.frames):
         del content["prop"]  # it is never shown
     for frame in content["frames"]:
-        for name in ("also", "quiet"):  # which came later: stories without them keep their bucket
-            if not frame["event"][name]:
-                del frame["event"][name]
+        for part, name in ((frame["event"], "also"), (frame["event"], "quiet"), (frame, "changed")):  # which came later
+            if not part[name]:
+                del part[name]
     return int.from_bytes(hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()[:8], "big") % 100
 
 
@@ -201,6 +207,7 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int, 
     stage: dict[int, int] = {}  # character → slot, in the order of arrival
     away: list[int] = []
     holder: int | None = None
+    changed: dict[int, int] = {}
     before: int | None = None  # the place that "go back" refers to
 
     def enter(c: int) -> None:
@@ -211,6 +218,8 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int, 
         everybody = list(stage)
         if m == 0:
             together = 2 if len(waiting) > 1 and (dice.chance(0.4) or length == 1) else 1
+            if wide:
+                together = dice.weighted({1: 45, 2: 40, 3: 15})
             newcomers, waiting = waiting[:together], waiting[together:]
             for c in newcomers:
                 enter(c)
@@ -227,6 +236,8 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int, 
             weights |= {"leave": 12 if len(stage) > 1 else 0, "return": 20 if away and len(stage) < SLOTS else 0}
             if wide and holder is not None and len(stage) > 1:
                 weights["give"] = 50
+            if wide:
+                weights["change"] = 5
             kind = dice.weighted(weights)
             event = Event(kind, group, action)
             if kind == "move":
@@ -243,6 +254,10 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int, 
                 del stage[one]
                 away.append(one)
                 event.subjects, event.other = list(stage), one
+            elif kind == "change":
+                event.subjects, event.action = [one], 0
+                worn = changed.get(one, story.garments[one])
+                changed[one] = dice.pick([g for g in range(len(COLORS)) if g != worn])
             elif kind == "give" and holder is not None:
                 event.subjects, event.action, event.other = [holder], 0, dice.pick([c for c in everybody if c != holder])
                 holder = event.other
@@ -262,6 +277,7 @@ def _play(story: Story, dice: Dice, length: int, places: list[int], place: int, 
                 actions=[event.action if c in event.subjects else event.also.get(c, 0) for c in stage],
                 holder=holder,
                 event=event,
+                changed={c: g for c, g in changed.items() if c in stage},
             )
         )
 

@@ -69,7 +69,7 @@ def facts_of(w: Writer, frame: Frame, acted: bool) -> Facts:
         characters=list(frame.characters),
         place=frame.place,
         place_stated=w.place_said,
-        garments=[w.story.garments[c] if c in w.talk.garments else None for c in frame.characters],
+        garments=[w.garments[c] if c in w.talk.garments else None for c in frame.characters],
         actions=actions,
         holder=frame.holder,
         prop=w.story.prop if frame.holder is not None else None,
@@ -104,7 +104,7 @@ class Composer:
         if kind == "act" and groups and dice.chance(0.25) and w.talk.introduced.issuperset(groups[0][1]):
             self.also(*groups.pop(0))
         self.core()
-        acted = w.acted or kind in ("pick_up", "put_away", "give")
+        acted = w.acted or kind in ("pick_up", "put_away", "give", "change")
         for action, who in groups:
             self.also(action, who)
         for _ in range(len(w.owes_kind)):
@@ -187,13 +187,15 @@ class Composer:
             return [scenes.MOVE] * 4 + [scenes.MOVE_MANY if many else scenes.MOVE_ONE] + [scenes.MOVE_MOVING] * 2 * moving
         if kind == "back":
             return [scenes.BACK, scenes.BACK, scenes.BACK_UNNAMED] + [scenes.BACK_MOVING] * moving
-        return [{"pick_up": scenes.PICK_UP, "put_away": scenes.PUT_AWAY, "give": scenes.GIVE}[kind]]
+        return [{"pick_up": scenes.PICK_UP, "put_away": scenes.PUT_AWAY, "give": scenes.GIVE, "change": scenes.CHANGE}[kind]]
 
     def core(self) -> None:
         w, dice, style, kind = self.w, self.w.dice, self.w.style, self.event.kind
         voice = {"panel": scenes.PANEL, "caption": scenes.CAPTION}.get(style.voice, {})
-        sources = [voice[kind if kind in voice else "move"]] if voice and not self.event.quiet and kind != "give" else self.sources()
+        sources = [voice[kind if kind in voice else "move"]] if voice and not self.event.quiet and kind not in ("give", "change") else self.sources()
         groups = self.acting_others()
+        if kind == "change":
+            dress(w, self.event.subjects[0])
         place = kind == "open" or (kind in ("act", "pick_up") and dice.chance(style.places))
         if style.voice == "panel":
             place = False
@@ -205,7 +207,14 @@ class Composer:
             start = template[0] if template else ("text", "")
             one_clause = start[0] == "slot" and not any(node[0] == "new" for node in template)
             acting = len(groups) == 1 and len(groups[0][1]) == len(self.roles["O"])
-            if kind in ("act", "pick_up", "put_away", "give") and one_clause and self.event.also and acting and not voice and dice.chance(0.5):
+            if (
+                kind in ("act", "pick_up", "put_away", "give", "change")
+                and one_clause
+                and self.event.also
+                and acting
+                and not voice
+                and dice.chance(0.5)
+            ):
                 w.others_do = groups[0][0]
                 joined, template = template, pick(table(scenes.JOINED_ACTING), dice)
             elif kind in ("act", "pick_up", "put_away") and one_clause and self.roles["O"] and not voice and dice.chance(style.onlookers):
@@ -216,12 +225,14 @@ class Composer:
             if w.sentence(template, self.roles, self.mark(), mode, place, joined):
                 self.sentences += 1 + sum(node[0] == "new" for node in template)
                 w.acted |= source in (scenes.WAVE_OFF, scenes.ENTER_SITTING)
+                w.talk.garments |= set(self.event.subjects if kind == "change" else ())
                 if joined and self.event.also:
                     w.others_told |= set(groups[0][1])
                 return
         plain = scenes.QUIET_PLAIN if self.event.quiet else scenes.PLAIN
         written = w.sentence(pick(table(plain[kind]), dice), self.roles)
         assert written, (w.story.story_id, self.m)
+        w.talk.garments |= set(self.event.subjects if kind == "change" else ())
 
     def linked(self, template: tuple) -> tuple:
         """With a phrase of time or the like before it."""

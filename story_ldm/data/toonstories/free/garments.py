@@ -30,13 +30,13 @@ class Garment:
 
 
 def plain_color(w: Writer, c: int) -> str:
-    return COLORS[w.story.garments[c]]
+    return COLORS[w.garments[c]]
 
 
 def garment_of(w: Writer, c: int) -> Garment:
     """As the writer first thought of it, or with the plain word for its colour."""
     if c not in w.worn:
-        color = w.word(phrases.COLOR_WORDS[w.story.garments[c]])
+        color = w.word(phrases.COLOR_WORDS[w.garments[c]])
         w.worn[c] = Garment(color, w.word(phrases.GARMENT), w.word(phrases.GARMENT_LOOK))
     return w.worn[c] if w.dice.chance(0.6) else Garment(plain_color(w, c), w.worn[c].noun)
 
@@ -45,7 +45,7 @@ def dress(w: Writer, c: int, other: int | None = None) -> None:
     """Sets what the garment slots mean: {C} {C0} {g} {CG} {aG} {like} of `c`, {D} {D0} {aH} of `other`."""
     worn, color = garment_of(w, c), plain_color(w, c)
     w.garment_values = {"C": worn.color, "C0": color, "g": worn.noun, "CG": f"{worn.color} {worn.noun}", "aG": with_article(worn.whole)}
-    w.garment_values["like"] = phrases.COLOR_LIKE[w.story.garments[c]]
+    w.garment_values["like"] = phrases.COLOR_LIKE[w.garments[c]]
     if other is not None:
         worn = garment_of(w, other)
         w.garment_values |= {"D": worn.color, "D0": plain_color(w, other), "aH": with_article(worn.whole)}

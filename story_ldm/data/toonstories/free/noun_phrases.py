@@ -70,12 +70,7 @@ def one(w: Writer, c: int, case: str = "s", pronoun: bool = True, listed: bool =
         if c in talk.garments_before:
             others = [k for k in talk.stage if k != c]
             options["garment kind"] = 2.5
-            if (
-                c in talk.stage
-                and others
-                and talk.garments_before.issuperset(others)
-                and all(w.story.garments[k] != w.story.garments[c] for k in others)
-            ):
+            if c in talk.stage and others and talk.garments_before.issuperset(others) and all(w.garments[k] != w.garments[c] for k in others):
                 options["garment"] = 4
     if not listed and case != "p" and len(talk.stage) == 2 and c in talk.stage and talk.last_one() not in (None, c):
         options |= {"friend": 5, "other": 3}

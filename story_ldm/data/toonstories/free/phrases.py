@@ -101,7 +101,7 @@ COLOR_LIKE = (
     "snow",
 )  # "as red as a tomato"
 GARMENT = """shirt|shirt|shirt|shirt|shirt|shirt|T-shirt|T-shirt|top|top|tee|sweater|pullover|jersey|tunic|blouse|polo
-shirt|sweatshirt|jacket|vest|cardigan"""
+shirt|sweatshirt|jacket|vest|cardigan|dress|hoodie|jumper|coat|tank top|nightshirt|raincoat|waistcoat|pyjama top|robe"""
 GARMENT_LOOK = """||||||||new|old|favourite|favorite|nice|cosy|plain|woolly|baggy|cotton|clean|lovely|smart|comfy|pretty|tight|loose|handmade"""
 # {C} a colour, {CG} colour and garment, {aG} the same with its article, {g} the garment
 GARMENT_AFTER_NOUN = """in {aG}|in {aG}|in {aG}|in {aG}|wearing {aG}|wearing {aG}|wearing {aG}|dressed in {C}|in
@@ -127,7 +127,9 @@ GARMENT_PAIR = """{S} <wear/s> {C} and {O} <wear/s> {D}|{S} <be/s> in {C}, {O} i
 {O.p} <be/s> {D} |{S} and {O} <wear/p> {C0} and {D0} shirts respectively|{S} <wear/s> {C}, while {O} <be/s> dressed in {D}|{S}
 <be/s> the one in {C}, {O} the one in {D} |the shirts of {S.o} and {O.o} <be/p> {C0} and {D0} respectively|{S} <be/s> dressed in
 {C} and {O} in {D}|{S.p} shirt <be/s> {C0}, but {O.p} <be/s> {D0} |{S} <wear/s> {aG}, {O} {aH}|{S} in {C}, {O} in {D}: what a
-pair"""
+pair|{S} <wear/s> {aG} and {O} a {D0} one|{S} <have/s> a {C0} {g} and {O} a {D0} one|{S} and {O} <be/p> in {C0} and {D0}, in that order|{S} and
+{O} <wear/p> {C0} and {D0}, in this order|{C0} for {S.o}, {D0} for {O.o}|{S}: {C0}; {O}: {D0}|{S} <wear/s> {C}, and {O} {D}|in
+{C}: {S}; in {D}: {O}"""
 FORMER_PAIR = """{former} <wear/s> {aG}, {latter} {aH}|{former} <be/s> dressed in {C}, {latter} in {D}|{former} <be/s> in {C} and {latter} in {D}
 |{former.p} shirt <be/s> {C0}, {latter.p} <be/s> {D0}|{latter} <wear/s> {aH}, {former} {aG}"""
 

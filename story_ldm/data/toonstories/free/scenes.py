@@ -227,6 +227,15 @@ GIVE = """{S} <give/fin> {G.o} {theP}|{S} <give/fin> {theP} to {G.o}|{S} <give/f
 from {S.w} to {G.w}|{S} <lend/fin> {theP} to {G.o}|it <be/s> {G} who <have/fin> {theP} now|{S} <share/fin> {theP} with {G.o},
 who <take/fin> it|{G} <grab/fin> {theP} from {S.o}|{S} <throw/fin> {theP} to {G.o}, who <catch/fin> it"""
 
+CHANGE = """{S} <change/fin> into {aG}|{S} <change/fin> into {aG}|{S} <put/fin> on {aG}|{S} <put/fin> on {aG}|{S} <have/perf> changed into
+{aG}|{S} <swap/fin> {his} shirt for {aG}|{S} <take/fin> off {his} shirt and <put/fin> on {aG}|{S} now <wear/fin> {aG}|{S} <be/fin> wearing
+{aG} now|now
+{S} <be/fin> in {C}|{S} <slip/fin> into {aG}|{S} <have/fin> another shirt on now: {aG}|{S.p} {g} <be/s> {C} now|{S} <have/perf> put on {aG}|{S}
+<get/fin> changed: now {his} {g} <be/s> {C}|{S} <want/fin> to look nice, so {he} <put/fin> on {aG}|{S} <have/fin> a new {g}: it <be/s>
+{C}|underneath,
+{S} <have/fin> {aG} on|{S} <need/fin> a change of clothes and <pick/fin> {aG}|{S} no longer <wear/fin> the old shirt but {aG}|{S} <try/fin> on
+{aG}|"Do you like my new {g}?" <ask/fin> {S.n}. ^it <be/s> {C}|{S.p} old shirt <be/s> dirty, so {he} <put/fin> on {aG}|{S} <dress/fin> in {C} now"""
+
 # --- what the others do who do not act with the subjects (`train_wide` only) ----------------------------------------------------------------
 
 ALSO = """{S} {V}|{S} {V}|{S} {V}|{S} {V}|and {S} {V}|but {S} {V}|meanwhile, {S} {V}|{S}, on the other hand, {V}|as for {S.w}, {he}
@@ -408,6 +417,7 @@ PLAIN = {  # without a pronoun: what is left when nothing else is clear
     "pick_up": "{S} <pick/fin> up {aP}",
     "put_away": "{S} <put/fin> {theP} away",
     "give": "{S} <give/fin> {theP} to {G}",
+    "change": "{S} <put/fin> on {aG}",
 }
 PLAIN_ACTION = (
     "<look> around",

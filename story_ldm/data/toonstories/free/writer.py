@@ -39,6 +39,7 @@ class Writer:
         self.owes_kind: list[int] = []  # introduced by a bare name: the kind is due in this frame
         self.owes_garment: list[int] = []
         self.worn: dict[int, Garment] = {}  # as the writer first thought of it
+        self.garments = dict(story.garments)  # as of this frame
         self.garment_values: dict[str, str] = {}  # of the garment slots
         self.prop_noun = ""
         self.number = 0  # of the frame, from 1
@@ -50,6 +51,12 @@ class Writer:
         self.frame, self.text, self.old_place = frame, Text(), old_place
         self.doing = frame.event.action  # what {V} is
         self.talk.begin_frame(before)
+        for c, garment in frame.changed.items():
+            if self.garments[c] != garment:
+                self.garments[c] = garment
+                self.worn.pop(c, None)
+                self.talk.garments.discard(c)
+                self.talk.garments_before.discard(c)
         self.place_said = self.watched = self.acted = False
         self.others_told: set[int] = set()  # of those whom the event's `also` names
         if self.style.shifting:
