@@ -58,7 +58,7 @@ KIND_OF = {who.name: who.species for who in CHARACTERS}
 def main(s: Settings) -> None:
     stories, folder = read_stories(s.stories), model_folder(s.model)
     reader = open_reader(folder, s.text_only)
-    understood = [reader.understand([story.sentences])[0] for story in stories] if reader else draw_and_read(s, folder, stories)
+    understood = read_alone(reader, stories) if reader else draw_and_read(s, folder, stories)
     groups: dict[str, list[tuple[Counts, bool]]] = {}
     for story, reading in zip(stories, understood, strict=True):
         refused = reading is None
@@ -92,6 +92,18 @@ def open_reader(folder: Path, text_only: bool) -> Reader | None:
     if not (folder / "reader").is_dir():
         raise SystemExit(f"--text-only is set and --model {folder} has no reader; without --text-only its pictures are read")
     return Reader.from_pretrained(folder / "reader", dtype=torch.float32).eval()
+
+
+def read_alone(reader: Reader, stories: list[HandWrittenStory]) -> list[list[UnderstoodFrame] | None]:
+    """What the reader understands, None for a story that it refuses."""
+    read: list[list[UnderstoodFrame] | None] = []
+    for n, story in enumerate(stories):
+        try:
+            read.append(reader.understand([story.sentences])[0])
+        except ValueError as error:
+            print(f"story {n + 1} is refused: {error}")
+            read.append(None)
+    return read
 
 
 def draw_and_read(s: Settings, folder: Path, stories: list[HandWrittenStory]) -> list[list[UnderstoodFrame] | None]:

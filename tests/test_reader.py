@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from diffusers import DDIMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from story_ldm.cli import generate
 from story_ldm.data.free_english import SaidFrame, read_stories
 from story_ldm.data.toonstories import ACTIONS, CHARACTERS, SPLITS, TEXT_FORMS, make_story
 from story_ldm.data.toonstories.free import free_story
@@ -332,3 +334,35 @@ def test_a_reader_of_another_width_is_refused(trainer, story_run, tmp_path):
     Reader(words=WORDS, width=16, heads=2).save_pretrained(wide)
     with pytest.raises(AssertionError, match="the reader's width is 16; this UNet's cross-attention reads 8"):
         trainer(*story_command(tmp_path / "run", wide, story_run[2]))
+
+
+def test_generate_explains(tmp_path, capsys):
+    reader_pipeline().save_pretrained(tmp_path / "pipe")
+    generate(tuple(STORY), output=tmp_path / "story.png", model=tmp_path / "pipe", steps=1, explain=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == STORY[0] and lines[1].split(" | ")[0].strip() in LABELS["places"] and (tmp_path / "story.png").exists()
+    with pytest.raises(SystemExit, match="has a text encoder instead of a reader"):
+        generate(("Bruno the bear waves.",), output=tmp_path / "other.png", explain=True)
+    assert not (tmp_path / "other.png").exists(), "nothing is drawn before it is refused"
+
+
+def test_free_english_script(tmp_path, capsys):
+    """On a reader, on a pipeline's reader, and on pictures; a story that is too long counts as wrong."""
+    module = script("evaluation/free_english.py")
+    pipe = reader_pipeline()
+    pipe.save_pretrained(tmp_path / "pipe")
+    pipe.reader.save_pretrained(tmp_path / "reader")
+    stories = tmp_path / "stories.txt"
+    long = "word " * 97
+    stories.write_text(
+        f"## easy | a\n@ B bear he Bruno\nBruno waves. | B | forest | B:red | B:wave | -\n\n## hard | b\n@ F fox she\n{long}| F | moon | - | - | -\n"
+    )
+    for model, more in (("reader", {}), ("pipe", {"text_only": True}), ("pipe", {"steps": 1})):
+        out = tmp_path / "out.json"
+        module.main(module.Settings(model=str(tmp_path / model), stories=stories, out=out, **more))
+        rates = json.loads(out.read_text())["rates"]
+        assert rates["hard"] == {"stories": 1, "refused": 1, "counts": rates["hard"]["counts"], "percent": {"characters": 0, "place": 0}}
+        assert rates["easy"]["refused"] == 0 and rates["easy"]["counts"]["garments"][1] == 1
+        assert "| hard, b | 1 | 1 | 0.0 | 0.0 |" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="has no reader"):
+        module.main(module.Settings(model="toon-story-ldm", stories=stories, text_only=True))
