@@ -62,7 +62,7 @@ def main(s: Settings) -> None:
     groups: dict[str, list[tuple[Counts, bool]]] = {}
     for story, reading in zip(stories, understood, strict=True):
         refused = reading is None
-        counts = understanding_counts([story.said], [reading or [UnderstoodFrame("", []) for _ in story.said]])
+        counts = understanding_counts([story.said], [reading or [UnderstoodFrame("", []) for _ in story.said]], each_kind_once=reader is None)
         for group in (story.level, f"{story.level}, {story.voice}"):
             groups.setdefault(group, []).append((counts, refused))
         if s.by_story and reading is not None:

@@ -155,19 +155,29 @@ def test_counts():
     told = told_story(0, "train_wide", 5, "full", 4)
     said = told_frames(told)
     perfect = [
-        UnderstoodFrame(f.place, [UnderstoodCharacter(k, f.garments.get(k), f.actions.get(k, "stand"), f.props.get(k)) for k in sorted(f.who)])
+        UnderstoodFrame(
+            f.place, [UnderstoodCharacter(k, dict(f.garments).get(k), dict(f.actions).get(k, "stand"), dict(f.props).get(k)) for k in f.who]
+        )
         for f in said
     ]
     counts = understanding_counts([said], [perfect])
     assert set(percent(counts).values()) == {100.0} and counts["characters"] == counts["place"] == (4, 4)
-    swapped = UnderstoodFrame("moon", [UnderstoodCharacter("fox", "red", "wave", None), UnderstoodCharacter("bear", "blue", "sit", "red ball")])
-    truth = SaidFrame({"fox", "bear"}, "moon", {"fox": "blue", "bear": "red"}, {"bear": "sit"}, {"bear": "green ball", "fox": "red flag"}, {"duck"})
+    fox, bear = UnderstoodCharacter("fox", "red", "wave", None), UnderstoodCharacter("bear", "blue", "sit", "red ball")
+    garments, props = [("fox", "blue"), ("bear", "red")], [("bear", "green ball"), ("fox", "red flag")]
+    truth = SaidFrame(["fox", "bear"], "moon", garments, [("bear", "sit")], props, ["duck"])
     expected = {"characters": (1, 1), "place": (1, 1), "garments": (0, 2), "actions": (1, 1), "props": (1, 2)}
-    assert understanding_counts([[truth]], [[swapped]]) == expected
-    twice = UnderstoodFrame("moon", [swapped.characters[0], swapped.characters[1], swapped.characters[0]])
-    assert understanding_counts([[truth]], [[twice]])["characters"] == (0, 1), "somebody is there twice"
-    one_more = UnderstoodFrame("moon", [*swapped.characters, UnderstoodCharacter("duck", None, "sit", None)])
-    assert understanding_counts([[truth]], [[one_more]])["characters"] == (1, 1), "the text leaves the duck open"
+    assert understanding_counts([[truth]], [[UnderstoodFrame("moon", [fox, bear])]]) == expected
+    duck = UnderstoodCharacter("duck", None, "sit", None)
+    for read, right in (([fox, bear, fox], 0), ([fox], 0), ([fox, bear, duck], 1), ([fox, bear, duck, duck], 0)):
+        assert understanding_counts([[truth]], [[UnderstoodFrame("moon", read)]])["characters"] == (right, 1), "the text leaves one duck open"
+
+
+def test_counts_of_two_of_a_kind():
+    two = SaidFrame(["fox", "fox"], "moon", [("fox", "red"), ("fox", "blue")])
+    red, blue = (UnderstoodCharacter("fox", color, "stand", None) for color in ("red", "blue"))
+    for read, once, characters, garments in (([red, blue], False, 1, 2), ([red, red], False, 1, 1), ([red], False, 0, 1), ([red], True, 1, 1)):
+        counts = understanding_counts([[two]], [[UnderstoodFrame("moon", read)]], each_kind_once=once)
+        assert counts["characters"] == (characters, 1) and counts["garments"] == (garments, 2)
 
 
 def test_the_development_set_is_in_its_form(tmp_path):
@@ -175,8 +185,8 @@ def test_the_development_set_is_in_its_form(tmp_path):
     assert len(stories) >= 120 and {story.level for story in stories} == {"easy", "hard"}
     for story in stories:
         for frame in story.said:
-            assert frame.place in LABELS["places"] and frame.who and frame.who | frame.open <= set(LABELS["kinds"])
-            assert set(frame.garments.values()) <= set(LABELS["garments"]) and set(frame.actions.values()) <= set(ACTIONS)
+            assert frame.place in LABELS["places"] and frame.who and {*frame.who, *frame.open} <= set(LABELS["kinds"])
+            assert {color for _, color in frame.garments} <= set(LABELS["garments"]) and {action for _, action in frame.actions} <= set(ACTIONS)
         tiny_reader().tokenize([story.sentences])
     bad = tmp_path / "bad.txt"
     bad.write_text("## easy | corpus words\n@ D duck she Dora\nDora waves. | D | forest | - | X:wave | -\n")

@@ -16,20 +16,21 @@ states, new or changed; a garment stays until it changes. PROP: LETTER:colour th
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass
 class SaidFrame:
-    """What a frame's sentences say so far. Keys of the tables are kinds of characters; what is not said is left out."""
+    """What a frame's sentences say so far. Characters are given by kind, two of one kind twice; what is not said is left out."""
 
-    who: set[str]  # to be seen
+    who: list[str]  # to be seen
     place: str
-    garments: dict[str, str] = field(default_factory=dict)
-    actions: dict[str, str] = field(default_factory=dict)
-    props: dict[str, str] = field(default_factory=dict)  # "red ball"
-    open: set[str] = field(default_factory=set)  # may be seen or not
+    garments: list[tuple[str, str]] = field(default_factory=list)  # (kind, colour)
+    actions: list[tuple[str, str]] = field(default_factory=list)
+    props: list[tuple[str, str]] = field(default_factory=list)  # (kind, "red ball")
+    open: list[str] = field(default_factory=list)  # may be seen or not
 
 
 @dataclass
@@ -56,18 +57,17 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
                 kinds[letter] = kind
             elif line.strip() and not line.startswith("#"):
                 sentences, who, place, worn, done, held = line.split(" | ")
-                garments.update(_by_kind(worn, kinds))
-                outside, inside = re.fullmatch(r"(\w*)(?:\((\w+)\))?", "" if who == "-" else who).groups("")  # type: ignore[union-attr]
-                seen = {kinds[letter] for letter in outside}
+                garments.update(_by_letter(worn, kinds))
+                seen, may_be = re.fullmatch(r"(\w*)(?:\((\w+)\))?", "" if who == "-" else who).groups("")  # type: ignore[union-attr]
                 stories[-1].sentences.append(sentences)
                 stories[-1].said.append(
                     SaidFrame(
-                        who=seen,
+                        who=[kinds[letter] for letter in seen],
                         place=place,
-                        garments={kind: value for kind, value in garments.items() if kind in seen},
-                        actions=_by_kind(done, kinds),
-                        props=_by_kind(held, kinds),
-                        open={kinds[letter] for letter in inside},
+                        garments=[(kinds[letter], value) for letter, value in garments.items() if letter in seen],
+                        actions=[(kinds[letter], value) for letter, value in _by_letter(done, kinds).items() if letter in seen],
+                        props=[(kinds[letter], value) for letter, value in _by_letter(held, kinds).items() if letter in seen],
+                        open=[kinds[letter] for letter in may_be],
                     )
                 )
         except (ValueError, KeyError, IndexError, AttributeError) as error:
@@ -75,6 +75,10 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
     return stories
 
 
-def _by_kind(facts: str, kinds: dict[str, str]) -> dict[str, str]:
-    """ "B:red,D:blue" → {"bear": "red", "duck": "blue"}"""
-    return {} if facts == "-" else {kinds[letter]: value for letter, _, value in (fact.partition(":") for fact in facts.split(","))}
+def _by_letter(facts: str, letters: Container[str]) -> dict[str, str]:
+    """ "B:red,D:blue" → {"B": "red", "D": "blue"}. Raises KeyError for a letter that is nobody's."""
+    found = {} if facts == "-" else {letter: value for letter, _, value in (fact.partition(":") for fact in facts.split(","))}
+    for letter in found:
+        if letter not in letters:
+            raise KeyError(letter)
+    return found

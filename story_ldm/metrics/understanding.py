@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from story_ldm.data.free_english import SaidFrame
 from story_ldm.data.toonstories.told import LABELS, ToldStory
@@ -12,29 +14,35 @@ from story_ldm.encoders.reader import UnderstoodFrame
 FACTS = ("characters", "place", "garments", "actions", "props")
 
 
-def understanding_counts(said: Iterable[list[SaidFrame]], understood: Iterable[list[UnderstoodFrame]]) -> dict[str, tuple[int, int]]:
+def understanding_counts(
+    said: Iterable[list[SaidFrame]], understood: Iterable[list[UnderstoodFrame]], each_kind_once: bool = False
+) -> dict[str, tuple[int, int]]:
     """By fact, how many are right and how many were said: the characters (exactly those) and the place of each frame, and each garment, action and
-    prop (the thing, whatever its colour) of a character that is to be seen."""
+    prop (the thing, whatever its colour) of a character that is to be seen. Of two characters of one kind, each may be either.
+
+    each_kind_once: the readings, as a frame evaluator's, say of a kind only whether it is there."""
     counts = dict.fromkeys(FACTS, (0, 0))
 
-    def count(fact: str, right: bool) -> None:
-        counts[fact] = (counts[fact][0] + right, counts[fact][1] + 1)
+    def count(fact: str, right: int, total: int = 1) -> None:
+        counts[fact] = (counts[fact][0] + right, counts[fact][1] + total)
 
     for truth, reading in zip(said, understood, strict=True):
         for frame, read in zip(truth, reading, strict=True):
-            kinds = [c.kind for c in read.characters]
-            count("characters", len(set(kinds)) == len(kinds) and frame.who <= set(kinds) <= frame.who | frame.open)
+            who, there, may_be = Counter(frame.who), Counter(c.kind for c in read.characters), Counter(frame.open)
+            if each_kind_once:
+                who, may_be = Counter(set(who)), Counter(set(may_be))
+            count("characters", who <= there <= who + may_be)
             count("place", read.place == frame.place)
-            of = {c.kind: c for c in read.characters}
-            for kind in frame.who:
-                mine = of.get(kind)
-                if kind in frame.garments:
-                    count("garments", mine is not None and mine.garment == frame.garments[kind])
-                if kind in frame.actions:
-                    count("actions", mine is not None and mine.action == frame.actions[kind])
-                if kind in frame.props:
-                    thing = frame.props[kind].split()[-1]
-                    count("props", mine is not None and mine.prop is not None and mine.prop.split()[-1] == thing)
+            for fact, told, mine in (
+                ("garments", frame.garments, [(c.kind, c.garment) for c in read.characters]),
+                ("actions", frame.actions, [(c.kind, c.action) for c in read.characters]),
+                (
+                    "props",
+                    [(kind, prop.split()[-1]) for kind, prop in frame.props],
+                    [(c.kind, (c.prop or "").split(" ")[-1]) for c in read.characters],
+                ),
+            ):
+                count(fact, (Counter[Any](told) & Counter[Any](mine)).total(), len(told))
     return counts
 
 
@@ -53,11 +61,11 @@ def told_frames(story: ToldStory) -> list[SaidFrame]:
         holding = [slot for slot in slots if row["props"][slot]]
         frames.append(
             SaidFrame(
-                who=set(kind.values()),
+                who=list(kind.values()),
                 place=PLACES[row["places"]],
-                garments={kind[slot]: COLORS[row["garments"][slot] - 1] for slot in slots if row["garments"][slot]},
-                actions={kind[slot]: ACTIONS[row["actions"][slot]] for slot in slots if row["weights"][slot] == 1},
-                props={kind[slot]: f"{COLORS[row['prop_colors'][slot] - 1]} {PROPS[row['props'][slot] - 1]}" for slot in holding},
+                garments=[(kind[slot], COLORS[row["garments"][slot] - 1]) for slot in slots if row["garments"][slot]],
+                actions=[(kind[slot], ACTIONS[row["actions"][slot]]) for slot in slots if row["weights"][slot] == 1],
+                props=[(kind[slot], f"{COLORS[row['prop_colors'][slot] - 1]} {PROPS[row['props'][slot] - 1]}") for slot in holding],
             )
         )
     return frames
