@@ -34,9 +34,10 @@ from toon_reader import COLOUR, THING, WHERE, WHO, Reader, one_of
 from story_ldm.data.toonstories import make_story, story_row
 from story_ldm.data.toonstories.draw import draw_frame, scenery
 from story_ldm.data.toonstories.text import ACTION_PHRASES, write_sentences
-from story_ldm.data.toonstories.world import ACTIONS, CHARACTER_NAMES, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, Dice, content_bucket
+from story_ldm.data.toonstories.world import ACTIONS, COLORS, EVERYONE, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, Dice, content_bucket
 
 HERE = Path(__file__).parent
+NAMES = {who.name.lower() for who in EVERYONE}
 STRICT = [split for split in SPLITS if split != "train_wide"]  # whose sentences the resolver's grammar has
 COUNTS = {"train": 4000, "train_wide": 800, "validation": 800, "test": 800, "test_compositional": 800, "test_long": 60}
 
@@ -59,12 +60,12 @@ def check_resolved(story) -> None:
             read = reader.read(sentence)
         except AssertionError as error:
             raise AssertionError(f"{where}: {error}") from error
-        names = [CHARACTER_NAMES[c].lower() for c in frame.characters]
+        names = [EVERYONE[c].name.lower() for c in frame.characters]
         assert read.kind == {"open": "act"}.get(frame.event.kind, frame.event.kind), where
         assert read.stage == set(names) and len(names) == len(read.stage), where
         assert read.place == PLACES[frame.place], where
         assert read.actions == {n: ACTIONS[a] for n, a in zip(names, frame.actions, strict=True)}, where
-        held = frame.holder is not None and (CHARACTER_NAMES[frame.holder].lower(), PROPS[story.prop[0]], COLORS[story.prop[1]])
+        held = frame.holder is not None and (EVERYONE[frame.holder].name.lower(), PROPS[story.prop[0]], COLORS[story.prop[1]])
         assert read.holder == (held or None), where
         assert [read.mentions[n] for n in names] == story.mentions[m], where
         assert read.place_named == story.place_named[m], where
@@ -75,7 +76,7 @@ def check_resolved(story) -> None:
                 where,
                 story.sentences["full"][m],
             )
-    assert reader.garments == {CHARACTER_NAMES[c].lower(): COLORS[g] for c, g in story.garments.items()}, story.story_id
+    assert reader.garments == {EVERYONE[c].name.lower(): COLORS[g] for c, g in story.garments.items()}, story.story_id
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 1600), ("validation", 500), ("test", 500), ("test_compositional", 500), ("test_long", 60)])
@@ -119,14 +120,14 @@ def check_full(story) -> None:
     for m, (sentence, frame) in enumerate(zip(story.sentences["full"], story.frames, strict=True)):
         where, said = f"{story.story_id}, frame {m}: {sentence}", words(sentence)
         gone = [frame.event.other] if frame.event.kind == "leave" else []
-        assert sorted(w for w in said if w in WHO) == sorted(CHARACTER_NAMES[c].lower() for c in (*frame.characters, *gone)), where
+        assert sorted(w for w in said if w in NAMES) == sorted(EVERYONE[c].name.lower() for c in (*frame.characters, *gone)), where
         assert [w for w in said if w in WHERE] == [PLACES[frame.place]], where
         assert not references & set(said), where
         prop = f"{COLORS[story.prop[1]]} {PROPS[story.prop[0]]}"
         mentioned = frame.holder is not None or frame.event.kind == "put_away"
         assert [w for w in said if w in THING.split("|")] == ([PROPS[story.prop[0]]] if mentioned else []), where
         if frame.holder is not None and frame.event.kind not in ("pick_up", "give"):
-            assert f"{CHARACTER_NAMES[frame.holder]} with the {prop}" in sentence, where
+            assert f"{EVERYONE[frame.holder].name} with the {prop}" in sentence, where
         elif mentioned:
             assert prop in sentence, where
 
@@ -182,7 +183,7 @@ def test_a_sentence_is_referential_unless_it_names_all_who_are_there_and_the_pla
         row = rows["referential"]
         columns = (row[name] for name in ("sentences", "characters", "backgrounds", "referential"))
         for sentence, characters, place, flag in zip(*columns, strict=True):
-            named = {CHARACTER_NAMES[c].lower() for c in characters} | {PLACES[place]}
+            named = {EVERYONE[c].name.lower() for c in characters} | {PLACES[place]}
             assert flag is (not named <= set(words(sentence))), (row["story_id"], sentence)
             flags.append(flag)
         assert rows["full"]["referential"] == [False] * len(row["referential"])
@@ -259,7 +260,7 @@ def test_the_wide_training_split_tells_what_everybody_does():
             full = story.sentences["full"][m].lower()
             assert len(story.mentions[m]) == len(frame.characters)
             for c, action in zip(frame.characters, frame.actions):
-                assert CHARACTER_NAMES[c].lower() in full and (c not in frame.event.subjects or c not in frame.event.also)
+                assert EVERYONE[c].name.lower() in full and (c not in frame.event.subjects or c not in frame.event.also)
                 if c in frame.event.also:
                     assert action == frame.event.also[c] and any(verbs[0] in full for verbs in ACTION_PHRASES[ACTIONS[action]]), (full, c, action)
             assert frame.event.kind != "give" or frame.holder == frame.event.other
@@ -454,7 +455,7 @@ def test_every_label_can_be_seen():
             (100, pictures_of({"frames": [replace(frame, place=place)]} for place in range(8))),
         ):
             few = min(seen(a, b) for i, a in enumerate(variants) for b in variants[:i])
-            assert few >= least, (CHARACTER_NAMES[c], least, few)
+            assert few >= least, (EVERYONE[c].name, least, few)
     for place in range(8):  # with the stage as full as it gets
         story = next(s for s in some("train") if len(s.frames[-1].characters) == 3)
         frames = [replace(story.frames[-1], place=place, layout=layout) for layout in range(LAYOUTS)]

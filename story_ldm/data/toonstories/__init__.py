@@ -34,6 +34,7 @@ from story_ldm.data.toonstories.world import (
     PROPS,
     SPLITS,
     WORLD_VERSION,
+    kind_of,
 )
 
 __all__ = [
@@ -133,7 +134,7 @@ def story_row(seed: int, split: str, index: int, size: int = 64, text: str = "re
         "story_id": story.story_id,
         "frames": [draw_frame(story, m, size) for m in range(len(story.frames) if pictures else 0)],
         "sentences": sentences,
-        "characters": [frame.characters for frame in story.frames],
+        "characters": [[kind_of(c) for c in frame.characters] for frame in story.frames],
         "backgrounds": [frame.place for frame in story.frames],
         "referential": referential,
         "attributes": attributes,

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
-from story_ldm.data.toonstories.world import ACTIONS, COLORS, MARKS, PLACES, PROPS, Frame, Story
+from story_ldm.data.toonstories.world import ACTIONS, COLORS, MARKS, PLACES, PROPS, Frame, Story, kind_of
 
 SUPERSAMPLING = 4
 RGB = {"red": (222, 44, 44), "yellow": (252, 212, 40), "green": (38, 152, 62), "blue": (40, 92, 220), "purple": (146, 60, 196)}
@@ -72,7 +72,7 @@ def draw_frame(story: Story, m: int, size: int) -> Image.Image:
     image = scenery(frame.place, frame.layout, story.art_seed, size * SUPERSAMPLING).copy()
     for character, slot, action in zip(frame.characters, frame.slots, frame.actions, strict=True):
         prop = story.prop if character == frame.holder else None
-        _figure(image, character, SLOT_X[slot], ACTIONS[action], story.garment(m, character), story.marks[character], prop)
+        _figure(image, kind_of(character), SLOT_X[slot], ACTIONS[action], story.garment(m, character), story.marks[character], prop)
     if frame.event.kind == "put_away":
         _prop_on_ground(image, story, frame)
     return image.reduce(SUPERSAMPLING)

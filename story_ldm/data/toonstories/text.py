@@ -12,7 +12,7 @@ References are resolved by these rules, which tests/test_toonstories.py implemen
 
 from __future__ import annotations
 
-from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS, Dice, Frame, Story
+from story_ldm.data.toonstories.world import ACTIONS, COLORS, EVERYONE, PLACES, PROPS, Dice, Frame, Story, kind_of
 
 FROZEN_FORMS = ("full", "referential")
 
@@ -169,7 +169,7 @@ class _Sentence:
         return full, join_names([s[1] for s in singles])
 
     def one(self, c: int, plural: bool = False, leaving: bool = False) -> tuple[str, str]:
-        who = CHARACTERS[c]
+        who = EVERYONE[c]
         if c not in self.introduced:
             garment = self.dice.pick(GARMENT_PHRASES).format(COLORS[self.story.garments[c]])
             self.mentions[c] = "introduction"
@@ -177,12 +177,13 @@ class _Sentence:
         full = who.name
         if c == self.frame.holder and self.event.kind not in ("pick_up", "put_away", "give") and not leaving:
             full += f" with the {COLORS[self.story.prop[1]]} {PROPS[self.story.prop[0]]}"
+        twin = any(kind_of(k) == kind_of(c) for k in self.story.cast if k != c)
         if c not in self.stage:  # a character who returns is referred to by name or species
-            how = self.dice.pick(("name", "species"))
+            how = self.dice.pick(("name", "species") if not twin else ("name",))
         else:
             rivals = (self.stage | set(self.frame.characters)) - {c}
-            unique = all(CHARACTERS[r].pronoun != who.pronoun for r in rivals)
-            how = self.dice.weighted({"pronoun": 70 if unique and not plural else 0, "species": 15, "name": 20})
+            unique = all(EVERYONE[r].pronoun != who.pronoun for r in rivals)
+            how = self.dice.weighted({"pronoun": 70 if unique and not plural else 0, "species": 0 if twin else 15, "name": 20})
         if not leaving:
             self.mentions[c] = how
         return full, {"name": who.name, "species": f"the {who.species}", "pronoun": who.pronoun}[how]

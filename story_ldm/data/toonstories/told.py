@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from story_ldm.data.toonstories.free import free_story
 from story_ldm.data.toonstories.stories import make_story
-from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, PLACES, PROPS, SPLITS
+from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, EVERYONE, PLACES, PROPS, SPLITS, kind_of
 
 IGNORED = -100  # as torch's cross-entropy has it
 LABELS = {  # by kind of fact, the names of the values; "not said" and "nothing" are value 0 of garments, props and prop_colors
@@ -46,12 +46,12 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
         else:
             garments = {c: story.garment(m, c) for c in frame.characters}
             actions = dict(zip(frame.characters, frame.actions))
-            first = {c: sentences[m].find(CHARACTERS[c].name) for c in frame.characters}
+            first = {c: sentences[m].find(EVERYONE[c].name) for c in frame.characters}
         order += sorted((c for c in frame.characters if c not in order), key=lambda c: first[c])
         row: dict[str, list] = {name: [IGNORED] * slots for name in facts}
         row["seen"], row["weights"] = [0] * slots, [0.0] * slots
         for slot, c in enumerate(order):
-            row["kinds"][slot] = c
+            row["kinds"][slot] = kind_of(c)
             if c not in frame.characters:
                 continue
             row["seen"][slot] = 1

@@ -37,6 +37,17 @@ CHARACTERS = (
     Character("Zix", "alien", "it"),
 )
 CHARACTER_NAMES = tuple(c.name for c in CHARACTERS)
+TWINS = (  # number k + 8 is a second one of the kind of number k; only `train_wide` has them
+    Character("Otto", "bear", "he"),
+    Character("Hazel", "rabbit", "she"),
+    Character("Rusty", "fox", "he"),
+    Character("Minnie", "mouse", "she"),
+    Character("Hopper", "frog", "he"),
+    Character("Daisy", "duck", "she"),
+    Character("Gizmo", "robot", "it"),
+    Character("Vox", "alien", "it"),
+)
+EVERYONE = CHARACTERS + TWINS
 PLACES = ("forest", "beach", "kitchen", "bedroom", "city", "desert", "moon", "mountain")
 LAYOUTS = 4  # compositions of each place; one is drawn per story and place
 COLORS = ("red", "yellow", "green", "blue", "purple", "white")
@@ -169,11 +180,18 @@ def content_bucket(story: Story) -> int:
     return int.from_bytes(hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()[:8], "big") % 100
 
 
+def kind_of(character: int) -> int:
+    """The number of the first character of its kind, which a label has."""
+    return character % len(CHARACTERS)
+
+
 def draw_story(dice: Dice, seed: int, split: str, index: int, length: int) -> Story:
     """Samples a story without sentences: cast, garments, marks, prop, layouts, and `length` frames."""
     compositional, wide = split == "test_compositional", split == "train_wide"
     size = min(dice.weighted({1: 30, 2: 45, 3: 25} if wide else {1: 60, 2: 30, 3: 10}), length + 1)
     cast = dice.sample_distinct(range(len(CHARACTERS)), size)
+    if wide and size > 1 and dice.chance(0.15):
+        cast[1] = cast[0] + len(CHARACTERS)
     garments = {c: dice.pick([g for g in range(len(COLORS)) if compositional or wide or g != held_out_garment(c)]) for c in cast}
     marks = {c: dice.pick(range(len(MARKS))) for c in cast}
     places = [p for p in range(len(PLACES)) if compositional or wide or all(p != held_out_place(c) for c in cast)]

@@ -21,7 +21,7 @@ ROOM = 55  # as many may stand already where another sentence is added
 class Facts:
     """What a reader knows of a frame from the text so far. Lists are aligned with `characters`, everybody on stage in the order of arrival."""
 
-    characters: list[int]
+    characters: list[int]  # numbers of EVERYONE
     place: int
     place_stated: bool  # in this frame
     garments: list[int | None]  # None: not stated so far

@@ -11,6 +11,7 @@ from story_ldm.data.toonstories.free import phrases
 from story_ldm.data.toonstories.free.garments import Unclear, garment_after_noun, garment_of, plain_color
 from story_ldm.data.toonstories.free.inflect import with_article
 from story_ldm.data.toonstories.free.people import FORMS, Person
+from story_ldm.data.toonstories.world import kind_of
 
 if TYPE_CHECKING:
     from story_ldm.data.toonstories.free.writer import Writer
@@ -23,6 +24,7 @@ EVERYBODY = {
     3: """all three|all three|the three of them|the friends|the three friends|everyone|everybody|the trio|the whole gang|all of them
     |the little group|all three friends""",
 }
+PLURALS = ("bears", "rabbits", "foxes", "mice", "frogs", "ducks", "robots", "aliens")
 OTHERS = "the others|the others|the other two|the two others|the rest of them|the other two friends"
 OTHER = "the other one|the other|the other friend"
 
@@ -35,11 +37,11 @@ def bare_name(person: Person) -> str:
 
 def noun_of(w: Writer, c: int) -> str:
     """A word for the kind: the writer's usual one, at times another."""
-    return w.people[c].noun if w.dice.chance(0.75) else w.word(phrases.KINDS[c])
+    return w.people[c].noun if w.dice.chance(0.75) else w.word(phrases.KINDS[kind_of(c)])
 
 
 def adjective(w: Writer, c: int) -> str:
-    return w.word(phrases.TRAITS[c] if w.dice.chance(0.25) else phrases.ADJECTIVES)
+    return w.word(phrases.TRAITS[kind_of(c)] if w.dice.chance(0.25) else phrases.ADJECTIVES)
 
 
 def described(w: Writer, c: int, noun: str) -> str:
@@ -62,7 +64,8 @@ def one(w: Writer, c: int, case: str = "s", pronoun: bool = True, listed: bool =
         options["pronoun"] = 60 * w.style.pronouns * (4 if here else 1)
     if person.name:
         options |= {"name": 34, "adjective name": 20 * w.style.describing}
-    if c in talk.kind_said:
+    twins = [k for k in w.story.cast if k != c and kind_of(k) == kind_of(c)]
+    if c in talk.kind_said and not twins:
         weight = w.style.kinds if person.name else 1.0
         options |= {"kind": 24 * weight, "our kind": 8 * weight if w.style.mine else 0}
         if person.name:
@@ -72,6 +75,8 @@ def one(w: Writer, c: int, case: str = "s", pronoun: bool = True, listed: bool =
             options["garment kind"] = 2.5
             if c in talk.stage and others and talk.garments_before.issuperset(others) and all(w.garments[k] != w.garments[c] for k in others):
                 options["garment"] = 4
+    elif twins and c in talk.garments_before and talk.garments_before.issuperset(twins) and all(w.garments[k] != w.garments[c] for k in twins):
+        options["garment kind"] = 12
     if not listed and case != "p" and len(talk.stage) == 2 and c in talk.stage and talk.last_one() not in (None, c):
         options |= {"friend": 5, "other": 3}
     how = dice.weighted(options)
@@ -214,6 +219,16 @@ def many(w: Writer, who: list[int], case: str = "s", pronoun: bool = True) -> bo
             return words not in SINGULAR_GROUPS
     elif case == "p":
         raise Unclear
+    twins = len({kind_of(c) for c in who}) == 1 and not talk.introduced & everybody and all(w.people[c].name for c in who)
+    if twins and dice.chance(0.6):  # "two rabbits, Rosa and Nina"
+        w.text.put(
+            f"two {dice.pick(('', '', 'young ', 'little ', 'good '))}{PLURALS[kind_of(who[0])]}{dice.pick((', ', ', ', ' called ', ' named ', ': '))}"
+        )
+        for k, c in enumerate(who):
+            w.text.put(" and " if k else "")
+            w.refer(w.people[c].full, "introduction", (c,))
+            _introduced(w, c)
+        return True
     for k, c in enumerate(who):
         if k:
             w.text.put(" and " if k == len(who) - 1 else ", ")

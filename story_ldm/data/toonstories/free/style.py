@@ -8,7 +8,7 @@ from story_ldm.data.toonstories.free import phrases
 from story_ldm.data.toonstories.free.names import TITLES, Name, draw_names
 from story_ldm.data.toonstories.free.people import Person
 from story_ldm.data.toonstories.free.templates import table
-from story_ldm.data.toonstories.world import CHARACTERS, Dice, Story
+from story_ldm.data.toonstories.world import CHARACTERS, Dice, Story, kind_of
 
 # voice → share of the stories, share of them in the past tense
 VOICES = {
@@ -85,13 +85,13 @@ def draw_people(story: Story, style: Style, dice: Dice) -> dict[int, Person]:
         name: Name | None = drawn
         title, resident = "", False
         if manner == "residents":
-            resident = not dice.chance(0.03)
+            resident = not dice.chance(0.03) and c < len(CHARACTERS)
             namesake = c if resident else dice.pick([k for k in range(len(CHARACTERS)) if k not in story.cast and k not in taken] or [c])
             pronoun = CHARACTERS[namesake].pronoun
             name = Name(CHARACTERS[namesake].name, "", "" if pronoun == "it" else pronoun)
             resident = namesake == c
             taken.add(namesake)
-        elif manner == "nameless" or dice.chance(0.08):
+        elif (manner == "nameless" or dice.chance(0.08)) and not any(kind_of(k) == kind_of(c) for k in story.cast if k != c):
             name = None
         elif dice.chance(0.12):
             suggested = dice.pick(("", drawn.pronoun or dice.pick(("he", "she"))))
@@ -101,7 +101,7 @@ def draw_people(story: Story, style: Style, dice: Dice) -> dict[int, Person]:
             usual = next(pronoun for pronoun, titles in TITLES.items() if title in titles)
         if not usual or (not resident and dice.chance(0.05)):
             usual = dice.weighted({"he": 33, "she": 33, "it": 22, "they": 12})
-        noun = dice.pick(table(phrases.KINDS[c]))[0][1]
+        noun = dice.pick(table(phrases.KINDS[kind_of(c)]))[0][1]
         if name and (title or dice.chance(0.7)):
             name = name._replace(short="")
         may_wait = manner != "residents" or resident

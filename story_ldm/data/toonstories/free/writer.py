@@ -10,7 +10,7 @@ from story_ldm.data.toonstories.free.people import FORMS, Discourse, Person
 from story_ldm.data.toonstories.free.style import Style
 from story_ldm.data.toonstories.free.templates import Template, pick, table
 from story_ldm.data.toonstories.free.text import Text
-from story_ldm.data.toonstories.world import COLORS, Dice, Frame, Story
+from story_ldm.data.toonstories.world import COLORS, Dice, Frame, Story, kind_of
 
 WORDS = {  # slot → table
     "adj": phrases.ADJECTIVES,
@@ -219,11 +219,11 @@ class Writer:
         if not self.subject:
             raise Unclear
         c = self.subject[0]
-        self.text.put(self.word(phrases.LIMB[c]) if len(self.subject) == 1 else "arms")
+        self.text.put(self.word(phrases.LIMB[kind_of(c)]) if len(self.subject) == 1 else "arms")
 
     def limbs(self) -> None:
         c = (self.subject or self.roles["S"])[0]
-        self.text.put(phrases.LIMBS[c] if len(self.subject) < 2 else "arms")
+        self.text.put(phrases.LIMBS[kind_of(c)] if len(self.subject) < 2 else "arms")
 
     def call(self) -> None:
         self.text.put(self.word(phrases.CALLS[self.doing]))
@@ -243,7 +243,7 @@ class Writer:
         "qgoal": lambda self: self.elsewhere(phrases.GOAL),
         "qplc": lambda self: self.elsewhere(phrases.PLC),
         "oplc": lambda self: self.run_table(phrases.PLC[self.old_place]),
-        "sound": lambda self: self.text.put(phrases.SOUNDS[next(iter(self.roles.get("N") or self.roles["S"]))]),
+        "sound": lambda self: self.text.put(phrases.SOUNDS[kind_of(next(iter(self.roles.get("N") or self.roles["S"])))]),
         "number": lambda self: self.text.put(str(self.number)),
         "aK": lambda self: self.kind_noun(),
     }
