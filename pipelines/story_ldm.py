@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+import story_ldm.encoders.autoencoder  # noqa: F401  diffusers finds component classes in imported modules only
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames

@@ -16,6 +16,7 @@ _LAZY = {
     "StoryUNet2DConditionModel": "story_ldm.systems.story_ldm.unet",
     "MemoryAttention": "story_ldm.systems.story_ldm.memory_attention",
     "StoryMemory": "story_ldm.systems.story_ldm.memory_attention",
+    "StoryAutoencoder": "story_ldm.encoders.autoencoder",
     "LanguageMemory": "story_ldm.encoders.language_memory",
     "load_stories": "story_ldm.data",
 }

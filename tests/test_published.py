@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import tiny_pipeline
+from test_autoencoder import tiny_story_vae
 from test_dynamic_block_gan import tiny_pipeline as tiny_dynamic_block_gan
 from test_story_gan_pipeline import tiny_pipeline as tiny_story_gan
 
@@ -46,7 +47,9 @@ def draw(pipe, **call) -> torch.Tensor:
 def test_plain_diffusers_opens_a_saved_pipeline(tokenizer, tmp_path):
     """The same frames where the package cannot be imported: all pipelines in one process, each also saved there and opened here again."""
     pipes = {"story-gan": tiny_story_gan(tokenizer), "dynamic": tiny_dynamic_block_gan(tokenizer), "ldm": tiny_pipeline(tokenizer)}
-    calls = {str(tmp_path / name): {"num_inference_steps": 2} if name == "ldm" else {} for name in pipes}
+    pipes["ldm-large"] = tiny_pipeline(tokenizer)
+    pipes["ldm-large"].register_modules(vae=tiny_story_vae())
+    calls = {str(tmp_path / name): {"num_inference_steps": 2} if name.startswith("ldm") else {} for name in pipes}
     for name, pipe in pipes.items():
         pipe.save_pretrained(tmp_path / name)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_MODULES_CACHE": str(tmp_path / "modules")}

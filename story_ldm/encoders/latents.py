@@ -6,9 +6,14 @@
 The project's own autoencoders have a pixel-unshuffle in front (each r × r block of pixels becomes channels), which makes them several times
 faster. r follows from `in_channels = 3 r²`, so Stable Diffusion's autoencoders (r = 1) need no special case. Latents are normalised per channel
 if the autoencoder's config has `latents_mean` and `latents_std`, otherwise by its `scaling_factor`.
+
+A `StoryAutoencoder` may draw larger frames than its encoder reads (`enlargement`). Frames have the drawn size here, everywhere: they reach the
+encoder averaged over enlargement × enlargement pixels.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +21,20 @@ from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 
-def shuffle_factor(vae: AutoencoderKL) -> int:
-    """r of the pixel-unshuffle in front of the encoder."""
-    return round((vae.config.in_channels / 3) ** 0.5)
+def shuffle_factor(vae: AutoencoderKL, channels: Literal["in_channels", "out_channels"] = "in_channels") -> int:
+    """r of the pixel-unshuffle in front of the encoder, or of the pixel-shuffle behind the decoder ("out_channels")."""
+    return round((vae.config[channels] / 3) ** 0.5)
 
 
 def downscale_factor(vae: AutoencoderKL) -> int:
     """Width and height of a latent cell, in pixels of the frame."""
-    return shuffle_factor(vae) * 2 ** (len(vae.config.block_out_channels) - 1)
+    levels = vae.config.get("decoder_widths") or vae.config.block_out_channels
+    return shuffle_factor(vae, "out_channels") * 2 ** (len(levels) - 1)
+
+
+def enlargement(vae: AutoencoderKL) -> int:
+    """How many times the side of what the encoder reads a frame has: 1, except for a decoder with more levels than the encoder."""
+    return downscale_factor(vae) // (shuffle_factor(vae) * 2 ** (len(vae.config.block_out_channels) - 1))
 
 
 def _affine(vae: AutoencoderKL, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | tuple[float, float]:
@@ -37,12 +48,15 @@ def _affine(vae: AutoencoderKL, like: torch.Tensor) -> tuple[torch.Tensor, torch
 
 def frames_to_raw(vae: AutoencoderKL, frames: torch.Tensor) -> DiagonalGaussianDistribution:
     """Posterior of the raw latents of frames (B, 3, H, W) in [-1, 1]."""
+    factor = enlargement(vae)
+    if factor > 1:
+        frames = F.avg_pool2d(frames, factor)
     return vae.encode(F.pixel_unshuffle(frames, shuffle_factor(vae))).latent_dist
 
 
 def raw_to_frames(vae: AutoencoderKL, raw: torch.Tensor) -> torch.Tensor:
     """Frames (B, 3, H, W), about [-1, 1] and not clamped, of raw latents (B, c, h, w)."""
-    return F.pixel_shuffle(vae.decode(raw).sample, shuffle_factor(vae))
+    return F.pixel_shuffle(vae.decode(raw).sample, shuffle_factor(vae, "out_channels"))
 
 
 @torch.no_grad()

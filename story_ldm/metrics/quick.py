@@ -33,7 +33,8 @@ def quick_rates(evaluator: Path, stories: Dataset, drawn: list[list[Image.Image]
     if label_names(stories.features, "characters") != names:
         return {}
     side = (reader.config.sample_size,) * 2
-    frames = torch.cat([frames_tensor([frame.convert("RGB").resize(side, Image.Resampling.LANCZOS) for frame in story]) for story in drawn])
+    how = Image.Resampling.BOX if drawn[0][0].width > side[0] else Image.Resampling.BICUBIC  # as generated.py resizes
+    frames = torch.cat([frames_tensor([frame.convert("RGB").resize(side, how) for frame in story]) for story in drawn])
     pronouns = PRONOUNS if tuple(names) == CHARACTER_NAMES else ("",) * len(names)
     rates = measures(
         as_arrays(frame_labels(stories, len(names))), as_arrays({n: x.cpu() for n, x in reader.read(frames.to(device)).items()}), pronouns
