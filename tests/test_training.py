@@ -21,6 +21,8 @@ from safetensors.torch import load_file
 
 from story_ldm import load_stories
 from story_ldm.data.toonstories import FEATURES, story_row
+from story_ldm.encoders.autoencoder import StoryAutoencoder, open_autoencoder
+from story_ldm.encoders.latents import downscale_factor, enlargement
 from story_ldm.encoders.sentences import tokenize_stories
 from story_ldm.pipelines import StoryLDMPipeline
 
@@ -221,6 +223,40 @@ def test_freeze_encoder(trainer, finished, tmp_path):
     assert old.config.latents_mean == new.config.latents_mean and old.config.latents_std == new.config.latents_std
     same = {name for name, value in old.state_dict().items() if torch.equal(value, new.state_dict()[name])}
     assert all((name in same) == name.startswith(("encoder.", "quant_conv.")) for name in old.state_dict())
+
+
+def test_a_decoder_of_larger_frames(trainer, finished, tmp_path):
+    """A new decoder on frozen latents: killed and resumed it ends with the weights of an uninterrupted run, encoder and latents stay the same, and a
+    model trained on those latents draws its size, as does one that is trained with this autoencoder from its frames of twice the side."""
+    before = finished / "autoencoder" / "vae"
+    more = ["--init-from", before, "--freeze-encoder", "--decoder-widths", 16, 8, 8, "--decoder-blocks", 1, 0, 1]
+    more += ["--decay", 0.5, "--optimizer", "muon"]
+    trainer(*command("autoencoder", tmp_path / "whole", finished, *more))
+    argv = command("autoencoder", tmp_path / "run", finished, *more, "--checkpoint-every", 2)
+    trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000004", *argv)
+    assert "resuming from" in trainer(*argv)
+    assert "lr 0.00e+00" in trainer.log and "lr 1.00e-03" in trainer.log, "constant, then linear to zero"
+    expected, actual = weights(tmp_path / "whole"), weights(tmp_path / "run")
+    assert list(expected) == list(actual) and [name for name, value in expected.items() if not torch.equal(actual[name], value)] == []
+
+    old, new = AutoencoderKL.from_pretrained(before), open_autoencoder(tmp_path / "run" / "vae")
+    assert isinstance(new, StoryAutoencoder) and (enlargement(new), downscale_factor(new)) == (2, 16)
+    assert old.config.latents_mean == new.config.latents_mean and old.config.latents_std == new.config.latents_std
+    for name, value in old.state_dict().items():
+        if name.startswith(("encoder.", "quant_conv.")):
+            assert torch.equal(new.state_dict()[name], value)
+    assert new.decoder.layers[0].conv2.weight.any(), "a block that has learned is not what it was at first"
+
+    pipe = StoryLDMPipeline.from_pretrained(finished / "story" / "pipeline")
+    pipe.register_modules(vae=new)
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe(STORY[:1], num_inference_steps=1).frames[0][0].size == (64, 64)
+    story = command("story", tmp_path / "story", finished, "--vae", tmp_path / "run" / "vae", "--stories", BATCH, "--sample-every", 0)
+    trainer(*story)
+    assert json.loads((tmp_path / "story" / "settings.json").read_text())["resolution"] == 64
+    pipe = StoryLDMPipeline.from_pretrained(tmp_path / "story" / "pipeline")
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe.unet.config.sample_size == 4 and pipe(STORY[:1], num_inference_steps=1).frames[0][0].size == (64, 64)
 
 
 def test_a_changed_setting_is_refused(trainer, finished):

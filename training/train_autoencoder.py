@@ -3,6 +3,11 @@
     accelerate launch training/train_autoencoder.py                        # toon-64 on the built-in world
     accelerate launch training/train_autoencoder.py --max-minutes 20       # the same command resumes the run
 
+A small decoder that draws frames of 128 px from the latents of a trained 64-px autoencoder, so for every model of those latents:
+
+    accelerate launch training/train_autoencoder.py --init-from checkpoints/toon-story-ldm/vae --freeze-encoder --decoder-widths 192 128 64 \
+        --batch 8 --stories 28_800 --optimizer muon --learning-rate 2e-3 --warmup 40 --decay 0.4 --detail-weight 2 --output runs/decoder-128
+
 The loss is the L1 and squared error of pixels, the L1 error of details (the frame minus its local mean: outlines, which are learned late from
 the pixel errors alone), and a small KL divergence to N(0, I). At the end, the mean and the standard deviation of each latent channel are
 measured and stored in the config, which gives latents unit scale wherever the autoencoder is used. The result is `<output>/vae`.
@@ -11,6 +16,7 @@ measured and stored in the config, which gives latents unit scale wherever the a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,14 +30,15 @@ from torch.utils.data import DataLoader
 
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.stories import load_stories, story_lengths
-from story_ldm.encoders.latents import downscale_factor, frames_to_raw, raw_to_frames
+from story_ldm.encoders.autoencoder import StoryAutoencoder, open_autoencoder
+from story_ldm.encoders.latents import downscale_factor, enlargement, frames_to_raw, raw_to_frames
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import StorySettings, finish_run, one_of, run_record, start_run
-from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine
+from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine, warmup_stable_decay
 from story_ldm.training.watch import Watch, forward_flops, ignore_signals, parameter_counts, sizes
 
 
@@ -42,11 +49,16 @@ class Settings(StorySettings):
     preset: Annotated[str, one_of(PRESETS)] = "toon-64"
     """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
     resolution: int | None = None
-    """Side of the frames in pixels; defaults to that of the preset."""
+    """Side of the frames in pixels; defaults to that of the preset, or to the larger one that a new decoder draws."""
     init_from: Path | None = None
     """A trained autoencoder to start from."""
     freeze_encoder: bool = False
     """Train only the decoder: latents, and models of them, stay valid. Requires --init-from."""
+    decoder_widths: tuple[int, ...] = ()
+    """Channels of each level of a new, small decoder, coarse to fine (StoryAutoencoder). Each level has twice the side of the one before; with one
+    level more than the encoder, frames have twice the side of what the encoder reads, which gets them averaged over 2 × 2 pixels."""
+    decoder_blocks: tuple[int, ...] = (2, 3, 1)
+    """Number of blocks of each level of the new decoder."""
     stories: int = 100_000
     """Number of stories to train on, counted with repetition."""
     batch: int = 24
@@ -59,6 +71,8 @@ class Settings(StorySettings):
     """Peak learning rate."""
     warmup: int = 100
     """Steps of linear warm-up."""
+    decay: float | None = None
+    """Share of the run, at its end, over which a constant learning rate falls linearly to zero; by default it falls by half a cosine all along."""
     kl_weight: float = 1e-6
     """Weight of the KL divergence of the latents to N(0, I)."""
     detail_weight: float = 1.0
@@ -86,13 +100,16 @@ def main(s: Settings) -> None:
         raise SystemExit("--freeze-encoder requires --init-from: a frozen encoder must be a trained one")
     accelerator = start_run(s, "autoencoder", ("stories", "checkpoint_every"))
     preset = preset_at(s.preset, s.resolution)
+    vae = open_autoencoder(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
+    if s.decoder_widths:
+        vae = StoryAutoencoder.from_vae(vae, decoder_widths=s.decoder_widths, decoder_blocks=s.decoder_blocks)
+    vae.to(memory_format=torch.channels_last)
+    resolution = s.resolution or preset["resolution"] * enlargement(vae)
     with accelerator.main_process_first():
         shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window}
-        dataset = load_stories(s.dataset, "train", preset["resolution"], limit=s.limit, num_proc=s.num_proc, **shape)
+        dataset = load_stories(s.dataset, "train", resolution, limit=s.limit, num_proc=s.num_proc, **shape)
     lengths = torch.tensor(story_lengths(dataset))
 
-    vae = AutoencoderKL.from_pretrained(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
-    vae.to(memory_format=torch.channels_last)
     if s.freeze_encoder:
         vae.requires_grad_(False)
         vae.decoder.requires_grad_(True)
@@ -100,8 +117,9 @@ def main(s: Settings) -> None:
     groups = muon_groups(vae) if s.optimizer == "muon" else [{"params": [p for p in vae.parameters() if p.requires_grad]}]
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     total = s.stories // s.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
-    latent_shape = (preset["vae"]["latent_channels"],) + (preset["resolution"] // downscale_factor(vae),) * 2
+    shape_of = warmup_cosine if s.decay is None else partial(warmup_stable_decay, decay=s.decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: shape_of(step, s.warmup, total))
+    latent_shape = (vae.config.latent_channels,) + (resolution // downscale_factor(vae),) * 2
     model, parameters = Reconstruction(vae), parameter_counts(vae=vae)
     flops = forward_flops(model, frames_tensor(dataset[0]["frames"][:1]), torch.zeros(1, *latent_shape))
     accelerator.print(f"{sizes(parameters)} | forward {flops / 1e9:.2f} GFLOPs per frame")
@@ -128,7 +146,7 @@ def main(s: Settings) -> None:
         with accelerator.autocast():
             decoded, kl = model(frames, noise)  # frames (B · frames_per_story, 3, H, W)
         l1, mse, kl = F.l1_loss(decoded, frames), F.mse_loss(decoded, frames), kl.mean()
-        loss = l1 + mse + s.detail_weight * F.l1_loss(details(decoded), details(frames)) + s.kl_weight * kl
+        loss = l1 + mse + s.detail_weight * details(decoded - frames).abs().mean() + s.kl_weight * kl
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -151,8 +169,10 @@ def main(s: Settings) -> None:
 
 
 def details(frames: torch.Tensor) -> torch.Tensor:
-    """Frames (B, 3, H, W) minus their mean over 5 × 5 pixels."""
-    return frames - F.avg_pool2d(frames, 5, 1, 2, count_include_pad=False)
+    """Frames (B, 3, H, W) minus their mean over 5 × 5 pixels. It is linear: the details of an error are the error of the details."""
+    window = frames.new_ones(3, 1, 5, 5)  # by convolutions, because avg_pool2d takes several times as long on a CPU
+    counts = F.conv2d(torch.ones_like(frames[:1]), window, padding=2, groups=3)
+    return frames - F.conv2d(frames, window, padding=2, groups=3) / counts
 
 
 @torch.no_grad()

@@ -37,8 +37,9 @@ from transformers import CLIPTokenizer
 
 from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import held_out_split, load_stories, story_lengths
+from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.facts import text_loss
-from story_ldm.encoders.latents import downscale_factor
+from story_ldm.encoders.latents import downscale_factor, enlargement
 from story_ldm.encoders.reader import reading_loss
 from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.files import model_folder
@@ -185,7 +186,8 @@ def main(s: Settings) -> None:
     check_sharding(s.optimizer, s.train, precision)
     sd = open_start(s.init_from)
     preset = preset_at(s.preset, s.resolution if sd is None else None)
-    prediction, native = s.prediction, preset["resolution"]
+    vae = sd.vae if sd is not None else open_autoencoder(s.vae if s.init_from is None else s.init_from / "vae")
+    prediction, native = s.prediction, preset["resolution"] * enlargement(vae)
     if sd is not None:
         prediction, native = sd.scheduler.config.prediction_type, sd.unet.config.sample_size * downscale_factor(sd.vae)
         if s.resolution and s.resolution % downscale_factor(sd.vae):
@@ -200,7 +202,7 @@ def main(s: Settings) -> None:
         data = load_stories(s.dataset, s.split, resolution, s.text_form[0], **shape)
         others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
     lengths = torch.tensor(story_lengths(data))
-    model, vae, tokenizer = build(s, preset, sd, resolution)
+    model, tokenizer = build(s, preset, sd, vae, resolution)
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae)
@@ -321,14 +323,13 @@ def check(s: Settings) -> None:
 
 
 def build(
-    s: Settings, preset: dict, sd: StableDiffusionPipeline | None, resolution: int
-) -> tuple[StoryDenoiser, AutoencoderKL, CLIPTokenizer | None]:
-    """The model to train, the autoencoder and the tokenizer (None for a reader), from --vae, --text and --reader, or from the pipeline or Stable
-    Diffusion of --init-from."""
+    s: Settings, preset: dict, sd: StableDiffusionPipeline | None, vae: AutoencoderKL, resolution: int
+) -> tuple[StoryDenoiser, CLIPTokenizer | None]:
+    """The model to train and the tokenizer (None for a reader), from --text and --reader, or from the pipeline or Stable Diffusion of --init-from.
+    Freezes the autoencoder."""
     if sd is not None:
-        vae, tokenizer, text_encoder, reader = sd.vae, sd.tokenizer, sd.text_encoder, None
+        tokenizer, text_encoder, reader = sd.tokenizer, sd.text_encoder, None
     else:
-        vae = AutoencoderKL.from_pretrained(s.vae if s.init_from is None else s.init_from / "vae")
         reader = build_reader(s.reader, s.init_from)
         tokenizer, text_encoder = (None, None) if reader is not None else build_text(s.init_from or s.text)
     vae.requires_grad_(False).eval()
@@ -355,7 +356,7 @@ def build(
         ids, mask = (x[0] for x in reader.tokenize([[""]]))
     else:
         ids, mask = tokenize_sentences(tokenizer, [""])
-    return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader), vae, tokenizer
+    return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader), tokenizer
 
 
 def sample(
