@@ -56,6 +56,8 @@ KIND_OF = {who.name: who.species for who in CHARACTERS}
 
 
 def main(s: Settings) -> None:
+    if s.steps is not None and s.steps < 1:
+        raise SystemExit(f"--steps is {s.steps}; it must be at least 1")
     stories, folder = read_stories(s.stories), model_folder(s.model)
     reader = open_reader(folder, s.text_only)
     understood = read_alone(reader, stories) if reader else draw_and_read(s, folder, stories)
@@ -66,7 +68,7 @@ def main(s: Settings) -> None:
         for group in (story.level, f"{story.level}, {story.voice}"):
             groups.setdefault(group, []).append((counts, refused))
         if s.by_story and reading is not None:
-            show_mistakes(story, reading)
+            show_mistakes(story, reading, each_kind_once=reader is None)
     table: dict[str, Any] = {}
     for group, parts in sorted(groups.items()):
         total = {fact: (sum(c[fact][0] for c, _ in parts), sum(c[fact][1] for c, _ in parts)) for fact in FACTS}
@@ -84,14 +86,19 @@ def main(s: Settings) -> None:
 def open_reader(folder: Path, text_only: bool) -> Reader | None:
     """The reader in a folder or in a pipeline's folder; None for a pipeline that is to draw.
 
-    Raises SystemExit if the pipeline has none and --text-only is set."""
-    if (folder / "config.json").is_file():
-        return Reader.from_pretrained(folder).eval()
-    if not text_only:
+    Raises SystemExit for another model, a pipeline without a reader if --text-only is set, and a reader that cannot say what it understood."""
+    alone = (folder / "config.json").is_file()
+    if not alone and not text_only:
         return None
-    if not (folder / "reader").is_dir():
+    if not alone and not (folder / "reader").is_dir():
         raise SystemExit(f"--text-only is set and --model {folder} has no reader; without --text-only its pictures are read")
-    return Reader.from_pretrained(folder / "reader", dtype=torch.float32).eval()
+    file = folder / ("." if alone else "reader") / "config.json"
+    if (kind := json.loads(file.read_text()).get("_class_name")) != "Reader":
+        raise SystemExit(f"--model {folder} is a {kind}; it must be a reader, or a pipeline (model_index.json)")
+    reader = Reader.from_pretrained(file.parent, dtype=torch.float32).eval()
+    if reader.config.labels is None:
+        raise SystemExit(f"--model {folder} has a reader that was trained without labels, and cannot say what it understood")
+    return reader
 
 
 def read_alone(reader: Reader, stories: list[HandWrittenStory]) -> list[list[UnderstoodFrame] | None]:
@@ -108,7 +115,12 @@ def read_alone(reader: Reader, stories: list[HandWrittenStory]) -> list[list[Und
 
 def draw_and_read(s: Settings, folder: Path, stories: list[HandWrittenStory]) -> list[list[UnderstoodFrame] | None]:
     """What the pictures show, None for a story that the pipeline refuses."""
-    pipe = getattr(pipelines, json.loads((folder / "model_index.json").read_text())["_class_name"]).from_pretrained(folder)
+    index = folder / "model_index.json"
+    kind = json.loads(index.read_text())["_class_name"] if index.is_file() else "folder without model_index.json"
+    if not hasattr(pipelines, kind):
+        raise SystemExit(f"--model {folder} is a {kind}; it must be a story pipeline, a reader, or the name of a shipped one")
+    pipe = getattr(pipelines, kind).from_pretrained(folder)
+    pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.set_progress_bar_config(disable=True)
     evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator or "toon-evaluator"), dtype=torch.float32).eval()
     options = {} if s.steps is None else {"num_inference_steps": s.steps}
@@ -143,9 +155,9 @@ def as_understood(evaluator: FrameEvaluator, readings: dict[str, Tensor]) -> lis
     return frames
 
 
-def show_mistakes(story: HandWrittenStory, reading: list[UnderstoodFrame]) -> None:
+def show_mistakes(story: HandWrittenStory, reading: list[UnderstoodFrame], each_kind_once: bool) -> None:
     for sentences, said, read in zip(story.sentences, story.said, reading, strict=True):
-        wrong = [fact for fact, (right, total) in understanding_counts([[said]], [[read]]).items() if right < total]
+        wrong = [fact for fact, (right, total) in understanding_counts([[said]], [[read]], each_kind_once).items() if right < total]
         if wrong:
             print(f"{story.level}, {story.voice}: {sentences}\n    {', '.join(wrong)} wrong: {read}\n    told: {said}")
 

@@ -1,4 +1,6 @@
-"""The reader: words, slots, causality, what it says it understood, its targets, its training, and its place in the pipeline."""
+"""The reader: words, slots, causality, what it says it understood, its targets, its training, and its place in the pipeline.
+
+Over 350 lines: the tests of one subject, which share tiny models."""
 
 from __future__ import annotations
 
@@ -178,9 +180,9 @@ def test_counts():
 def test_counts_of_two_of_a_kind():
     two = SaidFrame(["fox", "fox"], "moon", [("fox", "red"), ("fox", "blue")])
     red, blue = (UnderstoodCharacter("fox", color, "stand", None) for color in ("red", "blue"))
-    for read, once, characters, garments in (([red, blue], False, 1, 2), ([red, red], False, 1, 1), ([red], False, 0, 1), ([red], True, 1, 1)):
+    for read, once, characters, garments in (([red, blue], False, 1, 2), ([red, red], False, 1, 1), ([red], False, 0, 1), ([red], True, 1, 0)):
         counts = understanding_counts([[two]], [[UnderstoodFrame("moon", read)]], each_kind_once=once)
-        assert counts["characters"] == (characters, 1) and counts["garments"] == (garments, 2)
+        assert counts["characters"] == (characters, 1) and counts["garments"] == (garments, 0 if once else 2)
 
 
 def test_the_development_set_is_in_its_form(tmp_path):
@@ -377,5 +379,62 @@ def test_free_english_script(tmp_path, capsys):
         assert rates["hard"] == {"stories": 1, "refused": 1, "counts": rates["hard"]["counts"], "percent": {"characters": 0, "place": 0}}
         assert rates["easy"]["refused"] == 0 and rates["easy"]["counts"]["garments"][1] == 1
         assert "| hard, b | 1 | 1 | 0.0 | 0.0 |" in capsys.readouterr().out
+    Reader(words=WORDS, width=WIDTH, heads=2).save_pretrained(tmp_path / "silent")
+    for model, message in (
+        ("silent", "trained without labels"),
+        ("pipe/unet", "is a StoryUNet2DConditionModel"),
+        ("pipe/scheduler", "without model_index"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            module.main(module.Settings(model=str(tmp_path / model), stories=stories))
     with pytest.raises(SystemExit, match="has no reader"):
         module.main(module.Settings(model="toon-story-ldm", stories=stories, text_only=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype, tmp_path):
+    reader_pipeline().save_pretrained(tmp_path)
+    pipe = StoryLDMPipeline.from_pretrained(tmp_path, dtype=dtype)
+    assert pipe.reader.dtype == dtype and pipe.understand(STORY)
+    condition = pipe.encode_sentences([STORY])
+    assert condition.states.dtype == dtype and condition.states.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"free": 2.0}, "--free is 2.0"),
+        ({"word_dropout": -1.0}, "--word-dropout is -1.0"),
+        ({"lengths": (0, 3)}, r"--lengths is \(0, 3\)"),
+        ({"lengths": ()}, r"--lengths is \(\)"),
+        ({"split": "test"}, "--split is 'test'"),
+        ({"stories": 3}, "--stories is 3"),
+    ],
+)
+def test_settings_out_of_range(wrong, message):
+    module = script("training/train_reader.py")
+    with pytest.raises(ValueError, match=message):
+        module.check(module.Settings(**wrong))
+
+
+def test_settings_that_exclude_a_reader_or_several_forms():
+    module = script("training/train_story_ldm.py")
+    folder, forms = Path("somewhere"), ("free", "full")
+    for wrong, message in (
+        ({"reader": folder, "init_from": folder, "train": "memory"}, "--reader is somewhere with --train memory"),
+        ({"text_form": forms, "init_from": folder, "train": "memory"}, "--text-form is"),
+        ({"text_form": forms, "freeze_text_encoder": True}, "--text-form is"),
+        ({"text_form": forms, "reader": folder, "flip": True}, "--flip with --text-form"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            module.check(module.Settings(**wrong))
+
+
+def test_a_story_without_a_told_action_has_no_target_for_it():
+    """An actor of `also` whose action the free text leaves out does not stand by."""
+    story, told = make_story(0, "train_wide", 2499, 8), told_story(0, "train_wide", 2499, "free", 8)
+    for m, frame in enumerate(story.frames):
+        actions = dict(zip(told.facts["kinds"][m], zip(told.facts["actions"][m], told.facts["weights"][m])))
+        for c, action in zip(frame.characters, frame.actions):
+            target, weight = actions[kind_of(c)]
+            assert target in (IGNORED, action) and (weight == 0) == (target == IGNORED)

@@ -183,7 +183,8 @@ def test_a_language_memory_for_its_text_encoder_alone(folders, tmp_path):
             weights = load_file(tmp_path / "text_encoder" / "model.safetensors")
             save_file({name: value + 1 for name, value in weights.items()}, tmp_path / "text_encoder" / "model.safetensors")
         s = train.Settings(init_from=folders["epsilon"], text=tmp_path, resolution=16)
-        model, _, _ = train.build(s, preset, train.open_start(s.init_from), 16)
+        sd = train.open_start(s.init_from)
+        model, _ = train.build(s, preset, sd, sd.vae, 16)
         assert torch.equal(model.language_memory.to_out.weight, memory.to_out.weight) == own
 
 
@@ -195,7 +196,8 @@ def test_training_lowers_the_loss_and_leaves_the_rest(kind, what, dtype, folders
     """The script's own model and noise, one batch over and over; also with frozen weights in half precision under autocast."""
     torch.manual_seed(0)
     s = train.Settings(init_from=folders[kind], train=what, resolution=16)
-    model, _, tokenizer = train.build(s, {"unet": {"memory_heads": 2}, "language_memory": {"layers": 1}}, train.open_start(s.init_from), 16)
+    sd = train.open_start(s.init_from)
+    model, tokenizer = train.build(s, {"unet": {"memory_heads": 2}, "language_memory": {"layers": 1}}, sd, sd.vae, 16)
     train.freeze(model, 2 if what == "memory+lora" else None, dtype)
     model.train()
     scheduler = train.DDPMScheduler.from_config(SCHEDULERS[kind].config)

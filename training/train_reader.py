@@ -1,6 +1,6 @@
 """Trains the reader on text alone: to say who is to be seen, where, in what, doing what and holding what, sentence by sentence.
 
-    accelerate launch training/train_reader.py                        # an hour on a CPU; then train_story_ldm.py --reader runs/reader/reader
+    accelerate launch training/train_reader.py                        # hours on a CPU; then train_story_ldm.py --reader runs/reader/reader
     accelerate launch training/train_reader.py --max-minutes 20       # the same command resumes the run
 
 The stories are those of the built-in world, as many different ones as the run is long, most in the form `free`. The targets are what their sentences
@@ -20,7 +20,7 @@ import tyro
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from story_ldm.data.toonstories.told import LABELS, ToldStory, told_story
+from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, ToldStory, told_story
 from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, reading_loss, split_words
 from story_ldm.files import write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
@@ -30,7 +30,7 @@ from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
 from story_ldm.training.sharding import MovingAverage
-from story_ldm.training.steps import local_rows, step_generator, warmup_stable_decay
+from story_ldm.training.steps import local_part, step_generator, warmup_stable_decay
 from story_ldm.training.watch import Watch, forward_flops, ignore_signals, parameter_counts, sizes
 
 
@@ -47,7 +47,7 @@ class Settings(RunSettings):
     lengths: tuple[int, ...] = (5, 3, 6, 4, 8, 5, 7, 12)
     """Story lengths, one per step in turn."""
     stories: int = 200_000
-    """Number of stories to train on, all of them different."""
+    """Number of stories to train on, all of them different unless there is a --limit."""
     batch: int = 32
     """Stories per step, over all processes."""
     width: int = 192
@@ -57,15 +57,15 @@ class Settings(RunSettings):
     layers: int = 3
     """Layers that the slots pass per sentence."""
     positions: Literal["rotary", "absolute"] = "rotary"
-    """Positions of the words of a sentence; absolute ones bind colours to wearers by chance."""
+    """Positions of the words of a sentence; absolute ones bind colours to wearers no better than chance."""
     learning_rate: float = 1.5e-3
     """Peak learning rate, of Muon for the matrices and of AdamW for the rest."""
     warmup: int = 100
     """Steps of linear warm-up."""
     decay: float = 0.5
     """Share of the run, at its end, over which the learning rate falls linearly to zero."""
-    word_dropout: float = 0.06
-    """Highest share of words that lose their own vector or their letter n-grams in a step."""
+    word_dropout: float = 0.25
+    """Highest share of words that lose their own vector, and of those that lose their letter n-grams, in a step."""
     ema_decay: float = 0.998
     """Decay of the moving average of the weights, which is what the finished reader has."""
     vocabulary: int = 8000
@@ -88,7 +88,7 @@ class StoryStream(torch.utils.data.Dataset):
 
     def __getitem__(self, key: tuple[int, str, int]) -> ToldStory:
         number, form, length = key
-        return told_story(self.s.seed, self.s.split, number, form, length, self.characters)
+        return told_story(self.s.seed, self.s.split, number % (self.s.limit or number + 1), form, length, self.characters)
 
 
 def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[int, str, int]]]:
@@ -116,10 +116,26 @@ def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
     return torch.cat([words, torch.where(dropped[1][..., None], PAD, grams)], -1)
 
 
+def check(s: Settings) -> None:
+    """Raises ValueError for settings that are out of range."""
+    for name, value in (("--free", s.free), ("--word-dropout", s.word_dropout), ("--decay", s.decay)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}; it must be between 0 and 1")
+    if not s.lengths or min(s.lengths) < 1:
+        raise ValueError(f"--lengths is {s.lengths}; it must be at least one length, each of at least 1 frame")
+    if s.split not in ("train", "train_wide"):
+        raise ValueError(f"--split is {s.split!r}; it must be train or train_wide: the others are for evaluation")
+    if s.stories < s.batch:
+        raise ValueError(f"--stories is {s.stories}; it must be at least one --batch, {s.batch}")
+
+
 def main(s: Settings) -> None:
-    accelerator = start_run(s, "reader", ("stories", "checkpoint_every", "split", "free", "lengths", "decay"))
+    check(s)
+    accelerator = start_run(s, "reader", ("stories", "checkpoint_every"))
     if s.init_from is not None:
         reader = Reader.from_pretrained(s.init_from)
+        if reader.config.labels != LABELS or reader.config.characters < MOST_CHARACTERS:
+            raise ValueError(f"--init-from is {s.init_from}; its reader must have the built-in world's labels and {MOST_CHARACTERS} characters")
     else:
         file = s.output / "words.txt"  # kept for the run to go on with, whatever becomes of the grammar
         if not (file.exists() and checkpoint_steps(s.output)):
@@ -127,13 +143,18 @@ def main(s: Settings) -> None:
                 write_text(file, "\n".join(frequent_words(s)))
             accelerator.wait_for_everyone()
         reader = Reader(
-            words=file.read_text().split("\n"), labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions
+            words=file.read_text(encoding="utf-8").split("\n"),
+            labels=LABELS,
+            width=s.width,
+            token_layers=s.token_layers,
+            layers=s.layers,
+            positions=s.positions,
         )
     parameters = parameter_counts(reader=reader, tables=torch.nn.ModuleList([reader.word, reader.ngram]))
     stream = StoryStream(s, reader.config.characters)
     tokens, mask, _ = collate(reader)([stream[n, "free", 5] for n in range(8)])
     with torch.no_grad():
-        accelerator.print(f"{sizes(parameters)} | forward {forward_flops(reader, tokens, mask) / 8e9:.2f} GFLOPs per story")
+        accelerator.print(f"{sizes(parameters)} | forward {forward_flops(reader, tokens, mask) / len(tokens) / 1e9:.2f} GFLOPs per story")
     tables = ("word", "ngram", "which", "start", "position", "character_head", "place_head")
     optimizer = new_optimizer("muon", muon_groups(reader, tables), lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     total = s.stories // s.batch
@@ -159,7 +180,7 @@ def main(s: Settings) -> None:
         generator = step_generator(s.seed, step)
         dropout = s.word_dropout * float(torch.rand((), generator=generator))
         draws = torch.rand(s.batch, 2, tokens.shape[1], MAX_WORDS, generator=generator)
-        tokens = drop_words(tokens, local_rows(accelerator, draws).transpose(0, 1).cpu(), dropout)
+        tokens = drop_words(tokens, draws[local_part(accelerator, s.batch)].transpose(0, 1), dropout)
         facts = {name: values.to(accelerator.device) for name, values in facts.items()}
         with accelerator.autocast():
             _, logits = model(tokens.to(accelerator.device), mask.to(accelerator.device))

@@ -207,6 +207,8 @@ def main(s: Settings) -> None:
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae)
     sentences, states = read_sentences([data, *others], s.text_form, tokenizer, model.reader), None
+    if model.reader is not None and (sentences.facts is None or not s.text_loss):
+        model.reader.freeze_heads()  # nothing trains them, and DDP expects a gradient of whatever requires one
     if model.reader is None and (s.freeze_text_encoder or s.train != "all"):
         states = cached_states(s.cache, accelerator, sentences.ids[0], model.text_encoder)
     facts = None
@@ -316,8 +318,10 @@ def check(s: Settings) -> None:
         raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in world's stories have any length: set --window")
     if s.reader is not None and s.train != "all":
         raise ValueError(f"--reader is {s.reader} with --train {s.train}; a reader's slots are read by a UNet that is trained with it: --train all")
-    if not s.text_form or (len(s.text_form) > 1 and s.freeze_text_encoder and s.reader is None):
+    if not s.text_form or (len(s.text_form) > 1 and s.reader is None and (s.freeze_text_encoder or s.train != "all")):
         raise ValueError(f"--text-form is {s.text_form}; it must be one form, or several with a text encoder that is trained, or a reader")
+    if len(s.text_form) > 1 and s.flip:
+        raise ValueError(f"--flip with --text-form {s.text_form}; which stories have a mirrored copy depends on the form: choose one form")
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
 
@@ -329,8 +333,14 @@ def build(
     Freezes the autoencoder."""
     if sd is not None:
         tokenizer, text_encoder, reader = sd.tokenizer, sd.text_encoder, None
+        if s.reader is not None:
+            raise ValueError(
+                f"--reader is {s.reader}, but --init-from is a Stable Diffusion, which is read by its own text encoder: leave --reader out"
+            )
     else:
         reader = build_reader(s.reader, s.init_from)
+        if reader is not None and s.train != "all":
+            raise ValueError(f"--init-from is {s.init_from}, which has a reader; it is trained by --train all, not {s.train}")
         tokenizer, text_encoder = (None, None) if reader is not None else build_text(s.init_from or s.text)
     vae.requires_grad_(False).eval()
     for part in (text_encoder, reader):

@@ -6,13 +6,16 @@ frames = frames_tensor(stories[0]["frames"])        # (M, 3, H, W) in [-1, 1]
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
 import torch
-from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def uint8_frames(pictures: Iterable[PIL.Image.Image]) -> torch.Tensor:

@@ -20,6 +20,8 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from story_ldm.data.toonstories.told import LABELS
+
 
 @dataclass
 class SaidFrame:
@@ -54,19 +56,19 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
                 kinds, garments = {}, {}
             elif line.startswith("@ "):
                 letter, kind = line.split()[1:3]
-                kinds[letter] = kind
+                kinds[letter] = _known("kinds", kind)
             elif line.strip() and not line.startswith("#"):
                 sentences, who, place, worn, done, held = line.split(" | ")
-                garments.update(_by_letter(worn, kinds))
+                garments.update(_by_letter(worn, kinds, "garments"))
                 seen, may_be = re.fullmatch(r"(\w*)(?:\((\w+)\))?", "" if who == "-" else who).groups("")  # type: ignore[union-attr]
                 stories[-1].sentences.append(sentences)
                 stories[-1].said.append(
                     SaidFrame(
                         who=[kinds[letter] for letter in seen],
-                        place=place,
+                        place=_known("places", place),
                         garments=[(kinds[letter], value) for letter, value in garments.items() if letter in seen],
-                        actions=[(kinds[letter], value) for letter, value in _by_letter(done, kinds).items() if letter in seen],
-                        props=[(kinds[letter], value) for letter, value in _by_letter(held, kinds).items() if letter in seen],
+                        actions=[(kinds[letter], value) for letter, value in _by_letter(done, seen + may_be, "actions").items() if letter in seen],
+                        props=[(kinds[letter], value) for letter, value in _by_letter(held, seen + may_be).items() if letter in seen],
                         open=[kinds[letter] for letter in may_be],
                     )
                 )
@@ -75,10 +77,18 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
     return stories
 
 
-def _by_letter(facts: str, letters: Container[str]) -> dict[str, str]:
-    """ "B:red,D:blue" → {"B": "red", "D": "blue"}. Raises KeyError for a letter that is nobody's."""
-    found = {} if facts == "-" else {letter: value for letter, _, value in (fact.partition(":") for fact in facts.split(","))}
-    for letter in found:
+def _known(fact: str, value: str) -> str:
+    if value not in LABELS[fact]:
+        raise ValueError(f"{value!r} is none of the {fact}")
+    return value
+
+
+def _by_letter(facts: str, letters: Container[str], fact: str | None = None) -> dict[str, str]:
+    """ "B:red,D:blue" → {"B": "red", "D": "blue"}. Raises ValueError for a letter that is nobody's, and a value that is none of the fact's."""
+    found: dict[str, str] = {}
+    for part in [] if facts == "-" else facts.split(","):
+        letter, value = part.split(":")
         if letter not in letters:
-            raise KeyError(letter)
+            raise ValueError(f"{letter} is nobody who may be seen")
+        found[letter] = value if fact is None else _known(fact, value)
     return found

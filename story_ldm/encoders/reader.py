@@ -62,7 +62,8 @@ WEIGHTS = {"seen": 4.0, "kinds": 1.0, "garments": 0.7, "actions": 1.5, "props": 
 
 def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the losses by fact, and each of them. facts: `data/toonstories/told.py`'s, (B, M, C) or (B, M). weight (B, M): of the frames
-    (`padded_frames`). Each loss is a mean over all frames, of the known facts or not: N processes with 1/N of the batch each compute alike."""
+    (`padded_frames`). Each loss is a mean over all frames, whether their facts are known or not: N processes with 1/N of the batch
+    each compute alike."""
     losses = {}
     for name in logits:
         if name == "seen":
@@ -127,7 +128,7 @@ class ReaderBlock(nn.Module):
 
 
 class Reader(ModelMixin, ConfigMixin):
-    """Sentences to slots: `characters` of them for the characters in the order of their appearance, one for the place, `scratch` for the rest.
+    """Sentences to slots: `characters` of them for the characters in the order of their appearance, one for the place, and `scratch` more.
 
     words: the words with a vector of their own; every word has one of its letter n-grams, too. labels: names of the facts' values, by kind of fact
     ("kinds", "garments", "actions", "props", "prop_colors", "places"): what the heads are trained on and `understand` says; none without them.
@@ -149,6 +150,8 @@ class Reader(ModelMixin, ConfigMixin):
     ):
         super().__init__()
         assert width % (2 * heads) == 0, f"width is {width}; it must be divisible by twice the {heads} heads"
+        assert scratch >= 1, f"scratch is {scratch}; the last slot of scratch is the pooled sentence"
+        assert len(words) < 2**15 - 2, f"{len(words)} words; the tokens' numbers are 16-bit integers"
         if positions not in ("rotary", "absolute"):
             raise ValueError(f"positions is {positions!r}; it must be rotary or absolute")
         self.rows = {word: n + 2 for n, word in enumerate(words)}
@@ -188,7 +191,7 @@ class Reader(ModelMixin, ConfigMixin):
                     raise ValueError(
                         f"sentence {sentence!r} has {len(words)} words and punctuation marks; a frame may have {MAX_WORDS}: shorten or split it"
                     )
-        frames, length = max(map(len, split)), max(1, *(len(words) for story in split for words in story))
+        frames, length = max(map(len, split)), max((len(words) for story in split for words in story), default=0) or 1
         tokens = torch.zeros(len(stories), frames, length, 1 + NGRAMS, dtype=torch.int16)
         for n, sentences in enumerate(split):
             for m, words in enumerate(sentences):
@@ -201,6 +204,11 @@ class Reader(ModelMixin, ConfigMixin):
             buckets = ngram_buckets(word)
             self.known[word] = [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets))]
         return self.known[word]
+
+    def freeze_heads(self) -> None:
+        for head in (self.character_head, self.place_head):
+            if head is not None:
+                head.requires_grad_(False)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Conditioning, dict[str, Tensor]]:
         """tokens (B, M, L, 1 + NGRAMS) and mask (B, M, L) → conditioning with the slots as states (B, M, S, D), and logits by fact: "seen"
@@ -237,9 +245,10 @@ class Reader(ModelMixin, ConfigMixin):
     def _read_words(self, tokens: Tensor, mask: Tensor, stories: int) -> tuple[Tensor, Tensor]:
         """Keys and values of N = M·B sentences for each block (N, layers, 2, heads, L, d), and the sentences' lengths (N,).
 
-        In training, sentences of like length pass together, for speed; otherwise those of one position, so that no sentence depends on another."""
+        In training, sentences of like length pass together, for speed: a sentence's rounding then depends on the others. Otherwise those of one
+        position pass together, and no sentence depends on a later one to the bit."""
         lengths = mask.sum(1)
-        order = lengths.argsort() if self.training else torch.arange(len(mask), device=mask.device)
+        order = lengths.argsort(stable=True) if self.training else torch.arange(len(mask), device=mask.device)
         parts = []
         for rows in order.split(max(8, -(-len(mask) // 6)) if self.training else stories):
             longest = max(1, int(lengths[rows].max()))
@@ -261,7 +270,7 @@ class Reader(ModelMixin, ConfigMixin):
         first = inverse.new_empty(int(inverse.max()) + 1).scatter_(0, inverse, torch.arange(len(flat), device=tokens.device))
         distinct = flat[first]
         count = (distinct[:, 1:] != PAD).sum(-1, keepdim=True).clamp(min=1)
-        vectors = self.word(distinct[:, 0]) + self.ngram(distinct[:, 1:]).sum(1) * count.rsqrt()
+        vectors = self.word(distinct[:, 0]) + self.ngram(distinct[:, 1:]).sum(1) * count.rsqrt().to(self.word.weight.dtype)
         return vectors[inverse].view(*tokens.shape[:2], -1)
 
     @torch.no_grad()

@@ -20,7 +20,8 @@ def understanding_counts(
     """By fact, how many are right and how many were said: the characters (exactly those) and the place of each frame, and each garment, action and
     prop (the thing, whatever its colour) of a character that is to be seen. Of two characters of one kind, each may be either.
 
-    each_kind_once: the readings, as a frame evaluator's, say of a kind only whether it is there."""
+    each_kind_once: the readings, as a frame evaluator's, say of a kind only whether it is there. Facts of characters of whose kind there are two are
+    then left out."""
     counts = dict.fromkeys(FACTS, (0, 0))
 
     def count(fact: str, right: int, total: int = 1) -> None:
@@ -42,6 +43,8 @@ def understanding_counts(
                     [(c.kind, (c.prop or "").split(" ")[-1]) for c in read.characters],
                 ),
             ):
+                if each_kind_once:
+                    told = [(kind, value) for kind, value in told if frame.who.count(kind) == 1]
                 count(fact, (Counter[Any](told) & Counter[Any](mine)).total(), len(told))
     return counts
 
@@ -52,7 +55,7 @@ def percent(counts: dict[str, tuple[int, int]]) -> dict[str, float]:
 
 
 def told_frames(story: ToldStory) -> list[SaidFrame]:
-    """The same by kind of character, as `metrics.understanding` counts it; actions of whom a frame does not mention are left out."""
+    """What a told story says; actions of whom a frame does not mention are left out."""
     frames = []
     for m in range(len(story.sentences)):
         row = {name: values[m] for name, values in story.facts.items()}

@@ -57,7 +57,7 @@ class RunSettings:
     """Folder of the run: settings, checkpoints, and the finished model."""
     precision: Precision = "auto"
     """Mixed precision. auto: the launcher's, else fp16 on a GPU, bf16 on a CPU that has instructions for it (elsewhere it is many times slower
-    than float32), and no; no: float32."""
+    than float32), else no. no: float32."""
     seed: int = 0
     """Seed of the order of the stories, of all noise and of new weights."""
     max_minutes: float | None = None
@@ -176,7 +176,9 @@ def claim_run(accelerator: Accelerator, run: Path, record: dict[str, Any], may_c
     file, new = run / "settings.json", json.loads(json.dumps(record, default=str))
     if file.exists() and checkpoint_steps(run):
         old = {RENAMED.get(k, k): value for k, value in json.loads(file.read_text()).items()}
-        changed = [k for k in new if k not in (*may_change, *MAY_ALWAYS_CHANGE) and k in old and old[k] != new[k]]
+        # a setting that takes several values now took one in older versions
+        same = [k for k in new if k in old and (old[k] == new[k] or [old[k]] == new[k])]
+        changed = [k for k in new if k not in (*may_change, *MAY_ALWAYS_CHANGE, *same) and k in old]
         if changed:
             lines = "\n".join(f"  {k}: {old[k]!r} → {new[k]!r}" for k in changed)
             raise SystemExit(f"--output is {run}, which holds a run with other settings; restore them or choose another --output:\n{lines}")

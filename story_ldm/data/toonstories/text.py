@@ -1,8 +1,8 @@
 """The sentences of ToonStories: two forms, `full` and `referential`, of each event.
 
 `full` names every character on stage, the place and a held prop in every sentence. `referential` uses references as people do: he / she / it,
-"the bear", they, "both friends", "the others", "there", or no place at all. Both forms mention a garment only when its wearer is introduced, and
-never a mark.
+"the bear", they, "both friends", "the others", "there", or no place at all. Both forms mention a garment only when its wearer is introduced (or
+changes it, in `train_wide`), and never a mark.
 
 References are resolved by these rules, which tests/test_toonstories.py implements:
 - a pronoun or species: the only match among the characters who were on stage and those named in the sentence itself;

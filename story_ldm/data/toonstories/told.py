@@ -1,6 +1,6 @@
 """What the sentences of a story tell, by slots: the targets on which the reader is trained before any picture.
 
-story = told_story(seed=0, split="train", index=7, form="free", length=5)
+story = told_story(seed=0, split="train_wide", index=7, form="free", length=5)
 story.sentences, story.facts["garments"]            # one row a frame, one column a character in the order of appearance
 """
 
@@ -22,6 +22,7 @@ LABELS = {  # by kind of fact, the names of the values; "not said" and "nothing"
     "prop_colors": list(COLORS),
     "places": list(PLACES),
 }
+MOST_CHARACTERS = 3  # of a story
 STANDS_BY = 0.3  # weight of "stand" for whom the frame does not mention
 
 
@@ -58,7 +59,8 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
             garment, action, holds = garments[c], actions[c], c == frame.holder
             row["garments"][slot] = 0 if garment is None else 1 + garment
             said = action is not None
-            if said or c not in frame.event.subjects or frame.event.quiet:
+            stands = frame.event.quiet if c in frame.event.subjects else c not in frame.event.also
+            if said or stands:
                 row["actions"][slot], row["weights"][slot] = (action if said else 0), (1.0 if said else STANDS_BY)
             row["props"][slot] = 1 + story.prop[0] if holds else 0
             row["prop_colors"][slot] = 1 + story.prop[1] if holds else 0

@@ -193,7 +193,7 @@ class Composer:
         w, dice, style, kind = self.w, self.w.dice, self.w.style, self.event.kind
         voice = {"panel": scenes.PANEL, "caption": scenes.CAPTION}.get(style.voice, {})
         sources = [voice[kind if kind in voice else "move"]] if voice and not self.event.quiet and kind not in ("give", "change") else self.sources()
-        groups = self.acting_others()
+        groups = [(action, who) for action, who in self.acting_others() if not w.others_told.issuperset(who)]
         if kind == "change":
             dress(w, self.event.subjects[0])
         place = kind == "open" or (kind in ("act", "pick_up") and dice.chance(style.places))
