@@ -2,7 +2,7 @@
 
     python evaluation/free_english.py --model toon-story-ldm                     # draw, read by the frame evaluator, print the rates by kind
     python evaluation/free_english.py --model runs/reader/reader                 # a reader alone: what is understood, the ceiling of its pictures
-    python evaluation/free_english.py --model storybook --text-only --out results/free-english.json
+    python evaluation/free_english.py --model runs/storybook/pipeline --text-only --out results/free-english.json
 
 The stories are a development set, written by hand (`tests/data/free_english.txt`, whose header describes the form); --stories takes another file in
 the same form. Rates in percent: frames with exactly the characters told, frames at the right place, and of the garments, actions and props
@@ -21,7 +21,6 @@ import tyro
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from story_ldm import pipelines
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.free_english import HandWrittenStory, read_stories
 from story_ldm.data.toonstories import CHARACTERS
@@ -29,6 +28,7 @@ from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.reader import Reader, UnderstoodCharacter, UnderstoodFrame
 from story_ldm.files import markdown_table, model_folder, write_text
 from story_ldm.metrics.understanding import FACTS, percent, understanding_counts
+from story_ldm.pipelines.opening import pipeline_class
 
 
 @dataclass
@@ -115,11 +115,7 @@ def read_alone(reader: Reader, stories: list[HandWrittenStory]) -> list[list[Und
 
 def draw_and_read(s: Settings, folder: Path, stories: list[HandWrittenStory]) -> list[list[UnderstoodFrame] | None]:
     """What the pictures show, None for a story that the pipeline refuses."""
-    index = folder / "model_index.json"
-    kind = json.loads(index.read_text())["_class_name"] if index.is_file() else "folder without model_index.json"
-    if not hasattr(pipelines, kind):
-        raise SystemExit(f"--model {folder} is a {kind}; it must be a story pipeline, a reader, or the name of a shipped one")
-    pipe = getattr(pipelines, kind).from_pretrained(folder)
+    pipe = pipeline_class(folder).from_pretrained(folder)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.set_progress_bar_config(disable=True)
     evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator or "toon-evaluator"), dtype=torch.float32).eval()

@@ -28,7 +28,8 @@ from tqdm.auto import tqdm
 
 from story_ldm import pipelines
 from story_ldm.data.stories import load_stories
-from story_ldm.files import file_digest, model_folder, shipped_models, write_text, written_beside
+from story_ldm.files import file_digest, model_folder, write_text, written_beside
+from story_ldm.pipelines.opening import pipeline_class
 
 FEATURES = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
 
@@ -122,20 +123,6 @@ def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[Diffusi
         columns["memory_weights"] = [weights.tolist() for weights in out.memory_weights]
         features["memory_weights"] = List(List(Value("float32")))
     return Dataset.from_dict(columns, features=Features(features))
-
-
-def pipeline_class(folder: Path) -> type[DiffusionPipeline]:
-    """Class of the pipeline in a folder. Raises SystemExit if there is none, or if it is not a story pipeline."""
-    if not (folder / "model_index.json").exists():
-        shipped = ", ".join(name for name, f in shipped_models().items() if (f / "model_index.json").exists())
-        raise SystemExit(f"--model {folder} has no pipeline (model_index.json); it must be the folder of a pipeline, or a shipped one: {shipped}")
-    name = json.loads((folder / "model_index.json").read_text())["_class_name"]
-    kind = getattr(pipelines, name, None)
-    if kind is None:
-        raise SystemExit(
-            f"--model {folder} is a {name}; it must be a story pipeline: {', '.join(n for n in pipelines.__all__ if n.endswith('Pipeline'))}"
-        )
-    return kind
 
 
 def settings_of(s: Settings, kind: type[DiffusionPipeline]) -> dict:

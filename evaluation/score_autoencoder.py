@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from story_ldm.data.frames import frames_tensor
+from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import load_stories
 from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, reading_accuracy
@@ -48,7 +49,7 @@ class Settings:
 
 @torch.no_grad()
 def main(s: Settings) -> None:
-    vae = open_autoencoder(s.vae, torch_dtype=torch.float32).eval().to(memory_format=torch.channels_last)
+    vae = open_autoencoder(s.vae, dtype=torch.float32).eval().to(memory_format=torch.channels_last)
     evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator), dtype=torch.float32).eval()
     stories = load_stories(s.dataset, s.split, s.resolution or vae.config.sample_size * enlargement(vae), limit=s.stories)
     labels = frame_labels(stories, len(evaluator.config.characters))
@@ -87,7 +88,7 @@ def write_sheet(true: Tensor, drawn: Tensor, file: Path, columns: int = 6) -> No
     rows = [row for pair in zip(true.split(columns), drawn.split(columns)) for row in pair]
     rows = [F.pad(torch.cat(list(row), 2), (0, columns * row.shape[-1] - len(row) * row.shape[-1])) for row in rows]  # (3, H, columns · W)
     pixels = ((torch.cat(rows, 1) + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
-    Image.fromarray(pixels.numpy()).save(file)
+    save_picture(Image.fromarray(pixels.numpy()), file)
 
 
 if __name__ == "__main__":

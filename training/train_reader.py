@@ -81,14 +81,16 @@ def forms_of(seed: int, step: int, batch: int, free: float) -> list[str]:
 
 
 class StoryStream(torch.utils.data.Dataset):
-    """Item k is the story (number, form, length) = k, read and tokenized."""
+    """Item (number, form, length) is that story, with what it tells."""
 
     def __init__(self, s: Settings, characters: int):
         self.s, self.characters = s, characters
 
     def __getitem__(self, key: tuple[int, str, int]) -> ToldStory:
         number, form, length = key
-        return told_story(self.s.seed, self.s.split, number % (self.s.limit or number + 1), form, length, self.characters)
+        if self.s.limit:
+            number %= self.s.limit
+        return told_story(self.s.seed, self.s.split, number, form, length, self.characters)
 
 
 def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[int, str, int]]]:

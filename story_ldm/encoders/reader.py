@@ -15,6 +15,7 @@ import re
 import unicodedata
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -40,11 +41,12 @@ def split_words(text: str) -> list[str]:
     return PARTS.findall(NEGATIONS.sub(r"\1 n't", text))
 
 
-def ngram_buckets(word: str) -> list[int]:
+@lru_cache(2**16)
+def ngram_buckets(word: str) -> tuple[int, ...]:
     """Numbers, from 1 to BUCKETS, of the letter n-grams (n = 3, 4) of a word with its ends marked; at most NGRAMS."""
     marked = f"<{word}>"
     grams = {marked[i : i + n] for n in (3, 4) for i in range(len(marked) - n + 1)}
-    return sorted(zlib.crc32(gram.encode()) % BUCKETS + 1 for gram in grams)[:NGRAMS]
+    return tuple(sorted(zlib.crc32(gram.encode()) % BUCKETS + 1 for gram in grams)[:NGRAMS])
 
 
 def rotate(x: Tensor) -> Tensor:
@@ -155,7 +157,6 @@ class Reader(ModelMixin, ConfigMixin):
         if positions not in ("rotary", "absolute"):
             raise ValueError(f"positions is {positions!r}; it must be rotary or absolute")
         self.rows = {word: n + 2 for n, word in enumerate(words)}
-        self.known: dict[str, list[int]] = {}
         self.word = nn.Embedding(len(words) + 2, width, padding_idx=PAD)
         self.ngram = nn.Embedding(BUCKETS + 1, width, padding_idx=PAD)
         for table in (self.word, self.ngram):
@@ -200,10 +201,8 @@ class Reader(ModelMixin, ConfigMixin):
         return tokens, tokens[..., 0] != PAD
 
     def _token(self, word: str) -> list[int]:
-        if word not in self.known:
-            buckets = ngram_buckets(word)
-            self.known[word] = [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets))]
-        return self.known[word]
+        buckets = ngram_buckets(word)
+        return [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets))]
 
     def freeze_heads(self) -> None:
         for head in (self.character_head, self.place_head):

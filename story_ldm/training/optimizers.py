@@ -18,11 +18,16 @@ import torch
 from torch import Tensor, nn
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16; without them it is many times slower than float32."""
+    return torch.cpu._is_avx512_bf16_supported()
+
+
 def orthogonalized(matrices: Tensor, steps: int = 5) -> Tensor:
     """Approximates the nearest semi-orthogonal matrices of (N, rows, columns) by quintic Newton-Schulz iterations, in bfloat16 where that is fast.
 
     Singular values of the result are between about 0.7 and 1.2."""
-    x = matrices.bfloat16() if matrices.is_cuda or torch.cpu._is_avx512_bf16_supported() else matrices.float()
+    x = matrices.bfloat16() if matrices.is_cuda or cpu_has_bfloat16() else matrices.float()
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)

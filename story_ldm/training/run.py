@@ -29,6 +29,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 
 from story_ldm.files import write_text
 from story_ldm.training.checkpoints import checkpoint_steps
+from story_ldm.training.optimizers import cpu_has_bfloat16
 from story_ldm.training.processes import any_process
 from story_ldm.training.sharding import sharding
 
@@ -104,9 +105,11 @@ RENAMED = {"length": "window"}  # settings of earlier versions
 def default_precision() -> str:
     """The launcher's mixed precision; if it is "no", which is also the launcher's default, fp16 on a GPU and bf16 on a CPU where that is fast."""
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    if launched != "no" or torch.cuda.is_available():
-        return launched if launched != "no" else "fp16"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
+    if launched != "no":
+        return launched
+    if torch.cuda.is_available():
+        return "fp16"
+    return "bf16" if cpu_has_bfloat16() else "no"
 
 
 def run_record(s: RunSettings, **resolved: Any) -> dict[str, Any]:

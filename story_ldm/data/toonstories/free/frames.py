@@ -206,6 +206,7 @@ class Composer:
             joined: tuple = ()
             start = template[0] if template else ("text", "")
             one_clause = start[0] == "slot" and not any(node[0] == "new" for node in template)
+            watching = self.roles["O"] and not self.event.also
             acting = len(groups) == 1 and len(groups[0][1]) == len(self.roles["O"])
             if (
                 kind in ("act", "pick_up", "put_away", "give", "change")
@@ -217,9 +218,8 @@ class Composer:
             ):
                 w.others_do = groups[0][0]
                 joined, template = template, pick(table(scenes.JOINED_ACTING), dice)
-            elif kind in ("act", "pick_up", "put_away") and one_clause and self.roles["O"] and not voice and dice.chance(style.onlookers):
-                if not self.event.also:
-                    joined, template = template, pick(table(scenes.JOINED), dice)
+            elif kind in ("act", "pick_up", "put_away") and one_clause and watching and not voice and dice.chance(style.onlookers):
+                joined, template = template, pick(table(scenes.JOINED), dice)
             if style.voice != "panel" and start[0] == "slot" and start[1][0] in ("S", "N", "A", "L", "B", "At"):
                 template = self.linked(template)
             if w.sentence(template, self.roles, self.mark(), mode, place, joined):
