@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[1]
 NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "generated", "runs", "results", "__pycache__", "*.egg-info")
 
 
+def not_source(folder: str, names: list[str]) -> set[str]:
+    """Also what README's commands leave in the checkout: pictures and a folder of data at its top."""
+    outputs = {name for name in names if name == "data" or name.endswith(".png")} if Path(folder) == ROOT else set()
+    return {*NOT_SOURCE(folder, names), *outputs}
+
+
 def run(*words, cwd: Path) -> str:
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
     done = subprocess.run([*map(str, words)], cwd=cwd, env={**env, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
@@ -31,7 +37,7 @@ def run(*words, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
     """A copy of the checkout: building leaves files behind, and files of an earlier build would go into the wheel."""
-    return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("source") / "story-ldm", ignore=NOT_SOURCE))
+    return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("source") / "story-ldm", ignore=not_source))
 
 
 @pytest.fixture(scope="module")
