@@ -102,6 +102,14 @@ def test_saved_and_opened(tmp_path):
     assert torch.equal(read(opened, STORY), read(reader, STORY)) and opened.understand([STORY]) == reader.understand([STORY])
 
 
+def test_new_words_change_nothing_until_they_are_trained():
+    reader = tiny_reader()
+    grown = reader.with_words(["luna", "bear"]).eval()
+    assert grown.config.words == [*WORDS, "luna"] and torch.equal(read(grown, STORY), read(reader, STORY))
+    grown.word.weight.data[grown.rows["luna"]] += 1
+    assert not torch.equal(read(grown, STORY), read(reader, STORY))
+
+
 def test_positions_have_two_forms():
     with pytest.raises(ValueError, match="positions is 'none'; it must be rotary or absolute"):
         tiny_reader(positions="none")

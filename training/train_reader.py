@@ -3,8 +3,9 @@
     accelerate launch training/train_reader.py                        # hours on a CPU; then train_story_ldm.py --reader runs/reader/reader
     accelerate launch training/train_reader.py --max-minutes 20       # the same command resumes the run
 
-The stories are those of the built-in world, as many different ones as the run is long, most in the form `free`. The targets are what their sentences
-tell (`data/toonstories/told.py`). Steps alternate between story lengths. The result is `<output>/reader`, heads included.
+The stories are those of the built-in world, as many different ones as the run is long, most in the form `free`, and tales with their gaps filled in
+anew each time (`data/toonstories/tales.py`). The targets are what their sentences tell (`data/toonstories/told.py`). Steps alternate between story
+lengths. The result is `<output>/reader`, heads included.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tyro
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from story_ldm.data.toonstories.tales import LONGEST, told_tale
 from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, ToldStory, told_story
 from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, reading_loss, split_words
 from story_ldm.files import write_text
@@ -39,11 +41,13 @@ class Settings(RunSettings):
     output: Path = Path("runs/reader")
     """Folder of the run: settings, checkpoints, and the finished `reader`."""
     init_from: Path | None = None
-    """A trained reader to start from; its words and sizes stay."""
+    """A trained reader to start from; its sizes stay, and words that it lacks are added."""
     split: str = "train_wide"
     """Split of the built-in world whose stories are read."""
-    free: float = 0.75
-    """Share of the stories in the form free; two thirds of the others are referential, the rest full."""
+    tales: float = 0.5
+    """Share of the stories that are tales, in steps whose stories are no longer than tales are."""
+    free: float = 0.8
+    """Share of the other stories in the form free; two thirds of the rest are referential, one third full."""
     lengths: tuple[int, ...] = (5, 3, 6, 4, 8, 5, 7, 12)
     """Story lengths, one per step in turn."""
     stories: int = 200_000
@@ -74,10 +78,16 @@ class Settings(RunSettings):
     """Processes that write stories."""
 
 
-def forms_of(seed: int, step: int, batch: int, free: float) -> list[str]:
-    """The form of each story of a step."""
-    draws = torch.rand(batch, generator=step_generator(seed, step, 1)).tolist()
-    return ["free" if x < free else "referential" if x < free + (1 - free) * 2 / 3 else "full" for x in draws]
+def forms_of(seed: int, step: int, batch: int, tales: float, free: float) -> list[str]:
+    """The form of each story of a step; tales count as one."""
+    draws = torch.rand(batch, 2, generator=step_generator(seed, step, 1)).tolist()
+    return ["tales" if y < tales else "free" if x < free else "referential" if x < free + (1 - free) * 2 / 3 else "full" for x, y in draws]
+
+
+def told(seed: int, split: str, number: int, form: str, length: int | None, characters: int = 4) -> ToldStory:
+    if form == "tales":
+        return told_tale(seed, split, number, length, characters)
+    return told_story(seed, split, number, form, length, characters)
 
 
 class StoryStream(torch.utils.data.Dataset):
@@ -90,14 +100,15 @@ class StoryStream(torch.utils.data.Dataset):
         number, form, length = key
         if self.s.limit:
             number %= self.s.limit
-        return told_story(self.s.seed, self.s.split, number, form, length, self.characters)
+        return told(self.s.seed, self.s.split, number, form, length, self.characters)
 
 
 def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[int, str, int]]]:
     """The stories of this process in each step from `start` on."""
     share, step = s.batch // world, start
     while True:
-        forms, length = forms_of(s.seed, step, s.batch, s.free), s.lengths[step % len(s.lengths)]
+        length = s.lengths[step % len(s.lengths)]
+        forms = forms_of(s.seed, step, s.batch, s.tales if length <= LONGEST else 0.0, s.free)
         yield [(step * s.batch + n, forms[n], length) for n in range(rank * share, (rank + 1) * share)]
         step += 1
 
@@ -120,7 +131,7 @@ def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
 
 def check(s: Settings) -> None:
     """Raises ValueError for settings that are out of range."""
-    for name, value in (("--free", s.free), ("--word-dropout", s.word_dropout), ("--decay", s.decay)):
+    for name, value in (("--tales", s.tales), ("--free", s.free), ("--word-dropout", s.word_dropout), ("--decay", s.decay)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is {value}; it must be between 0 and 1")
     if not s.lengths or min(s.lengths) < 1:
@@ -134,24 +145,19 @@ def check(s: Settings) -> None:
 def main(s: Settings) -> None:
     check(s)
     accelerator = start_run(s, "reader", ("stories", "checkpoint_every"))
+    file = s.output / "words.txt"  # kept for the run to go on with, whatever becomes of the grammar
+    if not (file.exists() and checkpoint_steps(s.output)):
+        if accelerator.is_main_process:
+            write_text(file, "\n".join(frequent_words(s)))
+        accelerator.wait_for_everyone()
+    words = file.read_text(encoding="utf-8").split("\n")
     if s.init_from is not None:
         reader = Reader.from_pretrained(s.init_from)
         if reader.config.labels != LABELS or reader.config.characters < MOST_CHARACTERS:
             raise ValueError(f"--init-from is {s.init_from}; its reader must have the built-in world's labels and {MOST_CHARACTERS} characters")
+        reader = reader.with_words(words)
     else:
-        file = s.output / "words.txt"  # kept for the run to go on with, whatever becomes of the grammar
-        if not (file.exists() and checkpoint_steps(s.output)):
-            if accelerator.is_main_process:
-                write_text(file, "\n".join(frequent_words(s)))
-            accelerator.wait_for_everyone()
-        reader = Reader(
-            words=file.read_text(encoding="utf-8").split("\n"),
-            labels=LABELS,
-            width=s.width,
-            token_layers=s.token_layers,
-            layers=s.layers,
-            positions=s.positions,
-        )
+        reader = Reader(words=words, labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions)
     parameters = parameter_counts(reader=reader, tables=torch.nn.ModuleList([reader.word, reader.ngram]))
     stream = StoryStream(s, reader.config.characters)
     tokens, mask, _ = collate(reader)([stream[n, "free", 5] for n in range(8)])
@@ -211,18 +217,16 @@ def main(s: Settings) -> None:
 
 def frequent_words(s: Settings) -> list[str]:
     """Words that occur at least three times in the first `vocabulary` stories, the most frequent first."""
-    forms = forms_of(s.seed, 0, s.vocabulary, s.free)
-    seen = Counter(
-        word for n, form in enumerate(forms) for sentence in told_story(s.seed, s.split, n, form).sentences for word in split_words(sentence)
-    )
+    stories = (told(s.seed, s.split, n, form, None) for n, form in enumerate(forms_of(s.seed, 0, s.vocabulary, s.tales, s.free)))
+    seen = Counter(word for story in stories for sentence in story.sentences for word in split_words(sentence))
     return [word for word, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])) if count >= 3]
 
 
 def validate(reader: Reader, stories: int = 300) -> None:
     """Prints, for each form, how much of what validation stories tell is understood, in percent."""
-    for form in ("free", "referential", "full"):
-        told = [told_story(0, "validation", n, form) for n in range(stories)]
-        rates = percent(understanding_counts(map(told_frames, told), reader.understand([story.sentences for story in told])))
+    for form in ("tales", "free", "referential", "full"):
+        said = [told(0, "validation", n, form, None) for n in range(stories)]
+        rates = percent(understanding_counts(map(told_frames, said), reader.understand([story.sentences for story in said])))
         print(" | ".join([form, *(f"{fact} {value:.1f} %" for fact, value in rates.items())]))
 
 

@@ -69,7 +69,8 @@ def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Te
     losses = {}
     for name in logits:
         if name == "seen":
-            loss = nn.functional.binary_cross_entropy_with_logits(logits[name][..., 0].float(), facts[name].float(), reduction="none").mean(-1)
+            known, target = facts[name] >= 0, facts[name].clamp(min=0).float()
+            loss = (nn.functional.binary_cross_entropy_with_logits(logits[name][..., 0].float(), target, reduction="none") * known).mean(-1)
         else:
             loss = nn.functional.cross_entropy(logits[name].float().flatten(0, -2), facts[name].flatten(), reduction="none").view(facts[name].shape)
             loss = loss if name == "places" else (loss * facts["weights"] if name == "actions" else loss).sum(-1)
@@ -204,6 +205,15 @@ class Reader(ModelMixin, ConfigMixin):
         buckets = ngram_buckets(word)
         return [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets))]
 
+    def with_words(self, words: list[str]) -> Reader:
+        """This reader with vectors of their own for those of the words that had none; until they are trained, it reads as before."""
+        new = [word for word in words if word not in self.rows]
+        grown = Reader(**{**self.config, "words": [*self.rows, *new]})
+        state = self.state_dict()
+        state["word.weight"] = torch.cat([state["word.weight"], state["word.weight"][UNKNOWN].expand(len(new), -1)])
+        grown.load_state_dict(state)
+        return grown
+
     def freeze_heads(self) -> None:
         for head in (self.character_head, self.place_head):
             if head is not None:
@@ -223,15 +233,14 @@ class Reader(ModelMixin, ConfigMixin):
 
     def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """The slots (B, M, S, D) after each sentence."""
-        stories, frames = mask.shape[:2]
+        stories = len(mask)
         keys, lengths = self._read_words(tokens.transpose(0, 1).flatten(0, 1), mask.transpose(0, 1).flatten(0, 1), stories)
         state, states = self.start.expand(stories, -1, -1), []
-        for m in range(frames):
-            rows = slice(m * stories, (m + 1) * stories)
-            longest = int(lengths[rows].max())
+        for m, (of_frame, counts) in enumerate(zip(keys.split(stories), lengths.split(stories), strict=True)):
+            longest = int(counts.max())
             bias = nn.functional.pad(self._bias(mask[:, m, :longest]), (len(self.which), 0))
             x = state + self.which
-            for block, more in zip(self.blocks, keys[rows, ..., :longest, :].unbind(1), strict=True):
+            for block, more in zip(self.blocks, of_frame[..., :longest, :].unbind(1), strict=True):
                 x = block(x, bias, more.transpose(0, 1))
             state = self.norm(x)
             states.append(state)

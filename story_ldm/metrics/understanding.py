@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from story_ldm.data.free_english import SaidFrame
-from story_ldm.data.toonstories.told import LABELS, ToldStory
+from story_ldm.data.toonstories.told import IGNORED, LABELS, ToldStory
 from story_ldm.data.toonstories.world import ACTIONS, COLORS, PLACES, PROPS
 from story_ldm.encoders.reader import UnderstoodFrame
 
@@ -59,7 +59,7 @@ def told_frames(story: ToldStory) -> list[SaidFrame]:
     frames = []
     for m in range(len(story.sentences)):
         row = {name: values[m] for name, values in story.facts.items()}
-        slots = [slot for slot, seen in enumerate(row["seen"]) if seen]
+        slots = [slot for slot, seen in enumerate(row["seen"]) if seen == 1]
         kind = {slot: LABELS["kinds"][row["kinds"][slot]] for slot in slots}
         holding = [slot for slot in slots if row["props"][slot]]
         frames.append(
@@ -69,6 +69,7 @@ def told_frames(story: ToldStory) -> list[SaidFrame]:
                 garments=[(kind[slot], COLORS[row["garments"][slot] - 1]) for slot in slots if row["garments"][slot]],
                 actions=[(kind[slot], ACTIONS[row["actions"][slot]]) for slot in slots if row["weights"][slot] == 1],
                 props=[(kind[slot], f"{COLORS[row['prop_colors'][slot] - 1]} {PROPS[row['props'][slot] - 1]}") for slot in holding],
+                open=[LABELS["kinds"][row["kinds"][slot]] for slot, seen in enumerate(row["seen"]) if seen == IGNORED],
             )
         )
     return frames
