@@ -122,11 +122,13 @@ def collate(reader: Reader) -> Callable[[list[ToldStory]], tuple[Tensor, Tensor,
 
 
 def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
-    """Tokens (B, M, L, 1 + NGRAMS) of which a share has lost its word's row, and as many their n-grams. draws: (2, B, M, MAX_WORDS) in [0, 1)."""
+    """Tokens (B, M, L, 1 + NGRAMS) of which a share has lost its word's row, and as many their n-grams; no word loses both, and a word without
+    a row, as most names are, keeps its n-grams. draws: (2, B, M, MAX_WORDS) in [0, 1)."""
     dropped = draws[..., : tokens.shape[2]] < share
     words, grams = tokens[..., :1], tokens[..., 1:]
+    keeps_row = ~dropped[0][..., None] & (words > UNKNOWN)
     words = torch.where(dropped[0][..., None] & (words != PAD), UNKNOWN, words)
-    return torch.cat([words, torch.where(dropped[1][..., None], PAD, grams)], -1)
+    return torch.cat([words, torch.where(dropped[1][..., None] & keeps_row, PAD, grams)], -1)
 
 
 def check(s: Settings) -> None:
