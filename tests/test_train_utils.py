@@ -9,6 +9,7 @@ import json
 import math
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -23,19 +24,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from accelerate import Accelerator
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from conftest import ROOT, WIDTH, tiny_language_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.distributed.checkpoint.api import CheckpointException
 
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.training import checkpoints
 from story_ldm.training import run as run_module
 from story_ldm.training.caches import _cached
-from story_ldm.training.checkpoints import checkpoint_steps, digest, load_checkpoint, save_checkpoint, save_component, stop_training
+from story_ldm.training.checkpoints import checkpoint_steps, digest, load_checkpoint, plain_data_only, save_checkpoint, save_component, stop_training
 from story_ldm.training.run import RunSettings, claim_run, default_precision, finish_run, start_run
+from story_ldm.training.sharding import MovingAverage
 from story_ldm.training.steps import StepBatches, local_rows, padded_frames, step_generator, warmup_cosine, warmup_stable_decay
 from story_ldm.training.watch import Watch, forward_flops, peak_flops
 
@@ -540,3 +544,59 @@ def test_a_cache_that_is_incomplete_is_refused(tmp_path):
     with pytest.raises(AssertionError, match="4 rows"):
         _cached(Accelerator(cpu=True), tmp_path / "latents.npy", range(11), lambda rows: iter([torch.zeros(6, 2)]))
     assert not (tmp_path / "latents.npy").exists()
+
+
+class Planted:
+    """An object whose pickle creates a file when it is read."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.file),)
+
+
+def plant(checkpoint: Path, name: str, marker: Path) -> None:
+    """Replaces a file of a checkpoint by a pickle with code in it, and hides it from the checksums."""
+    torch.save({"shadow_params": Planted(marker)}, checkpoint / name)
+    (checkpoint / "checksums.json").write_text(json.dumps(checkpoints.checksums(checkpoint)))
+
+
+@pytest.mark.parametrize("name", ["custom_checkpoint_0.pkl", "optimizer.bin", "scheduler.bin", "random_states_0.pkl", "model.safetensors"])
+def test_resuming_executes_nothing(name, accelerator, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # which users set for other programs
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    accelerator.prepare(model, optimizer, schedule)
+    average = MovingAverage(model.parameters())
+    accelerator.register_for_checkpointing(average)
+    save_checkpoint(accelerator, tmp_path, 1, keep=2)
+    assert load_checkpoint(accelerator, tmp_path) == {"step": 1}
+    checkpoint = tmp_path / "checkpoints" / "step-00000001"
+    if name == "model.safetensors":
+        (checkpoint / name).unlink()
+    plant(checkpoint, name.replace("model.safetensors", "pytorch_model.bin"), tmp_path / "executed")
+    if name == "random_states_0.pkl":  # accelerate goes on without them
+        load_checkpoint(accelerator, tmp_path)
+    else:
+        with pytest.raises(SystemExit, match=r"step-00000001 is refused: it must contain tensors, numbers and text only"):
+            load_checkpoint(accelerator, tmp_path)
+    assert not (tmp_path / "executed").exists() and os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
+
+
+def test_a_sharded_checkpoint_executes_nothing(tmp_path):
+    """torch reads its index by `pickle.load`, and what is not a tensor by `weights_only=False`."""
+    state = {"weight": torch.ones(3, dtype=torch.bfloat16), "lr": 0.5, "betas": (0.9, 0.99)}
+    dcp.save(state, checkpoint_id=tmp_path / "dcp", no_dist=True)
+    with plain_data_only(tmp_path):
+        loaded = {"weight": torch.zeros(3, dtype=torch.bfloat16), "lr": 0.0, "betas": None}
+        dcp.load(loaded, checkpoint_id=tmp_path / "dcp", no_dist=True)
+    assert loaded["lr"] == 0.5 and loaded["betas"] == (0.9, 0.99) and torch.equal(loaded["weight"], state["weight"])
+    dcp.save({"lr": Planted(tmp_path / "executed")}, checkpoint_id=tmp_path / "planted", no_dist=True)
+    with plain_data_only(tmp_path / "planted"), pytest.raises((pickle.UnpicklingError, CheckpointException)):
+        dcp.load({"lr": 0.0}, checkpoint_id=tmp_path / "planted", no_dist=True)
+    (tmp_path / "dcp" / ".metadata").write_bytes(pickle.dumps(Planted(tmp_path / "executed")))
+    with pytest.raises(pickle.UnpicklingError, match=r"its index asks for posix\.mkdir"), plain_data_only(tmp_path):
+        raise AssertionError("the block is not entered")
+    assert not (tmp_path / "executed").exists()

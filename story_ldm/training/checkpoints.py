@@ -3,7 +3,8 @@
     progress = load_checkpoint(accelerator, run)                        # the newest undamaged one; {"step": 0} in a new run
     save_checkpoint(accelerator, run, step, keep=2, curve=curve)        # <run>/checkpoints/step-00001000
 
-Each is written to a temporary folder and renamed, so it is complete or absent.
+Each is written to a temporary folder and renamed, so it is complete or absent. Loading executes nothing that the files contain: torch's pickles are
+read as plain data (`plain_data_only`). The checksums show damage; whoever can write to the folder can rewrite them, so they are no proof of origin.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import copy
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +31,13 @@ from torch.distributed.checkpoint.api import CheckpointException
 from story_ldm.files import file_digest, partial_path, written_beside
 from story_ldm.training.processes import any_process
 from story_ldm.training.sharding import all_finite
+
+FORCE, PREVENT = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+DCP = "torch.distributed.checkpoint"
+DCP_NAMES = {f"{DCP}.filesystem._StorageInfo", "torch.Size", "torch.serialization._get_layout", "pathlib.PosixPath", "pathlib.WindowsPath"}
+DCP_NAMES |= {f"{DCP}.metadata.{name}StorageMetadata" for name in ("Bytes", "Chunk", "Tensor")}
+DCP_NAMES |= {f"{DCP}.metadata.{name}" for name in ("Metadata", "MetadataIndex", "StorageMeta", "TensorProperties", "_MEM_FORMAT_ENCODING")}
+DCP_NAMES |= {f"torch.{name}" for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
 
 
 def checkpoint_steps(run: Path) -> list[int]:
@@ -77,19 +87,51 @@ def save_checkpoint(accelerator: Accelerator, run: Path, step: int, keep: int, p
 def load_checkpoint(accelerator: Accelerator, run: Path) -> dict[str, Any]:
     """Loads the run's newest undamaged checkpoint and returns its progress.json; {"step": 0} if the run has no checkpoint. Reports damaged ones.
 
-    Raises SystemExit if all checkpoints are damaged."""
+    Raises SystemExit if all checkpoints are damaged, or if the newest undamaged one contains anything but plain data."""
     steps = checkpoint_steps(run)
     for step in reversed(steps):
         folder = run / "checkpoints" / f"step-{step:08d}"
         damaged = damaged_files(folder) if accelerator.is_main_process else []
         if not any_process(accelerator, bool(damaged)):
-            accelerator.load_state(str(folder))
+            try:
+                with plain_data_only(folder):
+                    accelerator.load_state(str(folder))
+            except pickle.UnpicklingError as error:
+                what = f"{folder} is refused: it must contain tensors, numbers and text only, and nothing of it was executed"
+                raise SystemExit(f"{what} ({str(error).splitlines()[0]}); delete it to resume from an earlier one") from None
             accelerator.print(f"resuming from {folder}")
             return json.loads((folder / "progress.json").read_text())
         accelerator.print(f"{folder} is damaged ({', '.join(damaged)}); skipped")
     if steps:
         raise SystemExit(f"all checkpoints in {run / 'checkpoints'} are damaged; delete them to start again" if accelerator.is_main_process else 1)
     return {"step": 0}
+
+
+@contextmanager
+def plain_data_only(folder: Path) -> Iterator[None]:
+    """In this block `torch.load` reads plain data only, even where a library calls it with `weights_only=False`, as accelerate, DeepSpeed and
+    torch's sharded checkpoints do. Of the latter, the index that torch reads by `pickle.load` is checked first.
+
+    Raises pickle.UnpicklingError for anything else."""
+    for file in folder.rglob(".metadata"):
+        with file.open("rb") as stream:
+            _ShardIndex(stream).load()
+    before = {name: os.environ.pop(name, None) for name in (FORCE, PREVENT)}
+    os.environ[FORCE] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[FORCE]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+class _ShardIndex(pickle.Unpickler):
+    """Reads the index of a sharded checkpoint, which has its own classes only."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in DCP_NAMES:
+            raise pickle.UnpicklingError(f"its index asks for {module}.{name}")
+        return super().find_class(module, name)
 
 
 def checksums(folder: Path) -> dict[str, str]:
