@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.toonstories import FEATURES, story_row
+from story_ldm.encoders import language_memory
 from story_ldm.encoders.facts import story_facts, text_loss
 from story_ldm.encoders.language_memory import FAR, LanguageMemory
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_stories, train_tokenizer
@@ -283,3 +284,29 @@ def test_states_that_are_known_are_not_computed_again(tokenizer, text_encoder):
         assert all(torch.equal(a, b) for a, b in zip(*map(both, pair), strict=True))
     states, pooled = both(encode_stories(text_encoder, None, ids, mask, alone=-alone))
     assert torch.equal(states, -alone) and torch.equal(pooled[0, 0], -alone[0, 0, mask[0, 0].sum() - 1])
+
+
+def test_language_memory_of_a_long_story(monkeypatch):
+    """1,000 sentences: no attention mask grows with the square of the story, the result is the same, and later sentences change nothing before."""
+    torch.manual_seed(0)
+    memory = language_memory.LanguageMemory(width=8, layers=2, heads=2).eval()
+    for parameter in memory.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    attend, sizes = torch.nn.functional.scaled_dot_product_attention, []
+
+    def counted(q, k, v, attn_mask):
+        sizes.append(attn_mask.numel())
+        return attend(q, k, v, attn_mask=attn_mask)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
+    states, mask = torch.randn(1, 1000, 6, 8), torch.ones(1, 1000, 6)
+    mask[:, ::3, 4:] = 0
+    with torch.no_grad():
+        found = memory(states, mask)
+        assert max(sizes) <= 2 * language_memory.PART * 6000
+        changed = states.clone()
+        changed[:, 700:] = 0
+        assert torch.equal(memory(changed, mask)[:, :700], found[:, :700])
+        whole = memory(states[:, :600], mask[:, :600])
+        monkeypatch.setattr(language_memory, "WHOLE", 0)
+        torch.testing.assert_close(memory(states[:, :600], mask[:, :600]), whole, atol=1e-5, rtol=1e-5)
