@@ -459,3 +459,27 @@ def test_a_rater_in_a_browser(address, browser, tmp_path):
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     result = survey.tally(tmp_path / "survey.sqlite")
     assert sum(x["value"] for x in result["criteria"]["alignment"]["systems"].values()) == pytest.approx(1)
+
+
+def test_the_order_of_the_rows_follows_from_a_secret(settings, tmp_path):
+    """Settings and sentences are known to raters; another database with the same ones has another order. It survives a restart."""
+    (_, one), (_, again) = opened(settings), opened(settings)
+    _, other = opened(replace(settings, database=tmp_path / "other.sqlite"))
+    orders = [[survey_.shown(sample, f"rater {n}") for n in range(20) for sample in range(STORIES)] for survey_ in (one, again, other)]
+    assert orders[0] == orders[1] != orders[2]
+    with closing(sqlite3.connect(settings.database)) as connection, connection:
+        connection.execute("DROP TABLE secret")  # as an older version wrote it
+    assert opened(settings)[1].secret == settings.seed
+
+
+def test_answers_come_from_the_own_page(settings):
+    client, _ = opened(settings)
+    sample = sample_on(page(client, "Zo\u00eb"))
+    form = {"sample": sample, "visual quality": "A", "alignment": "B", "consistency": "C"}
+    for origin in ("https://example.org", "null", "http://localhost.example.org"):
+        assert client.post("/rate", query_string={"rater": "Zo\u00eb"}, data=form, headers={"Origin": origin}).status_code == 403
+    answer = client.post("/rate", query_string={"rater": "Zoe\u0308"}, data=form, headers={"Origin": "http://localhost"})
+    assert answer.status_code == 303, "the same name in another form of Unicode"
+    headers = client.get("/").headers
+    assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

@@ -5,8 +5,11 @@
     python evaluation/survey.py --database survey.sqlite --tally --output survey.json
 
 Each DIR has generated stories in the story form. A sample is one story: its sentences, and one row of frames per system, labelled A, B, C … in an
-order that differs by sample and rater; nothing sent to the browser names a system. Opening a sample reserves it; at most `--raters` raters get it. A
-rater who returns under the same name continues. The tally has shares with 95 % intervals (bootstrap over samples), and Fleiss' kappa.
+order that differs by sample and rater and follows from a secret in the database; nothing sent to the browser names a system. Opening a sample
+reserves it; at most `--raters` raters get it. A rater who returns under the same name continues: names are taken on trust. The tally has shares with
+95 % intervals (bootstrap over samples), and Fleiss' kappa.
+
+Over 350 lines: one application, whose pages, database and tally share their tables.
 """
 
 from __future__ import annotations
@@ -14,13 +17,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import secrets
 import sqlite3
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 from flask import Flask, Response, abort, redirect, render_template, request, url_for
@@ -41,6 +47,7 @@ CRITERIA = {
 TABLES = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (sample INTEGER PRIMARY KEY, story_id TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS turns (sample INTEGER, rater TEXT, expires REAL NOT NULL, answered INTEGER NOT NULL, PRIMARY KEY (sample, rater));
 CREATE TABLE IF NOT EXISTS answers (sample INTEGER, rater TEXT, criterion TEXT, system TEXT, label TEXT, time REAL,
@@ -70,7 +77,7 @@ class Settings:
     raters: int = 3
     """Number of raters per sample."""
     seed: int = 0
-    """Seed for the choice of stories, the order of the rows, and the bootstrap."""
+    """Seed for the choice of stories and the bootstrap."""
     minutes: float = 30.0
     """Minutes for which a sample is reserved for the rater who opened it."""
     host: str = "127.0.0.1"
@@ -92,6 +99,7 @@ class Survey:
     sentences: list[list[str]]
     pictures: list[dict[str, list[bytes]]]  # of each sample, by system: one PNG per frame
     settings: dict  # on which the answers depend
+    secret: str | int = ""  # of the database; without it nobody can compute which row is whose
 
     @property
     def labels(self) -> str:
@@ -99,7 +107,7 @@ class Survey:
 
     def shown(self, sample: int, rater: str) -> dict[str, str]:
         """Label → system, in the order shown to this rater."""
-        order = sorted(self.systems, key=lambda system: digest(self.settings["seed"], self.story_ids[sample], rater, system))
+        order = sorted(self.systems, key=lambda system: digest(self.secret, self.story_ids[sample], rater, system))
         return dict(zip(self.labels, order, strict=True))
 
 
@@ -194,11 +202,18 @@ def open_database(database: Path, settings: dict, story_ids: list[str]) -> None:
                 stored = settings
                 connection.executemany("INSERT INTO settings VALUES (?, ?)", [(name, json.dumps(value)) for name, value in settings.items()])
                 connection.executemany("INSERT INTO samples VALUES (?, ?)", enumerate(story_ids))
+                connection.execute("INSERT INTO secret VALUES (?)", (secrets.token_hex(),))
     except sqlite3.Error as error:
         raise SystemExit(f"--database {database} cannot be used as the database of a survey: {error}") from error
     changed = [f"  {name}: {stored.get(name)!r} → {settings.get(name)!r}" for name in stored | settings if stored.get(name) != settings.get(name)]
     if changed:
         raise SystemExit(f"--database {database} has a survey with other settings; use another file:\n" + "\n".join(changed))
+
+
+def read_secret(database: Path, seed: int) -> str | int:
+    """The database's secret, from which the order of the rows follows; the seed in a database of an older version, whose order it was."""
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        return (connection.execute("SELECT value FROM secret").fetchone() or (seed,))[0]
 
 
 def take_turn(database: Path, rater: str, raters: int, now: float, seconds: float) -> tuple[int | None, int, int]:
@@ -232,6 +247,7 @@ def store(database: Path, sample: int, rater: str, raters: int, now: float, chos
 
 def survey_app(survey: Survey, database: Path, minutes: float = 30.0, clock: Callable[[], float] = time.time) -> Flask:
     """The web application. minutes: how long a sample is reserved. clock: the time in seconds."""
+    survey.secret = read_secret(database, survey.settings["seed"])
     app = Flask("survey", template_folder=str(Path(__file__).parent.resolve() / "templates"), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 10_000
 
@@ -250,6 +266,9 @@ def survey_app(survey: Survey, database: Path, minutes: float = 30.0, clock: Cal
 
     @app.post("/rate")
     def answer():
+        origin = request.headers.get("Origin")  # browsers send it with every POST
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            abort(403, "Answers are accepted from the survey's own page only.")
         rater = rater_name()
         sample = next((n for n in range(len(survey.story_ids)) if request.form.getlist("sample") == [str(n)]), None)
         if sample is None:
@@ -273,15 +292,18 @@ def survey_app(survey: Survey, database: Path, minutes: float = 30.0, clock: Cal
     @app.after_request
     def set_headers(response: Response) -> Response:
         response.headers["Cache-Control"] = "no-store"  # another rater or survey has other pictures at the same address
-        response.headers["Content-Security-Policy"] = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; form-action 'self'"
+        policy = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"  # the address has the rater's name
         return response
 
     return app
 
 
 def clean_name(text: str) -> str:
-    """The name in lower case with single spaces; "" if it is empty, longer than 60 characters or not printable."""
-    name = " ".join(text.split()).lower()
+    """The name in Unicode's form NFC, in lower case, with single spaces; "" if it is empty, longer than 60 characters or not printable."""
+    name = " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower()).split())
     return name if len(name) <= 60 and name.isprintable() else ""
 
 
