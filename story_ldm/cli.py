@@ -128,6 +128,7 @@ def convert(
     drop_overlaps: bool = False,
     skip_broken: bool = False,
     num_proc: int = 2,
+    unpacked_gb: float | None = None,
 ) -> None:
     """Writes a copy of a public dataset, or your own stories, as sharded Parquet in the story form, with a dataset card. The same command
     resumes an interrupted conversion.
@@ -146,13 +147,14 @@ def convert(
         drop_overlaps: Drop stories that share a shot with a story of a later split (order: train, validation, test).
         skip_broken: Skip broken stories and list them, instead of stopping at the first.
         num_proc: Number of processes.
+        unpacked_gb: The most gigabytes that an archive may unpack to; by default 50 times its size, and at least 1.
     """
     from story_ldm.data.faults import StoryDataError
     from story_ldm.data.sources.convert import Conversion, convert
 
     try:
         c = Conversion(source, str(frame), seed, text, size, fit, limit, drop_overlaps)
-        record = convert(c, folder, out, split, skip_broken, num_proc)
+        record = convert(c, folder, out, split, skip_broken, num_proc, unpacked_gb)
     except StoryDataError as error:
         raise SystemExit(f"story-ldm: {error}") from None
     for name, part in record["splits"].items():
@@ -161,19 +163,20 @@ def convert(
 
 
 @data.command
-def check(folder: tyro.conf.Positional[Path], /, source: Sources | None = None, partial: bool = False) -> None:
+def check(folder: tyro.conf.Positional[Path], /, source: Sources | None = None, partial: bool = False, unpacked_gb: float | None = None) -> None:
     """Reports what a folder of stories holds and what is missing or unreadable; exit code 0 if it is complete, else 1.
 
     Args:
         folder: A folder in the story form; with --source, a dataset as published, or a zip or tar archive of it.
         source: Format of the published dataset.
         partial: Accept fewer stories than were published.
+        unpacked_gb: The most gigabytes that an archive may unpack to; by default 50 times its size, and at least 1.
     """
     from story_ldm.data.faults import StoryDataError
     from story_ldm.data.sources.check import check
 
     try:
-        whole, report = check(folder, source, partial)
+        whole, report = check(folder, source, partial, unpacked_gb=unpacked_gb)
     except StoryDataError as error:
         raise SystemExit(f"story-ldm: {error}") from None
     print(report)

@@ -7,12 +7,24 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from story_ldm.files import written_beside
+from story_ldm.files import regular_file, written_beside
 
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # those that docs/reference/datasets.md names; for EPS, PIL starts Ghostscript
+UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that PIL raises for bad files
 Fit = Literal["crop", "pad"]
 FITS = ("crop", "pad")
+
+
+def open_picture(source: Path | bytes) -> Image.Image:
+    """Opens a picture, a file or its content, in one of `FORMATS`; the one function that opens pictures of others. The pixels are not read yet.
+
+    Raises one of `UNREADABLE`."""
+    try:
+        return Image.open(BytesIO(source) if isinstance(source, bytes) else regular_file(source), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise UnidentifiedImageError(f"it is none of the formats {', '.join(FORMATS)}") from None
 
 
 def square(picture: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:

@@ -21,10 +21,14 @@ from typing import Any
 import numpy as np
 
 from story_ldm.data.faults import StoryDataError
+from story_ldm.files import regular_file
 
 # persistent ids, extension codes, out-of-band buffers, sets, and objects built without REDUCE
 _REFUSED = {pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER}
 _REFUSED |= {pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET, pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX}
+
+
+MOST_VALUES = 50_000_000
 
 
 class _Dtype:
@@ -114,6 +118,27 @@ class _Reader(pickle._Unpickler):
         return GLOBALS[module, name]
 
 
+def _count(value: Any, counts: dict[int, int]) -> int:
+    """Number of values in a structure if every repeated part is counted each time. Raises StoryDataError if it exceeds
+    `MOST_VALUES`: a few bytes can nest and repeat lists until no memory holds what they describe."""
+    if not isinstance(value, (dict, list, tuple, _Array)):
+        return 1
+    if id(value) in counts:
+        return counts[id(value)]
+    counts[id(value)] = 1  # until it is known, for a list that contains itself
+    parts: Any = value.values() if isinstance(value, dict) else value
+    if isinstance(value, _Array):
+        data = value.state[-1] if value.state else ()
+        parts = data if isinstance(data, list) else ()
+    total = 1
+    for part in parts:
+        total += _count(part, counts)
+        if total > MOST_VALUES:
+            raise StoryDataError(f"it describes more than {MOST_VALUES:,} values by repeating its parts")
+    counts[id(value)] = total
+    return total
+
+
 def _plain(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     """The value with real arrays in place of `_Array`; shared parts stay shared. done: id of a part → its result, and the part, to keep it alive."""
     if not isinstance(value, (dict, list, tuple, _Array)):
@@ -158,7 +183,9 @@ def loads(data: bytes) -> Any:
     """The value of a pickle. Raises StoryDataError if it is truncated, broken, or contains anything but plain data."""
     try:
         # strings of Python 2 are bytes without an encoding; `text_of` decodes those that are UTF-8
-        return _plain(_Reader(BytesIO(data), encoding="latin1").load(), {})
+        value = _Reader(BytesIO(data), encoding="latin1").load()
+        _count(value, {})
+        return _plain(value, {})
     except StoryDataError:
         raise
     except Exception as error:  # a broken pickle can raise any error
@@ -200,7 +227,7 @@ def npy_loads(data: bytes) -> np.ndarray:
 def _named(file: Path, reader: Callable[[bytes], Any]) -> Any:
     """Reads a file; errors name it."""
     try:
-        return reader(Path(file).read_bytes())
+        return reader(regular_file(Path(file)).read_bytes())
     except FileNotFoundError:
         raise StoryDataError(f"{file} is missing") from None
     except OSError as error:

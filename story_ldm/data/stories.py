@@ -12,17 +12,15 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
-import PIL.Image
 from datasets import Dataset, Image, List, concatenate_datasets, get_dataset_split_names, load_dataset
 from PIL import ImageOps
 from pyarrow import parquet
 
 from story_ldm.data import toonstories
-from story_ldm.data.pictures import FITS, Fit, square
+from story_ldm.data.pictures import FITS, UNREADABLE, Fit, open_picture, square
 from story_ldm.data.story_form import REQUIRED_COLUMNS, parquet_files
 
 SIDES = re.compile(r"\b(left|right|leftmost|rightmost|leftward|rightward|clockwise|counterclockwise)s?\b", re.I)
@@ -170,9 +168,7 @@ def one_length(stories: Dataset) -> int:
 def _finished(stories: Dataset, size: int | None, text: str, pictures: bool, num_proc: int | None, fit: Fit) -> Dataset:
     if not pictures:
         stories = _replaced(stories, "frames", [[]] * len(stories), List(Image()))
-    elif size is not None and any(
-        _size(frame) != (size, size) for row in stories.cast_column("frames", List(Image(decode=False))) for frame in row["frames"]
-    ):
+    elif {(size, size)} != _sizes(stories) and size is not None:
         how = {"size": size, "fit": fit}
         stories = stories.cast_column("frames", List(Image())).map(_resize, fn_kwargs=how, num_proc=num_proc, desc=f"resizing to {size}")
     if text == "full" and "sentences_full" in stories.column_names:
@@ -241,9 +237,22 @@ def _in_full_form(stories: Dataset) -> Dataset:
     return stories
 
 
-def _size(frame: dict) -> tuple[int, int]:
-    with PIL.Image.open(BytesIO(frame["bytes"]) if frame["bytes"] else frame["path"]) as picture:
-        return picture.size
+def _sizes(stories: Dataset) -> set[tuple[int, int]]:
+    """The sizes of all frames. Raises ValueError for a frame that is only a path, which datasets would follow to any file or address, and for
+    one that is not in one of `FORMATS`, which datasets would open in any format that PIL has."""
+    sizes = set()
+    for row in stories.select_columns(["story_id", "frames"]).cast_column("frames", List(Image(decode=False))):
+        for m, frame in enumerate(row["frames"] or []):
+            where = f"frame {m} of story {row['story_id']}"
+            if frame and frame["bytes"] is None and frame["path"] is not None:
+                raise ValueError(f"{where} is the path {frame['path']!r}; a story holds the pictures themselves")
+            if frame and frame["bytes"] is not None:
+                try:
+                    with open_picture(frame["bytes"]) as picture:
+                        sizes.add(picture.size)
+                except UNREADABLE as error:
+                    raise ValueError(f"{where} cannot be opened: {error}") from None
+    return sizes
 
 
 def _resize(row: dict, size: int, fit: Fit) -> dict:

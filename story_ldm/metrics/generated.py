@@ -10,16 +10,15 @@ the frame.
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import torch
 from datasets import Dataset, Image, List
 from PIL import Image as PILImage
-from PIL import UnidentifiedImageError
 from torch import Tensor
 
 from story_ldm.data.frames import uint8_frames
+from story_ldm.data.pictures import UNREADABLE, open_picture
 
 
 def generated_frames(generated: Dataset, reference: Dataset, size: int, resize: bool = False, texts: tuple[list, ...] = ()) -> Tensor:
@@ -35,7 +34,7 @@ def generated_frames(generated: Dataset, reference: Dataset, size: int, resize: 
 
     def pictures(n: int) -> list:
         frames = raw[rows[reference["story_id"][n]]]["frames"]
-        return [BytesIO(frame["bytes"]) if frame["bytes"] else frame["path"] for frame in frames]
+        return [frame["bytes"] for frame in frames]
 
     return _stacked(pictures, reference, size, resize)
 
@@ -73,10 +72,12 @@ def _stacked(pictures: Callable[[int], list], reference: Dataset, size: int, res
         if len(sources) != count:
             raise ValueError(f"story {story_id} has {len(sources)} frames; the reference has {count}")
         for m, source in enumerate(sources):
+            if source is None:
+                raise ValueError(f"frame {m} of story {story_id} has no picture")
             try:
-                with PILImage.open(source) as opened:
+                with open_picture(source) as opened:
                     picture = opened.convert("RGB")
-            except (OSError, UnidentifiedImageError) as error:
+            except UNREADABLE as error:
                 raise ValueError(f"frame {m} of story {story_id} cannot be read: {error}") from error
             if picture.size != (size, size):
                 if not resize:

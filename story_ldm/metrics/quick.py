@@ -11,6 +11,7 @@ from PIL import Image
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names
+from story_ldm.files import open_local
 from story_ldm.metrics.story_rates import PRONOUNS, as_arrays, measures
 
 QUICK_RATES = (
@@ -28,7 +29,7 @@ def quick_rates(evaluator: Path, stories: Dataset, drawn: list[list[Image.Image]
     """Rates (0 … 1) of the drawn frames of these stories by name, such as "all/characters", as the evaluator in this folder reads them.
 
     Empty if the stories have no character labels or other characters than the evaluator. Rates of nothing are left out."""
-    reader = FrameEvaluator.from_pretrained(evaluator, dtype=torch.float32).eval().to(device)
+    reader = open_local(FrameEvaluator, evaluator, dtype=torch.float32).eval().to(device)
     names = list(reader.config.characters)
     if label_names(stories.features, "characters") != names:
         return {}

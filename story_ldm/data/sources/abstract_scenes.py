@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 from story_ldm.data.faults import StoryDataError
-from story_ldm.data.sources.base import FrameChoice, Source, existing, picture_bytes, text_of
+from story_ldm.data.sources.base import FrameChoice, Source, existing, path_inside, picture_bytes, text_of
 
 CAST = {"Mike": "he", "Jenny": "she"}
 CLIP_ART = ("hb0", "hb1")  # of the characters in CAST, in the same order
@@ -45,7 +45,7 @@ def open_source(folder: Path) -> Source:
                 raise StoryDataError(f"no sentence describes scene {scene} (Scene{n}_{scene % SCENES}.png) in SimpleSentences")
         return {
             "story_id": f"Scene{n}",
-            "frames": [picture_bytes(folder / "RenderedScenes" / shot, "a rendered scene") for shot in shots(split, n)],
+            "frames": [picture_bytes(path_inside(folder, f"RenderedScenes/{shot}"), "a rendered scene") for shot in shots(split, n)],
             "sentences": [" ".join(next(writer[scene] for writer in texts if scene in writer)) for scene in scenes],
             "characters": [people[scene] for scene in scenes],
             "shots": shots(split, n),
@@ -56,7 +56,7 @@ def open_source(folder: Path) -> Source:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return existing(file, "lines of text").read_text(encoding="utf-8", errors="replace").splitlines()
+        return existing(path_inside(file.parent, file.name), "lines of text").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise StoryDataError(f"{file} cannot be read: {error}") from None
 

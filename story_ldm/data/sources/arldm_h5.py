@@ -21,7 +21,8 @@ import numpy as np
 from story_ldm.data.faults import StoryDataError
 from story_ldm.data.pictures import png, swap_red_blue
 from story_ldm.data.sources import flintstones, pororo, vist
-from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, decoded, frame_of_strip, text_of
+from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, decoded, frame_of_strip, path_inside, text_of
+from story_ldm.files import regular_file
 
 FRAMES = 5
 KNOWN = {"pororo": pororo, "flintstones": flintstones, "vist": vist}
@@ -33,18 +34,20 @@ def open_source(folder: Path) -> Source:
         import h5py
     except ImportError:
         raise StoryDataError('h5 files need h5py, which is not installed: pip install -c constraints.txt -e ".[h5]"') from None
-    files = sorted(f for f in folder.iterdir() if f.suffix in (".h5", ".hdf5")) if folder.is_dir() else [folder]
+    files = sorted(path_inside(folder, f.name) for f in folder.iterdir() if f.suffix in (".h5", ".hdf5")) if folder.is_dir() else [folder]
     if len(files) != 1:
         raise StoryDataError(f"{folder} has {len(files)} .h5 files; give the path of one")
     try:
-        h5 = h5py.File(files[0], "r")
+        h5 = h5py.File(regular_file(files[0]), "r")
     except OSError as error:
         raise StoryDataError(f"{files[0]} cannot be opened: {error}") from None
+    _check_own_data(h5, files[0])
     names_there = {split: [name for name in names if name in h5] for split, names in SPLIT_NAMES.items()}
     groups: dict[str, Any] = {split: h5[names[0]] for split, names in names_there.items() if names}
     if not groups:
         raise StoryDataError(f"{files[0]} has the groups {list(h5)}; it must have train, val or test")
     for split, group in groups.items():
+        _check_own_data(group, files[0])
         lacking = [name for name in (*(f"image{m}" for m in range(FRAMES)), _text_name(group)) if name not in group]
         if lacking:
             raise StoryDataError(f"group {split} of {files[0]} lacks {', '.join(lacking)}; it has {list(group)}")
@@ -93,6 +96,22 @@ def open_source(folder: Path) -> Source:
     splits = {split: list(range(len(group[_text_name(group)]))) for split, group in groups.items()}
     source = Source(splits, shots, story, getattr(known, "CAST", {}), getattr(known, "ALIASES", {}))
     return replace(source, published=known.PUBLISHED, licence=known.LICENCE) if known else source
+
+
+def _check_own_data(group: Any, file: Path) -> None:
+    """Raises StoryDataError if a member of a group is anything but data that lies in this file under one name: HDF5 follows links, external storage
+    and virtual datasets to any other file of the machine."""
+    import h5py
+
+    for name in group:
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise StoryDataError(
+                f"{name} in {group.name} of {file} is a link to {getattr(link, 'filename', '')}{link.path}; it must be data of this file"
+            )
+        data = group[name]
+        if isinstance(data, h5py.Dataset) and (data.external or data.is_virtual):
+            raise StoryDataError(f"{name} in {group.name} of {file} is stored in another file; it must be data of this file")
 
 
 def _text_name(group: Any) -> str:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from story_ldm.data.faults import StoryDataError, as_fault, printable
-from story_ldm.data.pictures import png, strip_frame, strip_length, swap_red_blue
+from story_ldm.data.pictures import UNREADABLE, open_picture, png, strip_frame, strip_length, swap_red_blue
+from story_ldm.files import regular_file
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}  # names in public copies
@@ -116,18 +117,21 @@ def checked_row(row: dict, source: Source) -> dict:
 
 
 def path_inside(folder: Path, relative: str) -> Path:
-    """The path of a file named by the data. Raises StoryDataError if it would lie outside the folder."""
+    """The path of a file named by the data. Raises StoryDataError if it lies outside the folder, also through a link."""
     path = PurePosixPath(str(relative).replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or "\0" in str(relative) or re.match(r"[A-Za-z]:", str(relative)):
         raise StoryDataError(f"the file name {relative!r} leads out of {folder}")
-    return folder.joinpath(*path.parts)
+    file = folder.joinpath(*path.parts)
+    if not (target := file.resolve()).is_relative_to(folder.resolve()):
+        raise StoryDataError(f"{file} is a link to {target}, outside of {folder}; put the file itself there")
+    return file
 
 
 def existing(file: Path, what: str) -> Path:
     """The file itself. Raises StoryDataError, which says `what` it should contain, if it does not exist."""
     if not file.exists():
         raise StoryDataError(f"{file} is missing; it contains {what}")
-    return file
+    return regular_file(file)
 
 
 def split_files(folder: Path, suffix: str = ".json") -> dict[str, Path]:
@@ -151,7 +155,7 @@ def read_json_lines(file: Path) -> list[dict]:
     """The objects of a JSON Lines file; empty lines are skipped."""
     rows = []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = regular_file(file).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise StoryDataError(f"{file} cannot be read: {error}") from None
     for n, line in enumerate(lines, 1):
@@ -186,7 +190,7 @@ def field_of(row: dict, name: str, kind: type | tuple[type, ...], where: str) ->
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = reprlib.repr(value)  # of nested parts the first levels only
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
@@ -218,13 +222,11 @@ def indices_of_ones(vector: Any, count: int, where: str) -> list[int]:
 
 # --- pictures ----------------------------------------------------------------------------------------------------------------------------
 
-UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that PIL raises for bad files
-
 
 def decoded(data: bytes, where: str) -> Image.Image:
     """A picture, completely decoded."""
     try:
-        picture = Image.open(BytesIO(data))
+        picture = open_picture(data)
         picture.load()
     except UNREADABLE as error:
         raise StoryDataError(f"{where} cannot be decoded ({error}); the file is truncated or not a picture") from None
@@ -234,7 +236,7 @@ def decoded(data: bytes, where: str) -> Image.Image:
 def file_bytes(file: Path, what: str) -> bytes:
     """The content of a file; `what` describes it in errors."""
     try:
-        return file.read_bytes()
+        return regular_file(file).read_bytes()
     except OSError as error:
         raise StoryDataError(f"{file}, {what}, {'is missing' if isinstance(error, FileNotFoundError) else f'cannot be read: {error}'}") from None
 

@@ -29,10 +29,11 @@ from story_ldm.files import file_digest, markdown_table
 Counts = dict[str, tuple[int, int, int]]  # split → complete stories, their frames, broken stories
 
 
-def check(folder: Path, source: str | None = None, partial: bool = False, most: int = 20) -> tuple[bool, str]:
-    """Whether the folder is complete, and the report, which lists at most `most` faults. partial: accept fewer stories than were published."""
+def check(folder: Path, source: str | None = None, partial: bool = False, most: int = 20, unpacked_gb: float | None = None) -> tuple[bool, str]:
+    """Whether the folder is complete, and the report, which lists at most `most` faults. partial: accept fewer stories than were published.
+    unpacked_gb: see `archives.extracted`."""
     with TemporaryDirectory(prefix="story-ldm-") as work:
-        counts, faults, facts = _check_copy(unpacked(folder, Path(work)), source) if source else _check_converted(folder)
+        counts, faults, facts = _check_copy(unpacked(folder, Path(work), unpacked_gb), source) if source else _check_converted(folder)
     published = facts.get("published", {})
     rows, lines = [], []
     for split in dict.fromkeys([*SPLITS, *counts, *published]):

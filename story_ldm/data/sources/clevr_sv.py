@@ -19,7 +19,7 @@ from datasets import List, Value
 
 from story_ldm.data.faults import StoryDataError
 from story_ldm.data.safe_pickles import read_npy
-from story_ldm.data.sources.base import FrameChoice, Source, entry, of_type, picture_bytes
+from story_ldm.data.sources.base import FrameChoice, Source, entry, of_type, path_inside, picture_bytes
 
 SHAPES = ("cube", "sphere", "cylinder")
 COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
@@ -48,7 +48,7 @@ def open_source(folder: Path) -> Source:
         rows = [_vector(entry(vectors, shot, "CLEVR_dict.npy"), shot) for shot in shots(split, n)]
         return {
             "story_id": f"CLEVR_new_{n:06d}",
-            "frames": [picture_bytes(folder / "images" / shot, "a picture of CLEVR-SV") for shot in shots(split, n)],
+            "frames": [picture_bytes(path_inside(folder, f"images/{shot}"), "a picture of CLEVR-SV") for shot in shots(split, n)],
             "sentences": [sentence(row[k * SLOT : (k + 1) * SLOT], row[-3:], shot) for k, (row, shot) in enumerate(zip(rows, shots(split, n)))],
             "attributes": [{"vector": row.tolist()} for row in rows],
             "shots": shots(split, n),

@@ -69,12 +69,14 @@ class Conversion:
                 raise StoryDataError(f"--{name} is {getattr(self, name)}; it must be at least {least}")
 
 
-def convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), skip_broken: bool = False, num_proc: int = 2) -> dict:
+def convert(
+    c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), skip_broken: bool = False, num_proc: int = 2, unpacked_gb: float | None = None
+) -> dict:
     """Writes the folder `out`, or resumes an interrupted conversion, and returns the content of `conversion.json`.
 
-    splits: those to convert (default: all). Raises StoryDataError for the first fault of the copy; with skip_broken, stories with a fault are left
-    out, counted and listed instead."""
-    folder = unpacked(copy, out / ".unpacked")
+    splits: those to convert (default: all). unpacked_gb: see `archives.extracted`. Raises StoryDataError for the first fault of the copy; with
+    skip_broken, stories with a fault are left out, counted and listed instead."""
+    folder = unpacked(copy, out / ".unpacked", unpacked_gb)
     source = open_source(c.source, folder)
     if c.text == "referential" and not any(source.cast.values()):
         raise StoryDataError(f"--text referential requires characters with known pronouns; {c.source} has none: use --text full")

@@ -70,7 +70,7 @@ def open_source(folder: Path) -> Source:
 
     @lru_cache(maxsize=64)  # stories are overlapping windows
     def picture(shot: str, choose: FrameChoice) -> tuple[bytes, int]:
-        file = path_inside(folder / "video_frames_sampled", f"{shot}.npy")
+        file = path_inside(folder, f"video_frames_sampled/{shot}.npy")
         data = file_bytes(file, f"the frames of clip {shot}")
         try:
             frames = npy_loads(data)

@@ -41,7 +41,7 @@ LICENCE = "Your own pictures; state their licence here and as `license` in the m
 def open_source(folder: Path) -> Source:
     """Your own stories in `folder`."""
     tables: dict[str, dict[str, dict]] = {}
-    split_folders = [(split, folder / name) for split, names in SPLIT_NAMES.items() for name in names]
+    split_folders = [(split, path_inside(folder, name)) for split, names in SPLIT_NAMES.items() for name in names]
     for default, where in [("train", folder), *split_folders]:
         for row in _stories(where):
             split = next((s for s, names in SPLIT_NAMES.items() if row.get("split", default) in names), None)
@@ -111,6 +111,7 @@ def _listed(row: dict, where: Path, line: str) -> dict:
         unnumbered = [f.name for f in pictures if not re.fullmatch(r"\d{1,9}", f.stem)]
         if unnumbered:
             raise StoryDataError(f"{story_folder} has the picture {unnumbered[0]}; pictures of a story must be named by number: 0.png, 1.png, …")
+        pictures = [path_inside(where, f"{name}/{f.name}") for f in pictures]
         pictures.sort(key=lambda f: int(f.stem))
         count, numbers = len(row["sentences"]), [int(f.stem) for f in pictures]
         start = numbers[0] if numbers and numbers[0] in (0, 1) else 0

@@ -51,12 +51,12 @@ def open_source(folder: Path) -> Source:
 
     @lru_cache(maxsize=256)
     def picture(clip: str, choose: FrameChoice) -> tuple[bytes, int]:
-        where = path_inside(folder / "frames", clip.removesuffix(".json"))
+        where = path_inside(folder, f"frames/{clip.removesuffix('.json')}")
         files = {int(file.stem): file for file in where.glob("*.png") if file.stem.isdecimal()} if where.is_dir() else {}
         if not files:
             raise StoryDataError(f"{where} has no rendered frames <n>.png of clip {clip}")
         n = sorted(files)[choose(clip, len(files))]
-        return picture_bytes(files[n], f"a frame of clip {clip}"), n
+        return picture_bytes(path_inside(where, files[n].name), f"a frame of clip {clip}"), n
 
     def story(split: str, clip: str, choose: FrameChoice) -> dict:
         keys = shots(split, clip)

@@ -46,8 +46,8 @@ def open_source(folder: Path) -> Source:
         return [photo for _, photo, _ in tables[split][name]]
 
     def photo_file(split: str, photo: str) -> Path:
-        places = [folder / "images", folder, *(at / name for name in SPLIT_NAMES[split] for at in (folder / "images", folder))]
-        files = [path_inside(place, f"{photo}{kind}") for place in places for kind in (".jpg", ".png")]
+        places = ["images/", "", *(at + f"{name}/" for name in SPLIT_NAMES[split] for at in ("images/", ""))]
+        files = [path_inside(folder, f"{place}{photo}{kind}") for place in places for kind in (".jpg", ".png")]
         return next((file for file in files if file.exists()), files[0])
 
     def story(split: str, name: str, choose: FrameChoice) -> dict:
