@@ -26,7 +26,7 @@ from story_ldm.data.free_english import HandWrittenStory, read_stories
 from story_ldm.data.toonstories import CHARACTERS
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.reader import Reader, UnderstoodCharacter, UnderstoodFrame
-from story_ldm.files import markdown_table, model_folder, write_text
+from story_ldm.files import markdown_table, model_folder, open_local, write_text
 from story_ldm.metrics.understanding import FACTS, percent, understanding_counts
 from story_ldm.pipelines.opening import pipeline_class
 
@@ -95,7 +95,7 @@ def open_reader(folder: Path, text_only: bool) -> Reader | None:
     file = folder / ("." if alone else "reader") / "config.json"
     if (kind := json.loads(file.read_text()).get("_class_name")) != "Reader":
         raise SystemExit(f"--model {folder} is a {kind}; it must be a reader, or a pipeline (model_index.json)")
-    reader = Reader.from_pretrained(file.parent, dtype=torch.float32).eval()
+    reader = open_local(Reader, file.parent, dtype=torch.float32).eval()
     if reader.config.labels is None:
         raise SystemExit(f"--model {folder} has a reader that was trained without labels, and cannot say what it understood")
     return reader
@@ -118,7 +118,7 @@ def draw_and_read(s: Settings, folder: Path, stories: list[HandWrittenStory]) ->
     pipe = pipeline_class(folder).from_pretrained(folder)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.set_progress_bar_config(disable=True)
-    evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator or "toon-evaluator"), dtype=torch.float32).eval()
+    evaluator = open_local(FrameEvaluator, model_folder(s.evaluator or "toon-evaluator"), dtype=torch.float32).eval()
     options = {} if s.steps is None else {"num_inference_steps": s.steps}
     read: list[list[UnderstoodFrame] | None] = []
     for n, story in enumerate(tqdm(stories, desc="stories")):

@@ -24,7 +24,7 @@ from story_ldm.data.stories import load_stories
 from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, reading_accuracy
 from story_ldm.encoders.latents import decode_latents, encode_frames, enlargement
-from story_ldm.files import markdown_table, model_folder
+from story_ldm.files import markdown_table, model_folder, open_local
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Settings:
 @torch.no_grad()
 def main(s: Settings) -> None:
     vae = open_autoencoder(s.vae, dtype=torch.float32).eval().to(memory_format=torch.channels_last)
-    evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator), dtype=torch.float32).eval()
+    evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval()
     stories = load_stories(s.dataset, s.split, s.resolution or vae.config.sample_size * enlargement(vae), limit=s.stories)
     labels = frame_labels(stories, len(evaluator.config.characters))
     true = torch.cat([frames_tensor(row["frames"]) for row in stories])

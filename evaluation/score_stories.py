@@ -37,7 +37,7 @@ from story_ldm.data.stories import load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
-from story_ldm.files import markdown_table, model_folder, write_text
+from story_ldm.files import markdown_table, model_folder, open_local, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
 from story_ldm.metrics.cells import number, shown
@@ -117,7 +117,7 @@ def score(s: Settings) -> dict:
     if s.lpips and find_spec("torchvision") is None:
         raise ValueError("--lpips requires torchvision, which is not installed")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator), dtype=torch.float32).eval()
+    evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval()
     size = evaluator.config.sample_size
     reference = load_stories(s.dataset, s.split, size, limit=s.stories)
     _check_world(evaluator, reference)

@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from story_ldm.files import model_folder, write_text
+from story_ldm.files import HUB_NAME, check_shards, model_folder, write_text
 
 from .bundle import pipeline_file
 
@@ -22,8 +22,6 @@ OLD_MODULES = {  # what folders of version 0.1 call the modules of their compone
     "story_ldm.gans.damsm": "story_ldm.encoders.damsm",
 }
 
-
-HUB_NAME = r"[\w-][\w.-]*/[\w-][\w.-]*"
 HUB_FILES = ["*.json", "*.txt", "*.safetensors", "README.md"]  # no pickles, no code
 HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 
@@ -52,6 +50,8 @@ class StoryPipeline(DiffusionPipeline):
             raise OSError(f"{model} is not a pipeline: there is no {folder / 'model_index.json'}, and it is not the name of a shipped model")
         if "torch_dtype" not in kwargs:  # the name that diffusers had before
             kwargs.setdefault("dtype", torch.float32)
+        check_shards(folder)
+        kwargs = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False, **kwargs}
         return super().from_pretrained(str(folder), **kwargs)
 
     @staticmethod

@@ -8,11 +8,15 @@ model_folder("toon-damsm")                      # of a shipped model, or of a fo
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+HUB_NAME = r"[\w-][\w.-]*/[\w-][\w.-]*"  # owner/name on the Hugging Face hub
 
 
 def partial_path(target: Path) -> Path:
@@ -56,6 +60,13 @@ def markdown_table(head: Iterable, rows: Iterable[Iterable], align: Sequence[str
     return "\n".join([titles.replace("|  ", "| "), rule, *lines])  # an empty title is written as one space
 
 
+def regular_file(file: Path) -> Path:
+    """The file itself. Raises OSError for a pipe, a socket or a device, on which reading may never end. Whether the file exists is for the reader."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise OSError(f"{file} is a pipe, a socket or a device; it must be a file")
+    return file
+
+
 def file_digest(file: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     digest = hashlib.sha256()
@@ -63,6 +74,30 @@ def file_digest(file: Path) -> str:
         while part := stream.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+def open_local(kind: Any, folder: str | Path, **settings: Any) -> Any:
+    """`kind.from_pretrained(folder)` for a folder of this machine: weights in safetensors only, no code, and no network. kind: a model or tokenizer.
+
+    Raises FileNotFoundError for what is not a folder (libraries would take it for a name on the hub), ValueError if `check_shards` does."""
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; it must hold a {kind.__name__}")
+    check_shards(Path(folder))
+    if hasattr(kind, "state_dict"):
+        settings["use_safetensors"] = True
+    return kind.from_pretrained(folder, local_files_only=True, **settings)
+
+
+def check_shards(folder: Path) -> None:
+    """Raises ValueError if a list of weight files, in the folder or below, names one in another folder or of another kind than safetensors."""
+    for index in folder.rglob("*.index*.json"):
+        try:
+            names = set(json.loads(regular_file(index).read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{index} is not a list of weight files ({type(error).__name__}: {error})") from None
+        for name in names:
+            if not isinstance(name, str) or Path(name).name != name or "\\" in name or not name.endswith((".safetensors", ".bin")):
+                raise ValueError(f"{index} names the weight file {name!r}; it must lie beside this list")
 
 
 def shipped_models() -> dict[str, Path]:

@@ -29,7 +29,7 @@ from story_ldm.data.frames import decode_frames, to_float
 from story_ldm.data.stories import held_out_split, load_stories, story_lengths
 from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
 from story_ldm.encoders.sentences import train_tokenizer
-from story_ldm.files import write_text
+from story_ldm.files import open_local, write_text
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
 from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
@@ -104,7 +104,7 @@ def main(s: Settings) -> None:
         if not checkpoint_steps(s.output):
             tokenizer = train_tokenizer((sentence for form in forms for sentence in form), s.vocab_size, s.max_length)
             save_component(tokenizer, s.output / "tokenizer")
-    tokenizer = CLIPTokenizer.from_pretrained(s.output / "tokenizer")
+    tokenizer = open_local(CLIPTokenizer, s.output / "tokenizer")
     lengths = torch.tensor(story_lengths(stories))
     starts = lengths.cumsum(0) - lengths  # index of each story's first frame
     pictures = decode_frames(stories, s.workers)

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from story_ldm.data.frames import decode_frames, to_float
 from story_ldm.data.stories import held_out_split, load_stories, tested_split
 from story_ldm.encoders.evaluator import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
-from story_ldm.files import write_text
+from story_ldm.files import open_local, write_text
 from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
@@ -180,7 +180,7 @@ def keep_if_best(accelerator: Accelerator, model: nn.Module, frames: Tensor, lab
 
 def report(product: Path, splits: dict[str, tuple[Tensor, dict[str, Tensor]]], step: int) -> None:
     """Measures the accuracy of the saved weights on real frames; prints it and writes accuracy.json."""
-    model = FrameEvaluator.from_pretrained(product, dtype=torch.float32).eval()
+    model = open_local(FrameEvaluator, product, dtype=torch.float32).eval()
     accuracy = {split: reading_accuracy(read_all(model, frames), labels) for split, (frames, labels) in splits.items()}
     result = {"step": step, "frames": {split: len(frames) for split, (frames, _) in splits.items()}, **accuracy}
     write_text(product / "accuracy.json", json.dumps(result, indent=1))

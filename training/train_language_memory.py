@@ -24,7 +24,7 @@ from story_ldm.data.toonstories import FROZEN_FORMS
 from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_sentences, train_tokenizer
-from story_ldm.files import written_beside
+from story_ldm.files import open_local, written_beside
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
@@ -120,7 +120,7 @@ def main(s: Settings) -> None:
     with accelerator.main_process_first():
         if s.text_from is None and not checkpoint_steps(s.output):
             save_component(new_tokenizer(s, preset["max_length"]), s.output / "tokenizer")
-    tokenizer = CLIPTokenizer.from_pretrained((s.text_from or s.output) / "tokenizer")
+    tokenizer = open_local(CLIPTokenizer, (s.text_from or s.output) / "tokenizer")
     by_length, names = dict[int, Corpus](), list[str]()
     for length in dict.fromkeys(s.lengths):
         by_length[length], names = read_corpus(s, tokenizer, length, "train", names)
@@ -128,7 +128,7 @@ def main(s: Settings) -> None:
 
     text_encoder, settings = new_text_encoder(tokenizer, **preset["text"]), preset["language_memory"]
     if s.text_from is not None:
-        text_encoder = CLIPTextModel.from_pretrained(s.text_from / "text_encoder", dtype=torch.float32).requires_grad_(False)
+        text_encoder = open_local(CLIPTextModel, s.text_from / "text_encoder", dtype=torch.float32).requires_grad_(False)
         settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
     model = FactPredictor(text_encoder, LanguageMemory(**settings), len(names))
     parameters = parameter_counts(text_encoder=text_encoder, language_memory=model.language_memory, fact_head=model.head)

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from story_ldm.data.toonstories.tales import LONGEST, told_tale
 from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, ToldStory, told_story
 from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, reading_loss, split_words
-from story_ldm.files import write_text
+from story_ldm.files import open_local, write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
 from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
@@ -154,7 +154,7 @@ def main(s: Settings) -> None:
         accelerator.wait_for_everyone()
     words = file.read_text(encoding="utf-8").split("\n")
     if s.init_from is not None:
-        reader = Reader.from_pretrained(s.init_from)
+        reader = open_local(Reader, s.init_from)
         if reader.config.labels != LABELS or reader.config.characters < MOST_CHARACTERS:
             raise ValueError(f"--init-from is {s.init_from}; its reader must have the built-in world's labels and {MOST_CHARACTERS} characters")
         reader = reader.with_words(words)

@@ -19,6 +19,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  diffusers looks the base class up in this module
 from torch import Tensor, nn
 
+from story_ldm.files import open_local
 from story_ldm.nn.layers import zero_init
 
 
@@ -105,5 +106,5 @@ class StoryAutoencoder(AutoencoderKL):
 
 def open_autoencoder(folder: str | Path, **kwargs: Any) -> AutoencoderKL:
     """The autoencoder of a folder, of the class that its config names. kwargs: those of `from_pretrained`."""
-    name = AutoencoderKL.load_config(folder)["_class_name"]
-    return (StoryAutoencoder if name == "StoryAutoencoder" else AutoencoderKL).from_pretrained(folder, **kwargs)
+    name = AutoencoderKL.load_config(folder, local_files_only=True)["_class_name"]
+    return open_local(StoryAutoencoder if name == "StoryAutoencoder" else AutoencoderKL, folder, **kwargs)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import CLIPTokenizer
 
+from story_ldm.files import open_local
 from story_ldm.nn.layers import ResidualBlock
 
 ENCODER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
@@ -203,12 +204,12 @@ def load_damsm(folder: str | Path) -> tuple[DAMSMTextEncoder, DAMSMImageEncoder,
         name = kind.load_config(folder / part).get("_class_name")
         if name != kind.__name__:
             raise ValueError(f"{folder / part} holds a {name}, not a {kind.__name__}")
-        encoder = kind.from_pretrained(folder / part, dtype=torch.float32, use_safetensors=True).eval()
+        encoder = open_local(kind, folder / part, dtype=torch.float32).eval()
         for weight in encoder.parameters():  # copied: in the mapped file they are unaligned, and matrix products on a CPU round differently
             weight.data = weight.data.clone()
         encoders.append(encoder)
     text_encoder, image_encoder = encoders
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    tokenizer = open_local(CLIPTokenizer, folder / "tokenizer")
     if len(tokenizer) != text_encoder.config.vocab_size:
         raise ValueError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the text encoder {text_encoder.config.vocab_size}")
     if text_encoder.config.width != image_encoder.config.width:

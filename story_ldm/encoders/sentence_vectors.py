@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from story_ldm.encoders.damsm import DAMSMTextEncoder, load_damsm, tokenize
+from story_ldm.files import open_local
 
 
 def load_sentence_encoder(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase]:
@@ -25,8 +26,8 @@ def load_sentence_encoder(folder: str | Path) -> tuple[nn.Module, PreTrainedToke
 
     Raises FileNotFoundError if a part is missing, ValueError if the parts do not belong together."""
     if (Path(folder) / "config.json").is_file():
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        text_encoder = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        tokenizer = open_local(AutoTokenizer, folder, trust_remote_code=False)
+        text_encoder = open_local(AutoModel, folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False)
     else:
         text_encoder, _, tokenizer = load_damsm(folder)
     return text_encoder.requires_grad_(False).eval(), tokenizer

@@ -36,7 +36,7 @@ from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder
-from story_ldm.files import model_folder, write_text
+from story_ldm.files import model_folder, open_local, write_text
 from story_ldm.metrics.frechet import frame_features, frechet_distance, story_features
 from story_ldm.nn.norms import settle_statistics
 from story_ldm.reports.cards import set_section, write_model_card
@@ -133,7 +133,7 @@ def start_gan(
     """Load the frozen networks, claim the run's folder, and read the stories. training: resolved values, recorded instead of open settings.
     may_change: settings of this script that may differ when the run is resumed. always_held_out: read held-out stories even without validation."""
     text_encoder, tokenizer = load_sentence_encoder(model_folder(s.text))
-    evaluator = FrameEvaluator.from_pretrained(model_folder(s.evaluator), dtype=torch.float32).eval() if s.validate_every else None
+    evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval() if s.validate_every else None
     accelerator = start_run(s, project, (*MAY_CHANGE, *may_change), **training)
     text_encoder.to(accelerator.device)
     judged_split = s.judged_split or tested_split(s.dataset)

@@ -22,6 +22,7 @@ from story_ldm.encoders.facts import fact_table, story_facts
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import tokenize_sentences
+from story_ldm.files import open_local
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser
 from story_ldm.systems.story_ldm.memory_adapter import open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
@@ -47,14 +48,14 @@ def open_start(folder: Path | None) -> StableDiffusionPipeline | None:
 
 def build_text(folder: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
     """Tokenizer and float32 text encoder from a pipeline's folder or an output folder of train_language_memory.py."""
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer"), CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    return open_local(CLIPTokenizer, folder / "tokenizer"), open_local(CLIPTextModel, folder / "text_encoder", dtype=torch.float32)
 
 
 def build_reader(folder: Path | None, start: Path | None) -> Reader | None:
     """The reader in a folder, else that of the pipeline in `start`, if it has one."""
     if folder is None and start is not None and (start / "reader").is_dir():
         folder = start / "reader"
-    return None if folder is None else Reader.from_pretrained(folder, dtype=torch.float32)
+    return None if folder is None else open_local(Reader, folder, dtype=torch.float32)
 
 
 def build_language_memory(text_encoder: CLIPTextModel, settings: dict[str, Any], folders: tuple[Path, ...], same_encoder: bool) -> LanguageMemory:
@@ -65,7 +66,7 @@ def build_language_memory(text_encoder: CLIPTextModel, settings: dict[str, Any],
     for folder in folders:
         usable = holds_weights(folder / "text_encoder", text_encoder) if same_encoder else (folder / "language_memory").exists()
         if usable:
-            return LanguageMemory.from_pretrained(folder / "language_memory")
+            return open_local(LanguageMemory, folder / "language_memory")
     if same_encoder:
         settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
     return LanguageMemory(**settings)
@@ -91,7 +92,7 @@ def build_unet(
     elif start is None:
         return StoryUNet2DConditionModel(**{**preset, **settings})
     else:
-        unet = StoryUNet2DConditionModel.from_pretrained(start / "unet")
+        unet = open_local(StoryUNet2DConditionModel, start / "unet")
         if unet.config.memory != memory:
             unet = StoryUNet2DConditionModel.from_unet(unet, **settings)
         elif memory_blocks is not None and set(memory_blocks) != set(unet.memory_sources):

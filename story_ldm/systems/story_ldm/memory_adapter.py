@@ -9,6 +9,7 @@ The file's metadata give the shape of the UNet it fits, the settings of its laye
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -20,12 +21,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from story_ldm.encoders.language_memory import LanguageMemory
-from story_ldm.files import markdown_table, write_text, written_beside
+from story_ldm.files import HUB_NAME, check_shards, markdown_table, write_text, written_beside
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, new_memory_layers
 
 ADAPTER = "memory_adapter.safetensors"
 SHAPE = ("block_out_channels", "mid_block_type", "cross_attention_dim")  # what the weights of an adapter depend on
 MEMORY = ("memory", "memory_sentence_dim", "memory_heads", "memory_blocks")
+LANGUAGE, MOST = ("width", "layers", "heads"), 16_384
 PARTS = {"vae": "AutoencoderKL", "text_encoder": "CLIPTextModel", "unet": "UNet2DConditionModel", "text_encoder_2": None}
 
 
@@ -33,6 +35,11 @@ def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipe
     """A Stable Diffusion 1.x or 2.x from a diffusers folder or hub name, in float32 unless `dtype` is given, and without its safety checker.
 
     Raises ValueError, before any weight is read, if it is something else."""
+    if Path(folder).is_dir():
+        check_shards(Path(folder))
+        settings["local_files_only"] = True
+    elif isinstance(folder, Path) or not re.fullmatch(HUB_NAME, folder):
+        raise ValueError(f"{folder} is not a folder, nor the name of a model on the hub (owner/name)")
     folder = str(folder)
     try:
         index = StableDiffusionPipeline.load_config(folder)
@@ -72,7 +79,7 @@ def save_memory_adapter(
     config = {
         "shape": {field: unet.config[field] for field in SHAPE},
         "memory": {**{field: unet.config[field] for field in MEMORY}, "memory_blocks": list(unet.memory_sources)},
-        "language_memory": None if language_memory is None else {field: language_memory.config[field] for field in ("width", "layers", "heads")},
+        "language_memory": None if language_memory is None else {field: language_memory.config[field] for field in LANGUAGE},
         "facts": facts,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +108,7 @@ def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) ->
         found = json.loads(json.dumps(unet.config[field]))  # tuples are lists in JSON
         if found != value:
             raise ValueError(f"{field} of the UNet is {found}, and {file} is for {value}: take a Stable Diffusion with {field} {value}")
+    check_adapter_config(config, file)
     sources, layers = new_memory_layers(FrozenDict({**unet.config, **config["memory"]}))
     language = None if config["language_memory"] is None else LanguageMemory(**config["language_memory"])
     for part, model in (("memory_layers", layers), ("language_memory", language)):
@@ -113,6 +121,19 @@ def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) ->
     unet.register_to_config(**config["memory"])
     unet.memory_sources, unet.memory_layers = sources, layers
     return language
+
+
+def check_adapter_config(config: dict, file: Path) -> None:
+    """Raises ValueError if the metadata of an adapter set anything but the settings of its memory, or an absurd size: they end up in the UNet's."""
+    language = config["language_memory"] or {}
+    for part, names in (("memory", MEMORY), ("language_memory", LANGUAGE)):
+        for name, value in (config[part] or {}).items():
+            if name not in names:
+                raise ValueError(f"{file} sets {name} of its {part}; an adapter may set {', '.join(names)}")
+            if isinstance(value, int) and not 1 <= value <= MOST:
+                raise ValueError(f"{name} of {file} is {value}; it must be from 1 to {MOST}")
+    if not all(isinstance(value, int) for value in language.values()):
+        raise ValueError(f"language_memory of {file} is {language}; its values must be whole numbers")
 
 
 def adapter_card(config: dict, weights: dict[str, Tensor]) -> str:

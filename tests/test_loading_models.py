@@ -1,0 +1,103 @@
+"""Models of others: no pickles, no code, no network, nothing outside of their folder, and no settings that are not theirs."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+import torch
+from conftest import ROOT, tiny_language_memory, tiny_unet
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTokenizer
+
+from story_ldm.encoders.evaluator import FrameEvaluator
+from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.sentence_vectors import load_sentence_encoder
+from story_ldm.files import check_shards, open_local
+from story_ldm.pipelines import StoryLDMPipeline
+from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, open_stable_diffusion, save_memory_adapter
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refused(*args, **settings):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+
+
+@pytest.mark.parametrize("kind", [LanguageMemory, FrameEvaluator, CLIPTokenizer])
+def test_a_missing_folder_is_not_a_hub_name(kind, no_network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"runs/reader is not a folder; it must hold a {kind.__name__}"):
+        open_local(kind, "runs/reader")
+    with pytest.raises(ValueError, match="is not a folder, nor the name of a model on the hub"):
+        open_stable_diffusion("./models/sd")
+
+
+def test_local_models_open_without_a_network(no_network):
+    StoryLDMPipeline.from_pretrained(ROOT / "checkpoints" / "toon-story-ldm")
+    open_local(FrameEvaluator, ROOT / "checkpoints" / "toon-evaluator")
+
+
+def test_pickled_weights_are_not_read(tmp_path):
+    memory = tiny_language_memory()
+    memory.save_pretrained(tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(OSError, match=r"diffusion_pytorch_model\.safetensors"):
+        open_local(LanguageMemory, tmp_path)
+
+
+def test_no_code_of_a_folder_is_asked_for(tmp_path, monkeypatch):
+    """transformers asks for a "y" on the terminal unless it is told not to."""
+    monkeypatch.setattr("builtins.input", lambda *args: pytest.fail("a question was asked"))
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')")
+    names = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model", "AutoTokenizer": ["evil.Tokenizer", None]}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": names}))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"auto_map": names}))
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        load_sentence_encoder(tmp_path)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/model.safetensors", "..\\model.safetensors", 7, "model.pkl"])
+def test_shards_lie_beside_their_list(name, tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps({"weight_map": {"weight": name}}))
+    for where in (tmp_path, tmp_path / "unet"):
+        with pytest.raises(ValueError, match=r"names the weight file .*; it must lie beside this list"):
+            check_shards(where)
+    with pytest.raises(ValueError, match="names the weight file"):
+        open_local(LanguageMemory, tmp_path / "unet")
+    (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(ValueError, match="names the weight file"):
+        StoryLDMPipeline.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "says"),
+    [
+        ("memory", {"in_channels": 9}, r"sets in_channels of its memory; an adapter may set memory, "),
+        ("memory", {"_name_or_path": "x"}, "sets _name_or_path of its memory"),
+        ("memory", {"memory_heads": 10**9}, r"memory_heads of .* is 1000000000; it must be from 1 to 16384"),
+        ("language_memory", {"width": 10**9}, r"width of .* is 1000000000; it must be from 1 to 16384"),
+        ("language_memory", {"dropout": 1}, "sets dropout of its language_memory"),
+    ],
+)
+def test_an_adapter_sets_its_memory_and_nothing_else(part, change, says, tmp_path):
+    unet = tiny_unet()
+    file = save_memory_adapter(tmp_path, unet, tiny_language_memory())
+    with safe_open(file, "pt") as opened:
+        config = json.loads(opened.metadata()["config"])
+    config[part] |= change
+    save_file(load_file(file), tmp_path / ADAPTER, {"config": json.dumps(config)})
+    before = dict(unet.config)
+    with pytest.raises(ValueError, match=says):
+        load_memory_adapter(tmp_path, unet)
+    assert dict(unet.config) == before
