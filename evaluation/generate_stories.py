@@ -24,11 +24,16 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from datasets import Dataset, Features, Image, List, Value
 from diffusers import DiffusionPipeline
+from pyarrow import parquet
 from tqdm.auto import tqdm
 
 from story_ldm import pipelines
+from story_ldm.data.sources.base import read_json
 from story_ldm.data.stories import load_stories
+from story_ldm.data.story_form import is_damaged
 from story_ldm.files import file_digest, model_folder, write_text, written_beside
+from story_ldm.locks import hold, release
+from story_ldm.one_line import one_line_errors
 from story_ldm.pipelines.opening import pipeline_class
 
 FEATURES = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
@@ -77,13 +82,19 @@ def main(s: Settings) -> None:
     kind = pipeline_class(folder)
     with state.main_process_first():
         stories = load_stories(s.dataset, s.split, text=s.text, limit=s.stories, pictures=False)
-    how = {**settings_of(s, kind), "weights": weights_digest(folder)}
+    told = hashlib.sha256(json.dumps([stories["story_id"][:], stories["sentences"][:]]).encode()).hexdigest()[:16]
+    how = {**settings_of(s, kind), "weights": weights_digest(folder), "sentences": told}
     if state.is_main_process:
+        hold(s.out)
         claim(s.out, how)
     state.wait_for_everyone()
 
     files = shard_files(s, len(stories))
-    own = [n for n in range(state.process_index, len(files), state.num_processes) if not files[n].exists()]
+    own = [
+        n
+        for n in range(state.process_index, len(files), state.num_processes)
+        if not is_whole(files[n], stories.select(range(n * s.batch, min((n + 1) * s.batch, len(stories)))))
+    ]
     seconds, drawn, parameters = 0.0, 0, None
     if own:
         pipe = kind.from_pretrained(folder, dtype=getattr(torch, s.dtype)).to(state.device)
@@ -95,7 +106,7 @@ def main(s: Settings) -> None:
         table = draw(pipe, rows, s, kind)
         seconds, drawn = seconds + time.perf_counter() - started, drawn + len(rows)
         with written_beside(files[n]) as partial:
-            table.to_parquet(str(partial))
+            table.to_parquet(str(partial), write_page_checksum=True)
     state.wait_for_everyone()
     work = gather_object([(seconds, drawn, parameters)])
     if state.is_main_process and any(part[1] for part in work):
@@ -107,6 +118,15 @@ def main(s: Settings) -> None:
         write_text(s.out / "generation.json", json.dumps({**how, **cost}, indent=1))
     if state.is_main_process:
         print(f"{len(stories)} stories in {s.out}")
+        release(s.out)
+
+
+def is_whole(file: Path, rows: Dataset) -> bool:
+    """Whether a file holds the stories of these rows, undamaged."""
+    if not file.exists() or is_damaged(file):
+        return False
+    table = parquet.read_table(file, columns=["story_id", "sentences"])
+    return table.to_pydict() == {"story_id": rows["story_id"][:], "sentences": rows["sentences"][:]}
 
 
 def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[DiffusionPipeline]) -> Dataset:
@@ -145,7 +165,8 @@ def weights_digest(folder: Path) -> str:
 def claim(out: Path, how: dict) -> None:
     """Write the settings to generation.json. Raises SystemExit, which lists the differences, if the folder has stories of other settings."""
     file = out / "generation.json"
-    before = json.loads(file.read_text()) if file.exists() else how
+    before = read_json(file, dict, "the settings of a generation") if file.exists() else how
+    before = {"sentences": how.get("sentences"), **before}  # version 0.1 did not record their digest
     changed = [f"  {name}: {before.get(name)!r} → {value!r}" for name, value in how.items() if before.get(name) != value]
     if changed:
         raise SystemExit(f"--out {out} has stories generated with other settings; use another folder:\n" + "\n".join(changed))
@@ -168,4 +189,5 @@ def story_seed(story_id: str, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    with one_line_errors("generate_stories.py"):
+        main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

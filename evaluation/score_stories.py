@@ -1,7 +1,7 @@
 """Score the stories of any system against the reference by one frozen protocol; writes results/<system>.json and <system>.md.
 
     python evaluation/score_stories.py --generated generated/story-ldm --system story-ldm
-    python evaluation/score_stories.py --frames pictures --system other       # <story_id>/<position>.png, drawn by any program
+    python evaluation/score_stories.py --frames pictures --system other       # <story_id>/<position>.png (.jpg, …) by any program
     python evaluation/score_stories.py --generated toonstories --system truth  # the reference against itself
     python evaluation/score_stories.py --generated generated/p --system p --dataset data/pororo --evaluator runs/pororo-evaluator/evaluator
 
@@ -61,7 +61,7 @@ class Settings:
     generated: str | None = None
     """Folder of generated stories in the story form; either this or --frames."""
     frames: Path | None = None
-    """Folder of pictures, <story_id>/<position>.png; either this or --generated."""
+    """Folder of pictures, <story_id>/<position>.png (or .jpg, .webp, …); either this or --generated."""
     results: Path = Path("results")
     """Folder for <system>.json and <system>.md."""
     dataset: str = "toonstories"
@@ -72,6 +72,8 @@ class Settings:
     """Number of stories to score, from the start of the split; by default all."""
     resize: bool = False
     """Resize pictures whose size differs from the evaluator's, instead of raising an error."""
+    background: str = "white"
+    """Colour under transparent parts of pictures, by its CSS name or #rrggbb."""
     evaluator: Path = Path("toon-evaluator")
     """Folder of the frame evaluator (train_evaluator.py), or the name of a shipped one."""
     matcher: Path = Path("toon-damsm")
@@ -119,19 +121,19 @@ def score(s: Settings) -> dict:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval()
     size = evaluator.config.sample_size
-    reference = load_stories(s.dataset, s.split, size, limit=s.stories)
+    reference = load_stories(s.dataset, s.split, size, limit=s.stories, background=s.background)
     _check_world(evaluator, reference)
     full = load_stories(s.dataset, s.split, text="full", limit=s.stories, pictures=False)["sentences"][:]
 
     truth = generated_frames(reference, reference, size)
     if s.frames is not None:
-        frames, generation = folder_frames(s.frames, reference, size, s.resize), None
+        frames, generation = folder_frames(s.frames, reference, size, s.resize, s.background), None
     else:
         assert s.generated is not None
         texts = (reference["sentences"][:], full)
         same = s.generated == s.dataset  # the reference is scored against itself
         stories = reference if same else load_stories(s.generated, s.split, None)
-        frames = truth if same else generated_frames(stories, reference, size, s.resize, texts)
+        frames = truth if same else generated_frames(stories, reference, size, s.resize, texts, s.background)
         file = Path(s.generated) / "generation.json"
         generation = printable(json.loads(file.read_text())) if file.exists() else None
 

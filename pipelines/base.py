@@ -11,6 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from story_ldm.files import HUB_NAME, check_shards, model_folder, write_text
+from story_ldm.model_folders import check_model_folder, check_not_single_file, check_weights
 
 from .bundle import pipeline_file
 
@@ -42,7 +43,8 @@ class StoryPipeline(DiffusionPipeline):
         """Opens a folder, a shipped model by name, or `owner/name` of the Hugging Face hub, whose weights are read from safetensors only. kwargs are
         those of diffusers, but the default dtype is float32, whatever the weights are stored in.
 
-        Raises OSError for what is none of these."""
+        Raises OSError for what is none of these, and ValueError for a folder of another pipeline or one that is not whole."""
+        check_not_single_file(model)
         folder = model_folder(model)
         if not folder.is_dir() and isinstance(model, str) and re.fullmatch(HUB_NAME, model):
             folder = cls._download(model, **{name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
@@ -51,8 +53,21 @@ class StoryPipeline(DiffusionPipeline):
         if "torch_dtype" not in kwargs:  # the name that diffusers had before
             kwargs.setdefault("dtype", torch.float32)
         check_shards(folder)
+        required, optional = cls._get_signature_keys(cls)
+        known = [*required, *optional]
+        needed = [part for part in required if part not in (*cls._optional_components, *kwargs)]
+        check_model_folder(folder, cls._folder_class(), needed, known, kwargs.get("variant"))
         kwargs = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False, **kwargs}
-        return super().from_pretrained(str(folder), **kwargs)
+        pipe = super().from_pretrained(str(folder), **kwargs)
+        for name, part in pipe.components.items():
+            if isinstance(part, torch.nn.Module) and part is not kwargs.get(name):
+                check_weights(folder / name, name, part)
+        return pipe
+
+    @classmethod
+    def _folder_class(cls) -> str:
+        """The class that folders of this pipeline name."""
+        return next(kind.__name__ for kind in cls.__mro__ if kind.__module__.startswith("story_ldm.pipelines."))
 
     @staticmethod
     def _download(name: str, **options) -> Path:

@@ -32,6 +32,12 @@ def check_generator(generator: torch.Generator | list[torch.Generator] | None, s
         raise ValueError(f"generator is a list of {len(generator)}; give one, or a list of one for each of the {len(stories)} stories")
 
 
+def check_drawn(values: Tensor) -> None:
+    """Raises ValueError for NaN and infinity, which would be a black picture."""
+    if not values.isfinite().all():
+        raise ValueError("what was drawn has values that are infinite or not a number: a weight is, or half precision overflows (draw in float32)")
+
+
 def check_output_type(output_type: str, choices: tuple[str, ...]) -> None:
     if output_type not in choices:
         raise ValueError(f"output_type is {output_type!r}; it must be one of {', '.join(choices)}")

@@ -7,7 +7,7 @@ from diffusers.image_processor import VaeImageProcessor
 from torch import Tensor
 
 from .base import StoryPipeline
-from .checks import check_generator, check_output_type, check_sentences
+from .checks import check_drawn, check_generator, check_output_type, check_sentences
 from .output import StoryPipelineOutput
 
 OUTPUT_TYPES = ("pil", "np", "pt")
@@ -31,6 +31,7 @@ class GANPipeline(StoryPipeline):
     def finished(self, drawn: list[Tensor], lengths: list[int], output_type: str, return_dict: bool) -> StoryPipelineOutput | tuple:
         """The output. drawn: frames of all stories in order, in parts (F, 3, H, W) in [-1, 1]. lengths: of the stories."""
         stories = torch.cat(drawn).float().split(lengths)
+        check_drawn(torch.cat(stories))
         finished = [self.image_processor.postprocess(frames, output_type=output_type) for frames in stories]
         self.maybe_free_model_hooks()
         return StoryPipelineOutput(frames=finished) if return_dict else (finished,)

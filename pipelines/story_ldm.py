@@ -37,7 +37,7 @@ from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 from .base import StoryPipeline
-from .checks import check_frames, check_generator, check_output_type, check_sentences
+from .checks import check_drawn, check_frames, check_generator, check_output_type, check_sentences
 from .output import StoryPipelineOutput
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
@@ -99,7 +99,7 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
 
     def load_memory_adapter(self, memory_adapter: str | Path) -> None:
         """Replace memory layers and language memory by those of an adapter (folder or file). Raises ValueError if it does not fit the UNet."""
-        self.register_modules(language_memory=load_memory_adapter(memory_adapter, self.unet))
+        self.register_modules(language_memory=load_memory_adapter(memory_adapter, self.unet, self.scheduler.config.get("prediction_type")))
 
     def save_memory_adapter(self, folder: str | Path, dtype: torch.dtype | None = None, **facts: Any) -> Path:
         """Save memory layers and language memory as a memory adapter with a card; both include `facts` (JSON). Returns the file."""
@@ -305,9 +305,11 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         return encode_frames(self.vae, frame[None].to(self._execution_device)).to(dtype)[0]
 
     def _finish(self, latents: Tensor, output_type: str) -> Any:
+        check_drawn(latents)
         if output_type == "latent":
             return latents
         frames = torch.cat([decode_latents(self.vae, frame[None]) for frame in latents])  # one by one: bit-identical for any story length
+        check_drawn(frames)
         return self.image_processor.postprocess(frames, output_type=output_type)
 
     @staticmethod

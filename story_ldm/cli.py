@@ -10,6 +10,7 @@ story-ldm data check data/pororo                        # exit code 0 if it is c
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,6 +20,7 @@ from tyro.extras import SubcommandApp
 
 from story_ldm.data.sources import SOURCES
 from story_ldm.files import model_folder
+from story_ldm.one_line import one_line_errors
 
 if TYPE_CHECKING:
     Sources = str
@@ -53,14 +55,9 @@ def generate(
     """
     model = model_folder(model)
     if not (model / "model_index.json").exists():
-        raise SystemExit(f"--model is {model}, which has no model_index.json; it must be the folder of a pipeline, or the name of a shipped one")
-    for name, value in (("--steps", steps), ("--side", side)):
-        if value < 1:
-            raise SystemExit(f"{name} is {value}; it must be at least 1")
-    if not output.parent.exists():
-        raise SystemExit(f"{output.parent} does not exist; --output needs a folder that does")
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise SystemExit(f"--output is {output}; it must end in .png, .jpg or .webp")
+        raise ValueError(f"--model is {model}, which has no model_index.json; it must be the folder of a pipeline, or the name of a shipped one")
+    _check_ranges(steps=(steps, 1, 1000), side=(side, 16, 4096), seed=(seed, 0, 2**63 - 1), guidance=(guidance, -1000, 1000))
+    _check_output(output)
     import torch
 
     from story_ldm.data.pictures import save_picture
@@ -76,15 +73,29 @@ def generate(
     unknown = [] if pipe.tokenizer is None else unknown_words(pipe.tokenizer, sentences)
     if unknown:
         print(f"warning: this model never read the word(s) {', '.join(unknown)}; {model / 'README.md'} lists what it knows", file=sys.stderr)
-    try:
-        if explain:
-            for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
-                print(f"{sentence}\n    {frame}")
-        frames = pipe(list(sentences), num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed)).frames[0]
-    except ValueError as error:
-        raise SystemExit(f"story-ldm: {error}") from None
+    if explain:
+        for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
+            print(f"{sentence}\n    {frame}")
+    frames = pipe(list(sentences), num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed)).frames[0]
     save_picture(story_strip(frames, list(sentences), side), output)
     print(f"{output} written")
+
+
+def _check_ranges(**options: tuple[float, float, float]) -> None:
+    """Raises ValueError for an option (value, lowest, highest) that is out of its range."""
+    for name, (value, low, high) in options.items():
+        if not low <= value <= high:
+            raise ValueError(f"--{name.replace('_', '-')} is {value}; it must be from {low:,} to {high:,}")
+
+
+def _check_output(file: Path) -> None:
+    """Raises ValueError for a picture that could not be written after all the work."""
+    if not file.parent.exists():
+        raise ValueError(f"{file.parent} does not exist; --output needs a folder that does")
+    if file.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise ValueError(f"--output is {file}; it must end in .png, .jpg or .webp")
+    if file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise ValueError(f"--output is {file}, which cannot be written: {'it is a folder' if file.is_dir() else f'{file.parent} is read-only'}")
 
 
 def unknown_words(tokenizer, sentences: tuple[str, ...]) -> list[str]:
@@ -109,6 +120,7 @@ def toonstories(out: Path, size: int = 64, split: tuple[str, ...] = (), limit: i
     """
     from story_ldm.data.toonstories.export import export_toonstories
 
+    _check_ranges(size=(size, 8, 4096), limit=(1 if limit is None else limit, 1, 10**9), num_proc=(num_proc, 1, 1000))
     export_toonstories(out, size=size, splits=split, limit=limit, seed=seed, num_proc=num_proc)
 
 
@@ -123,6 +135,7 @@ def convert(
     text: Literal["full", "referential"] = "full",
     size: int | None = None,
     fit: Literal["crop", "pad"] = "crop",
+    background: str = "white",
     split: tuple[str, ...] = (),
     limit: int | None = None,
     drop_overlaps: bool = False,
@@ -142,6 +155,7 @@ def convert(
         text: full: sentences as published; referential: names replaced by he, she, it or they where no other named character can be meant.
         size: Resize frames to this width and height, in pixels; by default they keep their size.
         fit: How --size makes frames square: crop to the centre, or pad with black.
+        background: Colour under transparent parts of pictures, by its CSS name or #rrggbb.
         split: Splits to write; all of them by default.
         limit: Number of stories to write per split, from the first; all by default.
         drop_overlaps: Drop stories that share a shot with a story of a later split (order: train, validation, test).
@@ -149,16 +163,14 @@ def convert(
         num_proc: Number of processes.
         unpacked_gb: The most gigabytes that an archive may unpack to; by default 50 times its size, and at least 1.
     """
-    from story_ldm.data.faults import StoryDataError
     from story_ldm.data.sources.convert import Conversion, convert
 
-    try:
-        c = Conversion(source, str(frame), seed, text, size, fit, limit, drop_overlaps)
-        record = convert(c, folder, out, split, skip_broken, num_proc, unpacked_gb)
-    except StoryDataError as error:
-        raise SystemExit(f"story-ldm: {error}") from None
+    c = Conversion(source, str(frame), seed, text, size, fit, background, limit, drop_overlaps)
+    record = convert(c, folder, out, split, skip_broken, num_proc, unpacked_gb)
     for name, part in record["splits"].items():
         print(f"{name}: {part['stories']:,} stories, {len(part['broken']):,} left out as broken, {part['dropped_overlaps']:,} dropped")
+    if transparent := sum(part["transparent"] for part in record["splits"].values()):
+        print(f"{transparent:,} pictures have transparent parts, which are laid on {background} (--background)")
     print(f"{out} written; `story-ldm data check {out}` reports whether it is complete")
 
 
@@ -172,13 +184,9 @@ def check(folder: tyro.conf.Positional[Path], /, source: Sources | None = None, 
         partial: Accept fewer stories than were published.
         unpacked_gb: The most gigabytes that an archive may unpack to; by default 50 times its size, and at least 1.
     """
-    from story_ldm.data.faults import StoryDataError
     from story_ldm.data.sources.check import check
 
-    try:
-        whole, report = check(folder, source, partial, unpacked_gb=unpacked_gb)
-    except StoryDataError as error:
-        raise SystemExit(f"story-ldm: {error}") from None
+    whole, report = check(folder, source, partial, unpacked_gb=unpacked_gb)
     print(report)
     raise SystemExit(0 if whole else 1)
 
@@ -193,6 +201,7 @@ def preview(
     size: int = 128,
     text: Literal["referential", "full", "free"] = "referential",
     fit: Literal["crop", "pad"] = "pad",
+    background: str = "white",
 ) -> None:
     """Writes a contact sheet of stories with their sentences.
 
@@ -204,15 +213,15 @@ def preview(
         size: Width and height of the frames, in pixels.
         text: Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only).
         fit: How frames become square: crop to the centre, or pad with black.
+        background: Colour under transparent parts of pictures, by its CSS name or #rrggbb.
     """
     from story_ldm.data.pictures import save_picture
     from story_ldm.data.stories import held_out_split, load_stories
     from story_ldm.reports.strips import story_sheet
 
-    try:
-        rows = load_stories(dataset, split or held_out_split(dataset), size, text, limit=stories, fit=fit)
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"story-ldm: {error}") from None
+    _check_ranges(size=(size, 8, 4096), stories=(stories, 1, 1000))
+    _check_output(output)
+    rows = load_stories(dataset, split or held_out_split(dataset), size, text, limit=stories, fit=fit, background=background)
     save_picture(story_sheet(rows["frames"][:], rows["sentences"][:], side=size), output)
     print(f"{output} written")
 
@@ -221,7 +230,8 @@ app.command(data, name="data", help="Writes, converts and checks datasets.")
 
 
 def main() -> None:
-    app.cli(prog="story-ldm", description="Story visualization: sentences in, a consistent sequence of images out.")
+    with one_line_errors("story-ldm"):
+        app.cli(prog="story-ldm", description="Story visualization: sentences in, a consistent sequence of images out.")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +52,21 @@ def write_text(file: Path, text: str) -> None:
     """Write text in UTF-8, atomically."""
     with written_beside(file) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder is one that systems leave beside a user's: ._0.png, .DS_Store, __MACOSX, Thumbs.db, desktop.ini."""
+    return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db", "desktop.ini")
+
+
+def nfc(text: str) -> str:
+    """The text in Unicode's composed form: macOS stores names of files decomposed, so that é is two characters there."""
+    return unicodedata.normalize("NFC", text)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Key that sorts names by the numbers in them: 2.png before 10.png."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def markdown_table(head: Iterable, rows: Iterable[Iterable], align: Sequence[str] = ()) -> str:

@@ -69,16 +69,46 @@ def test_generate_names_words_it_never_read(model, tmp_path, monkeypatch, capsys
         (("--model", "nowhere"), "--model is nowhere, which has no model_index.json"),
         (("--output", "missing/story.png"), "missing does not exist"),
         (("--output", "story.txt"), "must end in"),
+        (("--steps", 0), "--steps is 0; it must be from 1 to 1,000"),
+        (("--side", 1), "--side is 1; it must be from 16 to 4,096"),
+        (("--seed", -1), "--seed is -1; it must be from 0"),
+        (("--guidance", "nan"), "--guidance is nan; it must be from"),
         (("word " * 99,), "tokens; this text encoder reads at most 32"),
     ],
 )
 def test_generate_refuses(model, tmp_path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=says):
+    with pytest.raises(SystemExit, match=says) as end:
         options = words if words[0].startswith("--") else ()
         sentence = "Bruno waves." if options else words[0]
         story_ldm(monkeypatch, "generate", sentence, *(() if "--model" in words else ("--model", model)), *options)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir()) and end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("preview", "nowhere"), "nowhere has no train-"),
+        (("preview", "--stories", 0), "--stories is 0; it must be from 1 to 1,000"),
+        (("preview", "--size", -4), "--size is -4; it must be from 8"),
+        (("preview", "--output", "missing/a.png"), "missing does not exist; --output needs a folder that does"),
+        (("preview", "--background", "whit"), "background is 'whit'; it must be a colour"),
+        (("data", "check", "nowhere"), "nowhere has no <split>"),
+        (("data", "convert", "folder", "nowhere", "--out", "out"), "nowhere does not exist"),
+        (("data", "convert", "folder", ".", "--out", "out", "--size", 1), "--size is 1; it must be at least 8"),
+        (("data", "convert", "folder", ".", "--out", "file/out"), "Not a directory: 'file/out'"),
+        (("data", "toonstories", "--out", "out", "--size", 0), "--size is 0; it must be from 8"),
+        (("data", "toonstories", "--out", "out", "--limit", 0), "--limit is 0; it must be from 1"),
+        (("data", "toonstories", "--out", "out", "--split", "tests"), "--split is 'tests'; ToonStories has train"),
+    ],
+)
+def test_wrong_input_of_every_command_is_one_line(tmp_path, monkeypatch, capsys, words, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as end:
+        story_ldm(monkeypatch, *words)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and says in said and said.startswith("story-ldm: ") and said.count("\n") == 1
 
 
 def test_data_and_preview(tmp_path, monkeypatch):

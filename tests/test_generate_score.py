@@ -211,8 +211,8 @@ def spoiled(reference: Dataset, folder: Path, how: str) -> Path:
     [
         ("missing", "2 of 60 stories are missing; the first is "),
         ("foreign", "1 of 60 stories are missing"),
-        ("twice", "1 rows repeat the id of another story"),
-        ("count", "has 3 frames; the reference has 5"),
+        ("twice", "occurs twice"),
+        ("count", "has 5 sentences and 3 frames"),
         ("sentences", "was drawn for sentences that are not the reference's"),
         ("size", "has 32 × 32 pixels, not 64 × 64; use --resize"),
     ],

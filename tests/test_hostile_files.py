@@ -74,7 +74,7 @@ def test_other_formats_are_refused_everywhere(no_programs, tmp_path):
         stories = [{"story_id": "a", "frames": [{"bytes": data, "path": None}], "sentences": ["It rains."]}]
         Dataset.from_list(stories, features=FEATURES).to_parquet(tmp_path / "data" / "test-0.parquet")
         for size in (None, 8, 16):
-            with pytest.raises(ValueError, match="frame 0 of story a cannot be opened: it is none of the formats"):
+            with pytest.raises(ValueError, match="frame 0 of story a cannot be read: it is none of the formats"):
                 load_stories(tmp_path, "test", size)
         with pytest.raises(ValueError, match="frame 0 of story a cannot be read: it is none of the formats"):
             folder_frames(tmp_path / "copy", Dataset.from_dict({"story_id": ["a"], "sentences": [["It rains."]]}), 8)
@@ -87,7 +87,7 @@ def test_a_path_in_place_of_a_picture_is_refused(path, tmp_path):
     (tmp_path / "0.png").write_bytes(picture_data())
     parquet.write_table(Dataset.from_dict(table, features=features).cast(FEATURES).data.table, tmp_path / "test-0.parquet")
     for size in (None, 8):
-        with pytest.raises(ValueError, match=rf"frame 0 of story a is the path '{path}'; a story holds the pictures themselves"):
+        with pytest.raises(ValueError, match=rf"frame 0 of story a has no bytes, but the path '{path}'; a story holds the pictures themselves"):
             load_stories(tmp_path, "test", size)
 
 

@@ -161,7 +161,7 @@ def test_a_folder_that_is_not_in_the_story_form(tmp_path):
     features = datasets.Features({"story_id": datasets.Value("string"), "frames": datasets.List(datasets.Image())})
     lacking = datasets.Dataset.from_dict({"story_id": ["a"], "frames": [picture]}, features)
     lacking.to_parquet(str(tmp_path / "train-0.parquet"))
-    with pytest.raises(ValueError, match=r"train-0\.parquet lacks the column\(s\) sentences; a story has story_id, frames, sentences"):
+    with pytest.raises(ValueError, match=r"train-0\.parquet: it lacks the column\(s\) sentences; a story has story_id, frames, sentences"):
         load_stories(tmp_path)
     with pytest.raises(FileNotFoundError, match="validation"):
         load_stories(tmp_path, "validation")

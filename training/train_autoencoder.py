@@ -38,7 +38,7 @@ from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, sav
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import StorySettings, finish_run, one_of, run_record, start_run
-from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine, warmup_stable_decay
+from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine, warmup_stable_decay, whole_steps
 from story_ldm.training.watch import Watch, forward_flops, ignore_signals, parameter_counts, sizes
 
 
@@ -98,6 +98,7 @@ class Reconstruction(nn.Module):
 def main(s: Settings) -> None:
     if s.freeze_encoder and not s.init_from:
         raise SystemExit("--freeze-encoder requires --init-from: a frozen encoder must be a trained one")
+    total = whole_steps(s.stories, s.batch)
     accelerator = start_run(s, "autoencoder", ("stories", "checkpoint_every"))
     preset = preset_at(s.preset, s.resolution)
     vae = open_autoencoder(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
@@ -106,7 +107,7 @@ def main(s: Settings) -> None:
     vae.to(memory_format=torch.channels_last)
     resolution = s.resolution or preset["resolution"] * enlargement(vae)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window}
+        shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "flip": s.flip, "window": s.window}
         dataset = load_stories(s.dataset, "train", resolution, limit=s.limit, num_proc=s.num_proc, **shape)
     lengths = torch.tensor(story_lengths(dataset))
 
@@ -116,7 +117,6 @@ def main(s: Settings) -> None:
         vae.post_quant_conv.requires_grad_(True)
     groups = muon_groups(vae) if s.optimizer == "muon" else [{"params": [p for p in vae.parameters() if p.requires_grad]}]
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    total = s.stories // s.batch
     shape_of = warmup_cosine if s.decay is None else partial(warmup_stable_decay, decay=s.decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: shape_of(step, s.warmup, total))
     latent_shape = (vae.config.latent_channels,) + (resolution // downscale_factor(vae),) * 2

@@ -35,7 +35,7 @@ from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
-from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine
+from story_ldm.training.steps import StepBatches, draw_positions, local_rows, step_generator, warmup_cosine, whole_steps
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 
@@ -49,6 +49,8 @@ class Settings(RunSettings):
     """Side of the frames in pixels."""
     fit: Literal["crop", "pad"] = "crop"
     """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
+    background: str = "white"
+    """Colour under transparent parts of pictures, by its CSS name or #rrggbb."""
     stories: int = 108_000
     """Number of stories to train on, counted with repetition."""
     batch: int = 32
@@ -98,6 +100,7 @@ class Matcher(nn.Module):
 
 
 def main(s: Settings) -> None:
+    total = whole_steps(s.stories, s.batch)
     accelerator = start_run(s, "damsm", ("checkpoint_every", "validate_stories"))
     with accelerator.main_process_first():
         stories, forms = read_split(s, "train", s.limit)
@@ -119,7 +122,6 @@ def main(s: Settings) -> None:
     accelerator.print(f"{sizes(parameters)} | forward {forward_flops(encoders[1], one) / 1e9:.2f} GFLOPs per frame")
     # eps above the rounding errors of gradients, which Adam's first steps would amplify to full steps (the mean gradient is 1e-3, clipped)
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), eps=1e-6, weight_decay=s.weight_decay)
-    total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total, floor=0.0))
     model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)
@@ -166,7 +168,7 @@ def main(s: Settings) -> None:
 
 def read_split(s: Settings, split: str, limit: int | None) -> tuple[Dataset, list[list[str]]]:
     """Stories of a split with their frames, and all their sentences, in story order, in the referential and in the full form."""
-    stories = load_stories(s.dataset, split, s.resolution, limit=limit, num_proc=s.num_proc, fit=s.fit)
+    stories = load_stories(s.dataset, split, s.resolution, limit=limit, num_proc=s.num_proc, fit=s.fit, background=s.background)
     full = load_stories(s.dataset, split, text="full", limit=limit, pictures=False, num_proc=s.num_proc)
     if full["story_id"][:] != stories["story_id"][:]:
         raise SystemExit(f"--dataset is {s.dataset}; its text forms have different stories")

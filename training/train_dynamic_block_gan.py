@@ -35,7 +35,7 @@ from story_ldm.training.gan_loop import GANSystem, StepKind, Table, report_pairs
 from story_ldm.training.gan_settings import GANSettings, resolve
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import finish_run, one_of
-from story_ldm.training.steps import StepBatches, local_rows, step_generator
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, whole_steps
 from story_ldm.training.watch import parameter_counts
 
 
@@ -59,6 +59,7 @@ def main(s: Settings) -> None:
     if s.temperature <= 0:
         raise SystemExit(f"--temperature is {s.temperature}; it must be above 0")
     preset, training = resolve(s, PRESETS)
+    whole_steps(s.stories, training["batch"])
     run = start_gan(s, "dynamic-block-gan", preset["resolution"], training, may_change=("choice_stories",), always_held_out=True)
     accelerator, encoder, train = run.accelerator, run.text_encoder, run.train
     ids, mask = read_tokens(encoder, run.tokenizer, train.sentences)

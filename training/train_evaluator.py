@@ -35,7 +35,7 @@ from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
-from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, warmup_cosine, whole_steps
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 PAIR_SEEDS = range(1, 5)  # of 1,000 stories each
@@ -51,6 +51,8 @@ class Settings(RunSettings):
     """Side of the frames in pixels."""
     fit: Literal["crop", "pad"] = "crop"
     """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
+    background: str = "white"
+    """Colour under transparent parts of pictures, by its CSS name or #rrggbb."""
     stories: int = 160_000
     """Number of stories to train on, counted with repetition and as five frames each."""
     batch: int = 128
@@ -72,9 +74,10 @@ class Settings(RunSettings):
 
 
 def main(s: Settings) -> None:
+    total = whole_steps(s.stories * 5, s.batch)  # in frames, of which the built-in world has 5 a story
     accelerator, held_out = start_run(s, "evaluator"), held_out_split(s.dataset)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"size": s.resolution, "limit": s.limit, "num_proc": s.num_proc, "fit": s.fit}
+        shape: dict[str, Any] = {"size": s.resolution, "limit": s.limit, "num_proc": s.num_proc, "fit": s.fit, "background": s.background}
         train = load_stories(s.dataset, "train", **shape)
         splits = {split: load_stories(s.dataset, split, **shape) for split in (held_out, tested_split(s.dataset))}
         if s.dataset == "toonstories":
@@ -85,7 +88,6 @@ def main(s: Settings) -> None:
     parameters, one = parameter_counts(evaluator=model), torch.zeros(1, 3, s.resolution, s.resolution)
     accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, one) / 1e9:.2f} GFLOPs per frame")
     optimizer = torch.optim.AdamW(model.parameters(), lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
-    total = s.stories * 5 // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total, floor=0.0))
     model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)

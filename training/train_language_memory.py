@@ -30,7 +30,7 @@ from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, one_of, run_record, start_run
-from story_ldm.training.steps import StepBatches, local_part, padded_frames, warmup_cosine
+from story_ldm.training.steps import StepBatches, local_part, padded_frames, warmup_cosine, whole_steps
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 
@@ -115,6 +115,7 @@ def new_tokenizer(s: Settings, min_length: int) -> CLIPTokenizer:
 
 
 def main(s: Settings) -> None:
+    total = whole_steps(s.stories, s.batch)
     accelerator = start_run(s, "language-memory", ("stories", "checkpoint_every"))
     preset = PRESETS[s.preset]()
     with accelerator.main_process_first():
@@ -135,7 +136,6 @@ def main(s: Settings) -> None:
     accelerator.print(f"{sizes(parameters)} | forward {forward_flops(model, *first.batch([0])[:2]) / 1e9:.2f} GFLOPs per story")
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, s.warmup, total))
     model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)

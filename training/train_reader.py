@@ -32,7 +32,7 @@ from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, run_record, start_run
 from story_ldm.training.sharding import MovingAverage
-from story_ldm.training.steps import local_part, step_generator, warmup_stable_decay
+from story_ldm.training.steps import local_part, step_generator, warmup_stable_decay, whole_steps
 from story_ldm.training.watch import Watch, forward_flops, ignore_signals, parameter_counts, sizes
 
 
@@ -140,12 +140,11 @@ def check(s: Settings) -> None:
         raise ValueError(f"--lengths is {s.lengths}; it must be at least one length, each of at least 1 frame")
     if s.split not in ("train", "train_wide"):
         raise ValueError(f"--split is {s.split!r}; it must be train or train_wide: the others are for evaluation")
-    if s.stories < s.batch:
-        raise ValueError(f"--stories is {s.stories}; it must be at least one --batch, {s.batch}")
 
 
 def main(s: Settings) -> None:
     check(s)
+    total = whole_steps(s.stories, s.batch)
     accelerator = start_run(s, "reader", ("stories", "checkpoint_every"))
     file = s.output / "words.txt"  # kept for the run to go on with, whatever becomes of the grammar
     if not (file.exists() and checkpoint_steps(s.output)):
@@ -167,7 +166,6 @@ def main(s: Settings) -> None:
         accelerator.print(f"{sizes(parameters)} | forward {forward_flops(reader, tokens, mask) / len(tokens) / 1e9:.2f} GFLOPs per story")
     tables = ("word", "ngram", "which", "start", "position", "character_head", "place_head")
     optimizer = new_optimizer("muon", muon_groups(reader, tables), lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     model, optimizer = accelerator.prepare(reader, optimizer)
     ema = MovingAverage(model.parameters(), decay=s.ema_decay, use_ema_warmup=True, power=0.75)

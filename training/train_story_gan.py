@@ -35,7 +35,7 @@ from story_ldm.training.gan_loop import GANSystem, StepKind, report_pairs, start
 from story_ldm.training.gan_settings import GANSettings, resolve
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import finish_run, one_of
-from story_ldm.training.steps import StepBatches, local_rows, step_generator
+from story_ldm.training.steps import StepBatches, local_rows, step_generator, whole_steps
 from story_ldm.training.watch import parameter_counts, sizes
 
 
@@ -70,6 +70,7 @@ def main(s: Settings) -> None:
     preset, training = resolve(s, PRESETS, "image_batch")
     if min(s.k_image, s.k_story) < 1:
         raise SystemExit(f"--k-image is {s.k_image} and --k-story {s.k_story}; both must be at least 1")
+    whole_steps(s.stories, training["batch"] * s.k_story)
     run = start_gan(s, "story-gan", preset["resolution"], training)
     accelerator, train = run.accelerator, run.train
     sentences, judged_sentences = (story_vectors(run.text_encoder, run.tokenizer, x.sentences)[0] for x in (train, run.judged))  # (N, M, D)

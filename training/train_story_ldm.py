@@ -64,10 +64,10 @@ from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.training.caches import cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
 from story_ldm.training.optimizers import muon_groups, new_optimizer
-from story_ldm.training.processes import run_script
+from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
-from story_ldm.training.steps import StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay
+from story_ldm.training.steps import StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
 from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -179,6 +179,7 @@ MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_la
 
 def main(s: Settings) -> None:
     check(s)
+    total = whole_steps(s.stories, s.batch)
     precision = default_precision() if s.precision == "auto" else s.precision
     half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(precision)
     if s.half_frozen and (half is None or s.train == "all"):
@@ -198,10 +199,13 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True, **resolved)
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "flip": s.flip, "window": s.window, "length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
+        shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "flip": s.flip, "window": s.window}
+        shape |= {"length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
         data = load_stories(s.dataset, s.split, resolution, s.text_form[0], **shape)
         others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
     lengths = torch.tensor(story_lengths(data))
+    if s.train != "all" and int(lengths.max()) < 2:
+        raise ValueError(f"--train is {s.train}, but every story of {s.dataset} has 1 frame, which reads no memory; it needs stories of at least 2")
     model, tokenizer = build(s, preset, sd, vae, resolution)
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
@@ -222,7 +226,6 @@ def main(s: Settings) -> None:
     )
     groups.append({"params": text_parameters, "lr": s.text_learning_rate})
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
-    total = s.stories // s.batch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     unsharded = copy.deepcopy(model) if accelerator.is_fsdp2 and accelerator.is_main_process else None  # receives the full weights to draw samples
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -252,6 +255,9 @@ def main(s: Settings) -> None:
     accelerator.print(f"forward {flops / 1e9:.1f} GFLOPs per story of {lengths[typical]} frames with {s.noise_draws} noise draws each")
     if s.compile:
         accelerator.unwrap_model(model).unet.compile()
+
+    if s.sample_every and step and step % s.sample_every == 0 and any_process(accelerator, not sample_file(s, step).exists()):
+        sample(s, accelerator, model, unsharded, ema, vae, tokenizer, scheduler, step)  # the run was killed after its checkpoint
 
     batches = iter(StepBatches(len(data), s.batch, s.seed, step))  # full batches: all processes pad to the same length
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=len(latents) / len(data), flops=flops * (3 if s.train == "all" else 2))
@@ -398,12 +404,16 @@ def sample(
         print(" | ".join([f"step {step}", *(f"{name} {100 * value:.1f} %" for name, value in rates.items())]), file=sys.stderr)
         accelerator.log({f"validation/{name}": value for name, value in rates.items()}, step=step)
         sheet = story_sheet(drawn[:6], stories["sentences"][:6])
-        (s.output / "samples").mkdir(exist_ok=True)
-        save_picture(sheet, s.output / "samples" / f"step-{step:08d}.png")
+        sample_file(s, step).parent.mkdir(exist_ok=True)
+        save_picture(sheet, sample_file(s, step))
         if unsharded is None:
             ema.restore(averaged_weights(model, s.train))
             model.train()
     accelerator.wait_for_everyone()
+
+
+def sample_file(s: Settings, step: int) -> Path:
+    return s.output / "samples" / f"step-{step:08d}.png"
 
 
 def finished_pipeline(

@@ -35,6 +35,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
+from story_ldm.data.pictures import as_rgb
 from story_ldm.data.stories import load_stories
 from story_ldm.files import markdown_table, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
@@ -166,7 +167,7 @@ def read_survey(s: Settings) -> Survey:
                 raise SystemExit(f"system {system}, story {story_id}: {len(row['frames'])} frames for {len(sentences[sample])} sentences")
             if None in row["frames"]:
                 raise SystemExit(f"system {system}, story {story_id}: frame {row['frames'].index(None)} is missing")
-            frames = [frame.convert("RGB") for frame in row["frames"]]
+            frames = [as_rgb(frame) for frame in row["frames"]]
             pixels.update(b"".join(frame.tobytes() for frame in frames))
             pictures[sample][system] = [bare_png(frame) for frame in frames]
         content[f"frames of {system}"] = pixels.hexdigest()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from story_ldm.data.faults import StoryDataError, as_fault
-from story_ldm.files import written_beside
+from story_ldm.files import is_clutter, written_beside
 
 RATIO = 50  # pictures hardly shrink when they are packed, tables to a tenth
 BLOCK = 512  # bytes that an entry of a tar takes at least
@@ -37,7 +37,7 @@ def extracted(archive: Path, work: Path, most_gb: float | None = None) -> Path:
         if not folder.exists():
             most = most_gb * 1e9 if most_gb is not None else max(1e9, RATIO * status.st_size)
             _extract(archive, work, folder, most)
-    members = list(folder.iterdir())
+    members = [member for member in folder.iterdir() if not is_clutter(member.name)]  # macOS adds __MACOSX to a zip
     return members[0] if len(members) == 1 and members[0].is_dir() else folder
 
 

@@ -14,13 +14,15 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from story_ldm.data.pictures import as_rgb
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
 def uint8_frames(pictures: Iterable[PIL.Image.Image]) -> torch.Tensor:
     """Pictures of one size as uint8 (M, 3, H, W), channels last in memory."""
-    return torch.from_numpy(np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])).permute(0, 3, 1, 2)
+    return torch.from_numpy(np.stack([np.asarray(as_rgb(picture)) for picture in pictures])).permute(0, 3, 1, 2)
 
 
 def to_float(frames: torch.Tensor) -> torch.Tensor:

@@ -48,7 +48,7 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
     stories: list[HandWrittenStory] = []
     kinds: dict[str, str] = {}
     garments: dict[str, str] = {}
-    for number, line in enumerate(Path(file).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(Path(file).read_text(encoding="utf-8-sig").split("\n"), 1):
         try:
             if line.startswith("## "):
                 level, voice = line.removeprefix("## ").split(" | ")

@@ -1,4 +1,4 @@
-"""Pictures as frames: made square, encoded, saved, and cut out of strips. Imports PIL only."""
+"""Pictures as frames: made square, encoded, saved, and cut out of strips. Imports PIL and numpy only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from story_ldm.files import regular_file, written_beside
 
@@ -15,6 +16,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # those that do
 UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that PIL raises for bad files
 Fit = Literal["crop", "pad"]
 FITS = ("crop", "pad")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")  # read in any case; of several frames, the first
+ORIENTATION = 0x0112  # the EXIF tag
 
 
 def open_picture(source: Path | bytes) -> Image.Image:
@@ -27,9 +30,51 @@ def open_picture(source: Path | bytes) -> Image.Image:
         raise UnidentifiedImageError(f"it is none of the formats {', '.join(FORMATS)}") from None
 
 
-def square(picture: Image.Image, size: int, fit: Fit = "crop") -> Image.Image:
-    """The picture as `size` × `size` RGB pixels: cropped to its centre, or padded with black."""
-    return (ImageOps.fit if fit == "crop" else ImageOps.pad)(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+def as_rgb(picture: Image.Image, background: str = "white") -> Image.Image:
+    """The picture as a viewer shows it, in 8-bit RGB: upright by its EXIF orientation, transparent parts laid on `background`, 16-bit grey scaled.
+
+    Raises ValueError for pixels of 32 bits, whose white is unknown, and for a background that is no colour."""
+    sixteen = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG")
+    if _orientation(picture) not in (1, None):
+        picture = ImageOps.exif_transpose(picture)
+    if sixteen:  # convert("RGB") would clip it to white
+        values, clear = np.asarray(picture, np.int64), picture.info.get("transparency")
+        picture = Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8))
+        if clear is not None:
+            picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    elif picture.mode in ("I", "F"):
+        kind = "floating-point numbers" if picture.mode == "F" else "32-bit integers"
+        raise ValueError(f"its pixels are {kind}, whose white is unknown; save it with 8 or 16 bits per channel")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    picture = picture.convert("RGBA")  # convert("RGB") would show the hidden colours of transparent pixels
+    return Image.alpha_composite(Image.new("RGBA", picture.size, (*colour(background), 255)), picture).convert("RGB")
+
+
+def is_plain(picture: Image.Image) -> bool:
+    """Whether any program shows an opened picture as `as_rgb` does; reads the header only."""
+    return _orientation(picture) == 1 and not picture.has_transparency_data and picture.mode[0] not in "IF"
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    """The number of EXIF, 1 for upright; None if the EXIF data is broken, for which `datasets` would fail."""
+    try:
+        return picture.getexif().get(ORIENTATION, 1)
+    except Exception:  # Pillow raises errors of many kinds
+        return None
+
+
+def colour(name: str) -> tuple[int, ...]:
+    """Red, green and blue of a colour by its CSS name or #rrggbb. Raises ValueError for other text."""
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except ValueError:
+        raise ValueError(f"background is {name!r}; it must be a colour: white, black, #ffeedd, …") from None
+
+
+def square(picture: Image.Image, size: int, fit: Fit = "crop", background: str = "white") -> Image.Image:
+    """The picture as `size` × `size` pixels of `as_rgb`: cropped to its centre, or padded with black."""
+    return (ImageOps.fit if fit == "crop" else ImageOps.pad)(as_rgb(picture, background), (size, size), Image.Resampling.LANCZOS)
 
 
 def swap_red_blue(picture: Image.Image) -> Image.Image:

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset, Image, List, concatenate_datasets, get_dataset_split_names, load_dataset
 from PIL import ImageOps
-from pyarrow import parquet
+from pyarrow import ArrowException, parquet
 
 from story_ldm.data import toonstories
-from story_ldm.data.pictures import FITS, UNREADABLE, Fit, open_picture, square
-from story_ldm.data.story_form import REQUIRED_COLUMNS, parquet_files
+from story_ldm.data.pictures import FITS, UNREADABLE, Fit, as_rgb, colour, is_plain, open_picture, square
+from story_ldm.data.story_form import check_columns, check_rows, parquet_files, with_pictures
+from story_ldm.files import file_digest
 
 SIDES = re.compile(r"\b(left|right|leftmost|rightmost|leftward|rightward|clockwise|counterclockwise)s?\b", re.I)
 
@@ -38,6 +40,7 @@ def load_stories(
     pictures: bool = True,
     num_proc: int | None = None,
     fit: Fit = "crop",
+    background: str = "white",
     window: int | None = None,
     short: Literal["keep", "drop"] = "keep",
     flip: bool = False,
@@ -50,22 +53,25 @@ def load_stories(
     limit: only the first stories. seed, length: seed of the built-in world and length of its stories; several lengths take turns, story by story.
     pictures: False leaves `frames` empty, for work on text alone.
     fit: how pictures become square: "crop" to the centre, or "pad" with black.
+    background: colour under transparent parts of pictures, if a size is set; says on stderr if there are any.
     window: cut stories into pieces of this many frames.
     short: "keep" stories shorter than `window` whole, or "drop" them and print their number on stderr.
     flip: append a mirrored copy of each story whose sentences mention no side (left, clockwise, …).
-    Raises ValueError for an invalid split, text form, size, limit, length, fit or window, FileNotFoundError for a folder without the split.
+    Raises ValueError for an invalid split, text form, size, limit, length, fit, background or window, FileNotFoundError for a folder without the
+    split.
     """
     if fit not in FITS:
         raise ValueError(f"fit is {fit!r}; it must be {' or '.join(FITS)}")
     if window is not None and window < 1:
         raise ValueError(f"window is {window}; it must be at least 1")
-    stories = _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_proc, fit)
+    colour(background)
+    stories = _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_proc, fit, background)
     if window is not None:
         stories = _cut(_long_enough(stories, window) if short == "drop" else stories, window)
     return with_flips(stories, num_proc) if flip else stories
 
 
-def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_proc, fit) -> Dataset:
+def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_proc, fit, background) -> Dataset:
     if text not in toonstories.TEXT_FORMS:
         raise ValueError(f"text is {text!r}; it must be one of {', '.join(toonstories.TEXT_FORMS)}")
     if text == "free" and str(name_or_folder) != "toonstories":
@@ -91,7 +97,7 @@ def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_
             num_proc=min(num_proc, count) if num_proc and num_proc > 1 else None,
         )
     stories = _open_folder(Path(name_or_folder), split, limit) if is_local(name_or_folder) else _open_hub(str(name_or_folder), split, limit)
-    return _finished(stories, size, text, pictures, num_proc, fit)
+    return _finished(stories, size, text, pictures, num_proc, fit, background)
 
 
 def is_local(name: str | Path) -> bool:
@@ -103,11 +109,19 @@ def _open_folder(folder: Path, split: str, limit: int | None) -> Dataset:
     files = _split_files(folder, split)
     if not files:
         raise FileNotFoundError(f"{folder} has no {split}-*.parquet; it must be a folder in the story form that has this split")
-    rows = sum(parquet.read_metadata(file).num_rows for file in files)
+    try:
+        rows = sum(parquet.read_metadata(file).num_rows for file in files)
+    except (OSError, ArrowException) as error:
+        raise ValueError(f"a Parquet file of {folder}, split {split}, cannot be read ({error}); `story-ldm data check {folder}` says which") from None
     if not rows:
         raise ValueError(f"{files[0]} contains no stories")
     stories = load_dataset("parquet", data_files=files, split=f"train[:{limit}]" if limit else "train")
-    return _checked(stories, files[0])
+    try:
+        check_columns(stories.features)
+        check_rows(stories.data.table)
+    except ValueError as error:
+        raise ValueError(f"{files[0] if len(files) == 1 else f'{folder}, split {split}'}: {error}") from None
+    return stories if isinstance(getattr(stories.features["frames"], "feature", None), Image) else stories.cast(with_pictures(stories.features))
 
 
 def _split_files(folder: Path, split: str) -> list[str]:
@@ -119,18 +133,21 @@ def _open_hub(name: str, split: str, limit: int | None) -> Dataset:
         stories = load_dataset(name, split=split, streaming=limit is not None)
     except (OSError, ValueError) as error:  # no such dataset or split, or no network
         raise FileNotFoundError(f"{name} is not a local folder, and split {split} cannot be read from the hub: {error}") from error
-    _checked(stories, name)
+    try:
+        check_columns(stories.features)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
     if limit is None:
         return stories
     raw = stories.take(limit).cast_column("frames", List(Image(decode=False)))  # downloads only these, and decodes none
     return Dataset.from_list(list(raw), features=raw.features).cast(stories.features)
 
 
-def _checked(stories: Dataset, where: str) -> Dataset:
-    missing = [column for column in REQUIRED_COLUMNS if column not in stories.column_names]
-    if missing:
-        raise ValueError(f"{where} lacks the column(s) {', '.join(missing)}; a story has {', '.join(REQUIRED_COLUMNS)}")
-    return stories
+def dataset_digests(name_or_folder: str | Path) -> dict[str, str]:
+    """File name → 16 hexadecimal digits of the SHA-256, of the Parquet files of a folder; empty for the built-in world and datasets of the hub."""
+    if not is_local(name_or_folder):
+        return {}
+    return {file.name: file_digest(file)[:16] for file in parquet_files(Path(name_or_folder))}
 
 
 def held_out_split(name_or_folder: str | Path) -> str:
@@ -165,11 +182,13 @@ def one_length(stories: Dataset) -> int:
     return lengths.pop()
 
 
-def _finished(stories: Dataset, size: int | None, text: str, pictures: bool, num_proc: int | None, fit: Fit) -> Dataset:
+def _finished(stories: Dataset, size: int | None, text: str, pictures: bool, num_proc: int | None, fit: Fit, background: str) -> Dataset:
     if not pictures:
         stories = _replaced(stories, "frames", [[]] * len(stories), List(Image()))
-    elif {(size, size)} != _sizes(stories) and size is not None:
-        how = {"size": size, "fit": fit}
+    elif (kinds := _kinds(stories)) != {(size, size, "plain")} and size is not None:
+        if any(kind == "transparent" for *_, kind in kinds):
+            print(f"pictures have transparent parts, which are laid on {background} (background)", file=sys.stderr)
+        how = {"size": size, "fit": fit, "background": background}
         stories = stories.cast_column("frames", List(Image())).map(_resize, fn_kwargs=how, num_proc=num_proc, desc=f"resizing to {size}")
     if text == "full" and "sentences_full" in stories.column_names:
         stories = _in_full_form(stories)
@@ -217,7 +236,7 @@ def with_flips(stories: Dataset, num_proc: int | None = None) -> Dataset:
 
 
 def _mirror(row: dict) -> dict:
-    return {"story_id": f"{row['story_id']}-mirrored", "frames": [ImageOps.mirror(frame.convert("RGB")) for frame in row["frames"]]}
+    return {"story_id": f"{row['story_id']}-mirrored", "frames": [ImageOps.mirror(as_rgb(frame)) for frame in row["frames"]]}
 
 
 def _replaced(stories: Dataset, column: str, values: list, feature: Any) -> Dataset:
@@ -237,23 +256,33 @@ def _in_full_form(stories: Dataset) -> Dataset:
     return stories
 
 
-def _sizes(stories: Dataset) -> set[tuple[int, int]]:
-    """The sizes of all frames. Raises ValueError for a frame that is only a path, which datasets would follow to any file or address, and for
-    one that is not in one of `FORMATS`, which datasets would open in any format that PIL has."""
-    sizes = set()
+def _kinds(stories: Dataset) -> set[tuple[int, int, str]]:
+    """Width, height and kind of the pictures: transparent, other (shown differently by programs, as turned ones are), or plain.
+
+    Raises ValueError for a frame that is only a path, which datasets would follow to any file or address, and for one that is not in one of
+    `FORMATS`, which datasets would open in any format that PIL has."""
+    kinds = set()
     for row in stories.select_columns(["story_id", "frames"]).cast_column("frames", List(Image(decode=False))):
         for m, frame in enumerate(row["frames"] or []):
-            where = f"frame {m} of story {row['story_id']}"
-            if frame and frame["bytes"] is None and frame["path"] is not None:
-                raise ValueError(f"{where} is the path {frame['path']!r}; a story holds the pictures themselves")
-            if frame and frame["bytes"] is not None:
-                try:
-                    with open_picture(frame["bytes"]) as picture:
-                        sizes.add(picture.size)
-                except UNREADABLE as error:
-                    raise ValueError(f"{where} cannot be opened: {error}") from None
-    return sizes
+            if not frame or frame["bytes"] is None:
+                has = "has no bytes" + (f", but the path {frame['path']!r}" if frame and frame["path"] is not None else "")
+                raise ValueError(f"frame {m} of story {row['story_id']} {has}; a story holds the pictures themselves")
+            with _of_frame(m, row["story_id"]), open_picture(frame["bytes"]) as picture:
+                kinds.add((*picture.size, "transparent" if picture.has_transparency_data else "plain" if is_plain(picture) else "other"))
+    return kinds
 
 
-def _resize(row: dict, size: int, fit: Fit) -> dict:
-    return {"frames": [square(frame, size, fit) for frame in row["frames"]]}
+def _resize(row: dict, size: int, fit: Fit, background: str) -> dict:
+    frames = []
+    for m, frame in enumerate(row["frames"]):
+        with _of_frame(m, row["story_id"]):
+            frames.append(square(frame, size, fit, background))
+    return {"frames": frames}
+
+
+@contextmanager
+def _of_frame(m: int, story: str) -> Iterator[None]:
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ValueError(f"frame {m} of story {story} cannot be read: {error}") from None

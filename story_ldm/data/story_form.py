@@ -5,14 +5,95 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import ClassLabel, Features, Image, List
 from huggingface_hub import DatasetCardData
+from pyarrow import parquet
+
+from story_ldm.files import is_clutter
 
 REQUIRED_COLUMNS = ("story_id", "frames", "sentences")
+PER_SENTENCE = ("frames", "characters", "backgrounds", "referential", "attributes", "sentences_full", "shots")  # columns with one value per sentence
+
+
+def check_columns(features: Features) -> None:
+    """Raises ValueError if a required column is missing or has another type; pictures may be plain structs, as other programs write them."""
+    missing = [column for column in REQUIRED_COLUMNS if column not in features]
+    if missing:
+        raise ValueError(f"it lacks the column(s) {', '.join(missing)}; a story has {', '.join(REQUIRED_COLUMNS)}")
+    types = features.arrow_schema
+    frames, sentences = types.field("frames").type, types.field("sentences").type
+    if not (_is_list(frames) and pa.types.is_struct(frames.value_type) and frames.value_type.get_field_index("bytes") >= 0):
+        raise ValueError(f"its column frames is {frames}; it must be a list of pictures, each a struct of bytes and path")
+    if not (_is_list(sentences) and _is_text(sentences.value_type) and _is_text(types.field("story_id").type)):
+        kinds = f"{types.field('story_id').type} and {sentences}"
+        raise ValueError(f"its columns story_id and sentences are {kinds}; they must be a string and a list of strings")
+    for column in ("characters", "backgrounds"):
+        feature = features.get(column)
+        while hasattr(feature, "feature"):
+            feature = feature.feature
+        if feature is not None and not isinstance(feature, ClassLabel):
+            raise ValueError(f"its {column} are {features[column]}; they must be ClassLabel, which has a list of names")
+
+
+def check_rows(table: pa.Table) -> None:
+    """Raises ValueError, which names the story and the column, if a value is missing or a story has not one of each per sentence. Decodes nothing."""
+    names, stories = table["story_id"].to_pylist(), table["sentences"].to_pylist()
+    seen: set[str] = set()
+    for n, (name, sentences) in enumerate(zip(names, stories, strict=True)):
+        if not name:
+            raise ValueError(f"story_id of row {n} is {name!r}; every story needs one")
+        if name in seen:
+            raise ValueError(f"story {name} occurs twice")
+        seen.add(name)
+        if not sentences:
+            raise ValueError(f"story {name} has no sentence")
+        for m, sentence in enumerate(sentences):
+            if not sentence or not sentence.strip():
+                raise ValueError(f"sentence {m} of story {name} is {sentence!r}; it must be text that is not empty")
+    for column in PER_SENTENCE:
+        if column in table.column_names and _is_list(table.schema.field(column).type):
+            for name, sentences, count in zip(names, stories, pc.list_value_length(table[column]).to_pylist(), strict=True):
+                if count != len(sentences):
+                    has = f"no {column}" if count is None else f"{len(sentences)} sentences and {count} {column}"
+                    raise ValueError(f"story {name} has {has}; there must be one per sentence")
+    if pc.struct_field(pc.list_flatten(table["frames"]), "bytes").null_count:
+        for n, name in enumerate(names):
+            without = [m for m, frame in enumerate(table["frames"][n]) if not frame.is_valid or not frame["bytes"].is_valid]
+            if without:
+                frame = table["frames"][n][without[0]].as_py() or {}  # datasets would follow a path to any file or address
+                has = "has no bytes" + (f", but the path {frame['path']!r}" if frame.get("path") is not None else "")
+                raise ValueError(f"frame {without[0]} of story {name} {has}; a story holds the pictures themselves")
+
+
+def is_damaged(file: Path) -> bool:
+    """Whether a Parquet file cannot be read, or its pages do not have their checksums (those of files written with `write_page_checksum`)."""
+    try:
+        with parquet.ParquetFile(file, page_checksum_verification=True) as opened:
+            for _ in opened.iter_batches(16):
+                pass
+    except (OSError, pa.ArrowException):
+        return True
+    return False
+
+
+def with_pictures(features: Features) -> Features:
+    """The features, with frames that plain programs wrote as structs read as pictures."""
+    return Features({**features, "frames": List(Image())})
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def parquet_files(folder: Path, pattern: str = "*.parquet") -> list[Path]:
     """The Parquet files of a folder in the story form, which lie in the folder itself or in `data`."""
-    return sorted(file for place in (folder, folder / "data") for file in place.glob(pattern))
+    return sorted(file for place in (folder, folder / "data") for file in place.glob(pattern) if not is_clutter(file.name))
 
 
 def parquet_name(split: str, n: int, count: int) -> str:

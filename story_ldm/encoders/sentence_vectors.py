@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from story_ldm.encoders.damsm import DAMSMTextEncoder, load_damsm, tokenize
+from story_ldm.encoders.sentences import check_lengths
 from story_ldm.files import open_local
 
 
@@ -36,12 +37,10 @@ def load_sentence_encoder(folder: str | Path) -> tuple[nn.Module, PreTrainedToke
 def tokens_of(text_encoder: nn.Module, tokenizer: PreTrainedTokenizerBase, sentences: list[str]) -> tuple[Tensor, Tensor]:
     """Token ids and mask (F, L), padded to the longest sentence.
 
-    Raises ValueError if a sentence is longer than the model reads (an LSTM has no limit)."""
+    Raises ValueError, which names them, if sentences are longer than the model reads (an LSTM has no limit)."""
     ids, mask = tokenize(tokenizer, sentences)
     if not isinstance(text_encoder, DAMSMTextEncoder):
-        for sentence, length in zip(sentences, mask.sum(1).tolist(), strict=True):
-            if length > (limit := tokenizer.model_max_length):
-                raise ValueError(f"sentence {sentence!r} has {length} tokens; this text encoder reads at most {limit}: shorten or split it")
+        check_lengths(dict(zip(sentences, mask.sum(1).tolist(), strict=True)), tokenizer.model_max_length, "this text encoder")
     return ids, mask
 
 

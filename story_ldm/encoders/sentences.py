@@ -70,14 +70,20 @@ def tokenize_stories(tokenizer: CLIPTokenizer, stories: list[list[str]]) -> tupl
 def tokenize_sentences(tokenizer: CLIPTokenizer, sentences: list[str]) -> tuple[Tensor, Tensor]:
     """Token ids and mask (S, L), padded to the tokenizer's maximum length.
 
-    Raises ValueError if a sentence is longer than that; truncating it would silently draw the wrong frame."""
+    Raises ValueError, which counts and names the sentences that are longer than that; truncating them would silently draw wrong frames."""
     limit = tokenizer.model_max_length
     tokens = tokenizer(sentences, padding="max_length", max_length=limit)
-    worst = max(range(len(sentences)), key=lambda n: len(tokens.input_ids[n]))
-    count = len(tokens.input_ids[worst])
-    if count > limit:
-        raise ValueError(f"sentence {sentences[worst]!r} has {count} tokens; this text encoder reads at most {limit}: shorten or split it")
+    check_lengths({s: len(ids) for s, ids in zip(sentences, tokens.input_ids, strict=True)}, limit, "this text encoder")
     return torch.tensor(tokens.input_ids), torch.tensor(tokens.attention_mask)
+
+
+def check_lengths(counts: dict[str, int], limit: int, what: str, most: int = 10) -> None:
+    """Raises ValueError if sentences have more tokens than `limit`: says how many, and names up to `most` of them, the longest first."""
+    long = sorted((sentence for sentence in counts if counts[sentence] > limit), key=lambda sentence: -counts[sentence])
+    if long:
+        named = "; ".join(f"sentence {sentence!r} has {counts[sentence]} tokens" for sentence in long[:most])
+        more = f"; and {len(long) - most:,} more sentences are too long" if len(long) > most else ""
+        raise ValueError(f"{named}{more}; {what} reads at most {limit}: shorten or split {'them' if len(long) > 1 else 'it'}")
 
 
 def encode_stories(

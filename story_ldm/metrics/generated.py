@@ -1,7 +1,7 @@
 """Frames of a system under test: one frame per frame of the reference, in its order, checked before anything is scored.
 
     frames = generated_frames(load_stories("generated/story-ldm", "test", None), reference, size=64)    # uint8 (F, 3, H, W)
-    frames = folder_frames(Path("pictures"), reference, size=64)                                          # <story_id>/<position>.png
+    frames = folder_frames(Path("pictures"), reference, size=64)                        # <story_id>/<position>.png, .jpg, …
 
 Missing or extra stories, other numbers of frames, other sentences, unreadable pictures and other sizes raise a ValueError that names the story and
 the frame.
@@ -9,6 +9,8 @@ the frame.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +20,13 @@ from PIL import Image as PILImage
 from torch import Tensor
 
 from story_ldm.data.frames import uint8_frames
-from story_ldm.data.pictures import UNREADABLE, open_picture
+from story_ldm.data.pictures import PICTURE_SUFFIXES, UNREADABLE, as_rgb, colour, open_picture
+from story_ldm.files import is_clutter, nfc
 
 
-def generated_frames(generated: Dataset, reference: Dataset, size: int, resize: bool = False, texts: tuple[list, ...] = ()) -> Tensor:
+def generated_frames(
+    generated: Dataset, reference: Dataset, size: int, resize: bool = False, texts: tuple[list, ...] = (), background: str = "white"
+) -> Tensor:
     """uint8 frames (F, 3, size, size) of stories in the story form. texts: forms of the reference's text, each with one list of sentences per story;
     each story must have been drawn for one of them. Raises ValueError."""
     rows = {story_id: n for n, story_id in enumerate(generated["story_id"])}
@@ -36,23 +41,27 @@ def generated_frames(generated: Dataset, reference: Dataset, size: int, resize: 
         frames = raw[rows[reference["story_id"][n]]]["frames"]
         return [frame["bytes"] for frame in frames]
 
-    return _stacked(pictures, reference, size, resize)
+    return _stacked(pictures, reference, size, resize, background)
 
 
-def folder_frames(folder: Path, reference: Dataset, size: int, resize: bool = False) -> Tensor:
-    """uint8 frames (F, 3, size, size) of `<story_id>/<position>.png` pictures made by any program. Raises ValueError."""
+def folder_frames(folder: Path, reference: Dataset, size: int, resize: bool = False, background: str = "white") -> Tensor:
+    """uint8 frames (F, 3, size, size) of pictures `<story_id>/<position>` made by any program, as .png, .jpg, … Raises ValueError."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
-    _check_ids([f.name for f in folder.iterdir() if f.is_dir()], reference["story_id"][:])
+    colour(background)
+    stories = {nfc(f.name): f for f in folder.iterdir() if f.is_dir() and not is_clutter(f.name)}
+    names = [nfc(story_id) for story_id in reference["story_id"]]
+    _check_ids(list(stories), names)
 
     def pictures(n: int) -> list:
-        files = {file.stem: file for file in (folder / reference["story_id"][n]).glob("*.png")}
-        wanted = [str(m) for m in range(len(reference["sentences"][n]))]
-        if files.keys() != set(wanted):
-            raise ValueError(f"{folder / reference['story_id'][n]} holds the pictures {sorted(files)}; the story needs {', '.join(wanted)}")
-        return [files[m] for m in wanted]
+        files = [file for file in stories[names[n]].iterdir() if file.suffix.lower() in PICTURE_SUFFIXES and not is_clutter(file.name)]
+        numbers = {int(file.stem) if re.fullmatch("[0-9]{1,9}", file.stem) else file.stem: file for file in files}
+        wanted = range(len(reference["sentences"][n]))
+        if numbers.keys() != set(wanted) or len(files) > len(wanted):
+            raise ValueError(f"{stories[names[n]]} holds the pictures {sorted(f.name for f in files)}; the story needs {', '.join(map(str, wanted))}")
+        return [numbers[m] for m in wanted]
 
-    return _stacked(pictures, reference, size, resize)
+    return _stacked(pictures, reference, size, resize, background)
 
 
 def _check_ids(ids: list[str], wanted: list[str], rows: int | None = None) -> None:
@@ -64,9 +73,10 @@ def _check_ids(ids: list[str], wanted: list[str], rows: int | None = None) -> No
             raise ValueError(f"{len(odd)} of {len(some)} stories {problem}; the first is {odd[0]}")
 
 
-def _stacked(pictures: Callable[[int], list], reference: Dataset, size: int, resize: bool) -> Tensor:
+def _stacked(pictures: Callable[[int], list], reference: Dataset, size: int, resize: bool, background: str) -> Tensor:
     counts = [len(sentences) for sentences in reference["sentences"]]
     frames, place = torch.empty((sum(counts), 3, size, size), dtype=torch.uint8), 0
+    transparent = False
     for n, count in enumerate(counts):
         story_id, sources = reference["story_id"][n], pictures(n)
         if len(sources) != count:
@@ -76,7 +86,8 @@ def _stacked(pictures: Callable[[int], list], reference: Dataset, size: int, res
                 raise ValueError(f"frame {m} of story {story_id} has no picture")
             try:
                 with open_picture(source) as opened:
-                    picture = opened.convert("RGB")
+                    transparent = transparent or opened.has_transparency_data
+                    picture = as_rgb(opened, background)
             except UNREADABLE as error:
                 raise ValueError(f"frame {m} of story {story_id} cannot be read: {error}") from error
             if picture.size != (size, size):
@@ -86,4 +97,6 @@ def _stacked(pictures: Callable[[int], list], reference: Dataset, size: int, res
                 picture = picture.resize((size, size), PILImage.Resampling.BOX if picture.width > size else PILImage.Resampling.BICUBIC)
             frames[place] = uint8_frames([picture])[0]
             place += 1
+    if transparent:
+        print(f"pictures have transparent parts, which are laid on {background} (--background)", file=sys.stderr)
     return frames

@@ -6,6 +6,9 @@ import textwrap
 
 from PIL import Image, ImageDraw, ImageFont
 
+from story_ldm.data.pictures import as_rgb
+from story_ldm.reports.fonts import draw_line, font_for, wrapped
+
 
 def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192) -> Image.Image:
     """One story as one picture: its frames in a row, each `side` pixels wide, sentences below."""
@@ -13,17 +16,23 @@ def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192
     font = ImageFont.load_default(size)
     line = int(size * 1.35)
     columns = max(8, int(side / (size * 0.54)))
-    texts = [textwrap.wrap(sentence, columns) for sentence in sentences]
+    # the font that comes with Pillow, as ever, for what it has
+    own = [font_for(sentence, size) is font_for("a", size) for sentence in sentences]
+    texts: list[list] = [textwrap.wrap(text, columns) if plain else wrapped(text, size, side) for text, plain in zip(sentences, own, strict=True)]
     gap, foot = side // 24, (max(map(len, texts)) + 1) * line
     strip = Image.new("RGB", (len(frames) * (side + gap) + gap, side + 2 * gap + foot), "white")
     draw = ImageDraw.Draw(strip)
     for m, (frame, text) in enumerate(zip(frames, texts, strict=True)):
         x = gap + m * (side + gap)
         resample = Image.Resampling.LANCZOS if frame.width >= side else Image.Resampling.BICUBIC
-        strip.paste(frame.convert("RGB").resize((side, side), resample), (x, gap))
+        strip.paste(as_rgb(frame).resize((side, side), resample), (x, gap))
         draw.rectangle((x - 1, gap - 1, x + side, gap + side), outline=(60, 60, 60))
         for n, words in enumerate(text):
-            draw.text((x, side + 2 * gap + n * line), words, fill=(20, 20, 20), font=font)
+            place = (x, side + 2 * gap + n * line)
+            if isinstance(words, str):
+                draw.text(place, words, (20, 20, 20), font)
+            else:
+                draw_line(draw, place, list(words), (20, 20, 20))
     return strip
 
 

@@ -11,6 +11,7 @@ cells that are missing, or counted nothing, are "–". The best of a column is b
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import ItemsView
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,8 +67,8 @@ def read_results(files: list[Path]) -> list[Result]:
 def read_result(file: Path) -> Result:
     """Read and check one results file; optional fields that are missing are added empty. Raises SystemExit, which names the file and the field."""
     try:
-        result = json.loads(Path(file).read_text())
-    except (OSError, ValueError) as error:
+        result = json.loads(Path(file).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise SystemExit(f"{file} cannot be read as a results file: {error}") from None
     if not isinstance(result, dict):
         raise SystemExit(f"{file} is not a results file: it contains a {type(result).__name__} instead of an object with the field protocol")
@@ -81,11 +82,24 @@ def read_result(file: Path) -> Result:
     for part in ("table", "ceiling", "by_position"):
         for row, columns in result[part].items():
             for column, cell in _items(file, f"{part}/{row}", columns):
-                _items(file, f"{part}/{row}/{column}", cell, "value")
+                _numbers(file, f"{part}/{row}/{column}", dict(_items(file, f"{part}/{row}/{column}", cell, "value")))
     for name, cell in result["distances"].items():
-        _items(file, f"distances/{name}", cell, "value")
+        _numbers(file, f"distances/{name}", {key: value for key, value in _items(file, f"distances/{name}", cell, "value") if key != "pixels"})
+    for field in ("reference/dataset", "reference/split", "reference/text", "evaluator/name"):
+        if not isinstance(result[field.split("/")[0]].get(field.split("/")[1]), (str, type(None))):
+            raise SystemExit(f"{file} is not a results file: the field {field} has the wrong type")
+    _numbers(file, "reference", {name: value for name, value in result["reference"].items() if name in ("stories", "frames", "size")})
+    for field in ("evaluator/accuracy", "generation/parameters"):
+        part, name = field.split("/")
+        _numbers(file, field, dict(_items(file, field, result[part].get(name) or {})))
+    _numbers(file, "generation", {"seconds_per_story": result["generation"].get("seconds_per_story")})
+    if not all(isinstance(story, str) for story in result["story_ids"]):
+        raise SystemExit(f"{file} is not a results file: the field story_ids has the wrong type")
     for name, counts in result["per_story"].items():
-        _items(file, f"per_story/{name}", counts, "right", "of")
+        for key, values in _items(file, f"per_story/{name}", counts, "right", "of"):
+            if not isinstance(values, list) or None in values:
+                raise SystemExit(f"{file} is not a results file: the field per_story/{name}/{key} has the wrong type")
+            _numbers(file, f"per_story/{name}/{key}", dict(enumerate(values)))
         _check_sums(file, result, name, counts)
     return result
 
@@ -97,6 +111,13 @@ def _items(file: Path, field: str, value: Any, *needed: str) -> ItemsView[str, A
         if name not in value:
             raise SystemExit(f"{file} is not a results file: the field {field}/{name} is missing")
     return value.items()
+
+
+def _numbers(file: Path, field: str, values: dict) -> None:
+    """Raises SystemExit if a value is neither a number nor null."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, type(None))) or value in (math.inf, -math.inf):
+            raise SystemExit(f"{file} is not a results file: the field {field}/{name} is {value!r}; it must be a number or null")
 
 
 def _check_sums(file: Path, result: Result, name: str, counts: dict) -> None:

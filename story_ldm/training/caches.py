@@ -27,7 +27,7 @@ from transformers import CLIPTextModel
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.stories import story_lengths
 from story_ldm.encoders.latents import encode_frames
-from story_ldm.files import partial_path
+from story_ldm.files import file_digest, partial_path, write_text
 from story_ldm.training.checkpoints import digest
 from story_ldm.training.processes import any_process
 
@@ -71,9 +71,10 @@ def _cached(accelerator: Accelerator, file: Path, offsets: Sequence[int], parts:
     """The values of all rows in fp16, mapped from a .npy file. If it is missing, each process computes its share of the rows and writes it in place.
 
     offsets: the first row of each item (the frames of a story are the rows of one item), and the number of rows. parts: items → values of their rows.
+    A file without its checksum, which lies beside it, is made again.
     Another run may write the same file at the same time, or may have been killed while writing it. This is safe: each run writes all rows, and the
     same values to the same places."""
-    if any_process(accelerator, not file.exists()):
+    if any_process(accelerator, accelerator.is_main_process and not _is_whole(file)):
         rank, world = accelerator.process_index, accelerator.num_processes
         partial = partial_path(file)
         items, rows = len(offsets) - 1, offsets[-1]
@@ -96,8 +97,21 @@ def _cached(accelerator: Accelerator, file: Path, offsets: Sequence[int], parts:
         if accelerator.is_main_process:
             with suppress(FileNotFoundError):  # the other run has renamed it already
                 os.replace(partial, file)
+            write_text(_checksum(file), file_digest(file))
         accelerator.wait_for_everyone()
     return torch.from_numpy(open_memmap(file, "c"))  # copy on write, because torch warns about read-only arrays
+
+
+def _checksum(file: Path) -> Path:
+    return file.with_suffix(".sha256")
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a cache exists and has its checksum."""
+    try:
+        return file_digest(file) == _checksum(file).read_text()
+    except OSError:
+        return False
 
 
 def _allocate(file: Path, shape: tuple[int, ...]) -> None:

@@ -44,8 +44,9 @@ from story_ldm.reports.strips import story_sheet
 from story_ldm.training.adversarial import Players, find_trouble
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, stop_training
 from story_ldm.training.gan_settings import MAY_CHANGE, GANSettings
+from story_ldm.training.processes import any_process
 from story_ldm.training.run import run_record, start_run
-from story_ldm.training.steps import StepBatches, halved
+from story_ldm.training.steps import StepBatches, halved, whole_steps
 from story_ldm.training.watch import Watch
 
 
@@ -137,7 +138,7 @@ def start_gan(
     accelerator = start_run(s, project, (*MAY_CHANGE, *may_change), **training)
     text_encoder.to(accelerator.device)
     judged_split = s.judged_split or tested_split(s.dataset)
-    shape: dict[str, Any] = {"fit": s.fit, "window": s.window, "short": "drop", "num_proc": s.num_proc}
+    shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "window": s.window, "short": "drop", "num_proc": s.num_proc}
     with accelerator.main_process_first():
         train = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, flip=s.flip, **shape)
         few = {"judged": (judged_split, s.judged_stories)}
@@ -195,7 +196,7 @@ def train_gan(run: GANRun, system: GANSystem) -> int:
     facts = {"since": since, **{name: progress.get(name, []) for name in tables}}
     here = accelerator.process_index, accelerator.num_processes
     rows = {name: iter(StepBatches(len(run.train.data), k.batch, k.seed, step * k.repeats, *here)) for name, k in kinds.items()}
-    total = s.stories // per_iteration
+    total = whole_steps(s.stories, per_iteration)
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=run.train.frames.shape[1])
 
     def averaged(weights: Iterable[Tensor]) -> nn.Module:
@@ -210,8 +211,17 @@ def train_gan(run: GANRun, system: GANSystem) -> int:
         facts["scores"].append([step * per_iteration, fid, fsd])
         accelerator.print(f"step {step} | validation | FID {fid:.4f} | FSD {fsd:.4f} | best at step {best.step}")
 
+    def draw_sample(file: Path) -> None:
+        sample(accelerator, system.pipeline(averaged(ema.shadow_params)), run.sample_sentences, file)
+
+    def sample_file() -> Path:
+        return s.output / "samples" / f"step-{step:08d}.png"
+
     def save() -> None:
         save_checkpoint(accelerator, s.output, step, s.keep, protect=min(since.values(), default=None), **facts)
+
+    if s.sample_every and step and step % s.sample_every == 0 and any_process(accelerator, not sample_file().exists()):
+        draw_sample(sample_file())  # the run was killed after its checkpoint
 
     while step < total and not watch.time_is_up(s.max_minutes):
         factor = halved(step, total, s.halvings)
@@ -238,8 +248,7 @@ def train_gan(run: GANRun, system: GANSystem) -> int:
         if step % s.checkpoint_every == 0:
             save()
         if s.sample_every and step % s.sample_every == 0:
-            pipe = system.pipeline(averaged(ema.shadow_params))
-            sample(accelerator, pipe, run.sample_sentences, s.output / "samples" / f"step-{step:08d}.png")
+            draw_sample(sample_file())
     save()
     watch.leave_if_asked()
     if s.validate_every and step % s.validate_every:

@@ -27,7 +27,9 @@ from accelerate.utils import InitProcessGroupKwargs, set_seed
 from huggingface_hub import create_repo, upload_folder
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
+from story_ldm.data.stories import dataset_digests
 from story_ldm.files import write_text
+from story_ldm.locks import FolderInUseError, hold, release
 from story_ldm.training.checkpoints import checkpoint_steps
 from story_ldm.training.optimizers import cpu_has_bfloat16
 from story_ldm.training.processes import any_process
@@ -92,6 +94,8 @@ class StorySettings(RunSettings):
     """Name, folder or hub name of the stories, as load_stories takes it."""
     fit: Literal["crop", "pad"] = "crop"
     """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
+    background: str = "white"
+    """Colour under transparent parts of pictures, by its CSS name or #rrggbb."""
     flip: bool = False
     """Add a mirrored copy of each story whose sentences name no side."""
     window: int | None = None
@@ -151,7 +155,7 @@ def start_run(s: RunSettings, project: str, may_change: tuple[str, ...] = (), ma
             hub_error = error
     if any_process(accelerator, hub_error is not None):
         raise SystemExit(f"--push-to-hub is {s.push_to_hub}, which is not writable ({hub_error}); log in by `hf auth login`" if hub_error else 1)
-    claim_run(accelerator, s.output, record, may_change)
+    claim_run(accelerator, s.output, record, may_change, dataset_digests(getattr(s, "dataset", "toonstories")))
     if s.log_with:
         accelerator.init_trackers(project, {name: str(value) for name, value in record.items()})
     return accelerator
@@ -170,17 +174,36 @@ def finish_run(accelerator: Accelerator, s: RunSettings, product: Path) -> None:
         print(f"{product} uploaded to {url}")
     for tracker in accelerator.trackers:
         tracker.finish()
+    if accelerator.is_main_process:
+        release(s.output)
 
 
-def claim_run(accelerator: Accelerator, run: Path, record: dict[str, Any], may_change: tuple[str, ...] = ()) -> None:
-    """Writes the settings to the run's settings.json. If the run has a checkpoint, compares them with those it was started with first.
+def claim_run(
+    accelerator: Accelerator, run: Path, record: dict[str, Any], may_change: tuple[str, ...] = (), data: dict[str, str] | None = None
+) -> None:
+    """Holds the run's folder, and writes the settings, and `data` (digests of the dataset's files), to its settings.json. If the run has a
+    checkpoint, compares them with those it was started with first.
 
-    Raises SystemExit, listing the differences, if a setting differs that is not in `may_change` or MAY_ALWAYS_CHANGE."""
+    Raises SystemExit if another process holds the folder, or, listing the differences, if a file of the dataset or a setting differs that is not in
+    `may_change` or MAY_ALWAYS_CHANGE."""
+    in_use = None
+    if accelerator.is_main_process:
+        try:
+            hold(run)
+        except FolderInUseError as error:
+            in_use = error
+    if any_process(accelerator, in_use is not None):
+        raise SystemExit(f"--output: {in_use}" if in_use else 1)
     file, new = run / "settings.json", json.loads(json.dumps(record, default=str))
     if file.exists() and checkpoint_steps(run):
         old = {RENAMED.get(k, k): value for k, value in json.loads(file.read_text()).items()}
         # a setting that takes several values now took one in older versions
         same = [k for k in new if k in old and (old[k] == new[k] or [old[k]] == new[k])]
+        before = old.pop("data", None) or data or {}
+        files = [name for name in sorted({*before, *(data or {})}) if before.get(name) != (data or {}).get(name)]
+        if files:
+            lines = "\n".join(f"  {name}: {before.get(name, 'none')} → {(data or {}).get(name, 'none')}" for name in files)
+            raise SystemExit(f"the dataset has changed since {run} was started; restore its files or choose another --output:\n{lines}")
         changed = [k for k in new if k not in (*may_change, *MAY_ALWAYS_CHANGE, *same) and k in old]
         if changed:
             lines = "\n".join(f"  {k}: {old[k]!r} → {new[k]!r}" for k in changed)
@@ -188,5 +211,5 @@ def claim_run(accelerator: Accelerator, run: Path, record: dict[str, Any], may_c
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         run.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps(new, indent=1))
+        write_text(file, json.dumps(new | ({"data": data} if data else {}), indent=1))
     accelerator.wait_for_everyone()

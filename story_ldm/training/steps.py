@@ -36,6 +36,13 @@ class StepBatches:
             position += self.batch
 
 
+def whole_steps(stories: int, batch: int) -> int:
+    """Number of steps in which a run sees `stories` stories, `batch` at a time. Raises ValueError if that is not even one."""
+    if batch < 1 or stories < batch:
+        raise ValueError(f"--stories is {stories} and a step takes {batch}; --stories must be at least one step's, and those at least 1")
+    return stories // batch
+
+
 def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
     """A CPU generator for the draws of one step; up to 16 independent streams per step."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 16 + stream)

@@ -56,7 +56,7 @@ def open_source(folder: Path) -> Source:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return existing(path_inside(file.parent, file.name), "lines of text").read_text(encoding="utf-8", errors="replace").splitlines()
+        return existing(path_inside(file.parent, file.name), "lines of text").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise StoryDataError(f"{file} cannot be read: {error}") from None
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from story_ldm.data.faults import StoryDataError
-from story_ldm.data.pictures import png, swap_red_blue
+from story_ldm.data.pictures import as_rgb, png, swap_red_blue
 from story_ldm.data.sources import flintstones, pororo, vist
 from story_ldm.data.sources.base import SPLIT_NAMES, FrameChoice, Source, decoded, frame_of_strip, path_inside, text_of
-from story_ldm.files import regular_file
+from story_ldm.files import is_clutter, regular_file
 
 FRAMES = 5
 KNOWN = {"pororo": pororo, "flintstones": flintstones, "vist": vist}
@@ -34,7 +34,8 @@ def open_source(folder: Path) -> Source:
         import h5py
     except ImportError:
         raise StoryDataError('h5 files need h5py, which is not installed: pip install -c constraints.txt -e ".[h5]"') from None
-    files = sorted(path_inside(folder, f.name) for f in folder.iterdir() if f.suffix in (".h5", ".hdf5")) if folder.is_dir() else [folder]
+    names = [f.name for f in folder.iterdir() if f.suffix in (".h5", ".hdf5") and not is_clutter(f.name)] if folder.is_dir() else []
+    files = sorted(path_inside(folder, name) for name in names) if folder.is_dir() else [folder]
     if len(files) != 1:
         raise StoryDataError(f"{folder} has {len(files)} .h5 files; give the path of one")
     try:
@@ -83,7 +84,7 @@ def open_source(folder: Path) -> Source:
         for m, data in enumerate(pictures(split, n)):
             where = f"{split}/image{m}[{n}]"
             if text == "sis":
-                frames.append((png(swap_red_blue(decoded(data, where).convert("RGB"))), 0))
+                frames.append((png(swap_red_blue(as_rgb(decoded(data, where)))), 0))
             else:
                 frames.append(frame_of_strip(data, where, choose, swapped=True))
         return {

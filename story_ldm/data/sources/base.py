@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from story_ldm.data.faults import StoryDataError, as_fault, printable
-from story_ldm.data.pictures import UNREADABLE, open_picture, png, strip_frame, strip_length, swap_red_blue
-from story_ldm.files import regular_file
+from story_ldm.data.pictures import UNREADABLE, as_rgb, open_picture, png, strip_frame, strip_length, swap_red_blue
+from story_ldm.files import nfc, regular_file
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "valid", "dev"), "test": ("test",)}  # names in public copies
@@ -121,7 +121,12 @@ def path_inside(folder: Path, relative: str) -> Path:
     path = PurePosixPath(str(relative).replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or "\0" in str(relative) or re.match(r"[A-Za-z]:", str(relative)):
         raise StoryDataError(f"the file name {relative!r} leads out of {folder}")
-    file = folder.joinpath(*path.parts)
+    file = folder
+    for part in path.parts:
+        found = file / part
+        if not found.exists() and file.is_dir() and not part.isascii():  # its name on disk may have another Unicode form
+            found = next((other for other in file.iterdir() if nfc(other.name) == nfc(part)), found)
+        file = found
     if not (target := file.resolve()).is_relative_to(folder.resolve()):
         raise StoryDataError(f"{file} is a link to {target}, outside of {folder}; put the file itself there")
     return file
@@ -143,7 +148,7 @@ def split_files(folder: Path, suffix: str = ".json") -> dict[str, Path]:
 def read_json(file: Path, kind: type, what: str) -> Any:
     """The content of a JSON file, which must be a `kind`; `what` describes it in errors."""
     try:
-        value = json.loads(existing(file, what).read_text(encoding="utf-8"))
+        value = json.loads(text_in(existing(file, what)))
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, StoryDataError):
             raise
@@ -155,7 +160,7 @@ def read_json_lines(file: Path) -> list[dict]:
     """The objects of a JSON Lines file; empty lines are skipped."""
     rows = []
     try:
-        lines = regular_file(file).read_text(encoding="utf-8").splitlines()
+        lines = text_in(file).split("\n")  # not splitlines, which also splits at U+2028 and others that JSON allows in strings
     except (OSError, ValueError) as error:
         raise StoryDataError(f"{file} cannot be read: {error}") from None
     for n, line in enumerate(lines, 1):
@@ -165,6 +170,12 @@ def read_json_lines(file: Path) -> list[dict]:
             except (ValueError, RecursionError) as error:
                 raise StoryDataError(f"line {n} of {file}: {error}") from None
     return rows
+
+
+def text_in(file: Path) -> str:
+    """The text of a JSON or table file in UTF-8 or, as Windows writes it, UTF-16, with or without a byte order mark, in composed Unicode."""
+    data = regular_file(file).read_bytes()
+    return nfc(data.decode(json.detect_encoding(data)))
 
 
 def of_type(value: Any, kind: type | tuple[type, ...], where: str) -> Any:
@@ -224,12 +235,14 @@ def indices_of_ones(vector: Any, count: int, where: str) -> list[int]:
 
 
 def decoded(data: bytes, where: str) -> Image.Image:
-    """A picture, completely decoded."""
+    """A picture, completely decoded, which `as_rgb` can show."""
     try:
         picture = open_picture(data)
         picture.load()
+        if picture.mode in ("I", "F"):
+            as_rgb(picture)
     except UNREADABLE as error:
-        raise StoryDataError(f"{where} cannot be decoded ({error}); the file is truncated or not a picture") from None
+        raise StoryDataError(f"{where} cannot be decoded ({error}); the file is truncated, or not a picture of 8 or 16 bits per channel") from None
     return picture
 
 
@@ -250,7 +263,7 @@ def picture_bytes(file: Path, what: str) -> bytes:
 
 def frame_of_strip(data: bytes, shot: str, choose: FrameChoice, swapped: bool = False) -> tuple[bytes, int]:
     """The chosen frame of a strip as PNG, and its index. swapped: red and blue are exchanged in the strip."""
-    strip = decoded(data, f"the strip of shot {shot}").convert("RGB")
+    strip = as_rgb(decoded(data, f"the strip of shot {shot}"))
     n = choose(shot, strip_length(strip))
     frame = strip_frame(strip, n)
     return png(swap_red_blue(frame) if swapped else frame), n
@@ -258,4 +271,4 @@ def frame_of_strip(data: bytes, shot: str, choose: FrameChoice, swapped: bool = 
 
 def safe_id(name: str) -> str:
     """The name as a story id that is valid as a folder name."""
-    return re.sub(r"[^\w.-]", "_", name.replace("/", ".")).lstrip(".") or "_"
+    return re.sub(r"[^\w.-]", "_", nfc(name).replace("/", ".")).lstrip(".") or "_"

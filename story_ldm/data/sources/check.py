@@ -23,7 +23,7 @@ from story_ldm.data.faults import as_fault, printable
 from story_ldm.data.sources import FrameChoice, StoryDataError, open_source
 from story_ldm.data.sources.base import SPLITS, checked_row, decoded, field_of, of_type, read_json
 from story_ldm.data.sources.convert import conversion_facts
-from story_ldm.data.story_form import REQUIRED_COLUMNS, parquet_files
+from story_ldm.data.story_form import PER_SENTENCE, REQUIRED_COLUMNS, check_columns, parquet_files
 from story_ldm.files import file_digest, markdown_table
 
 Counts = dict[str, tuple[int, int, int]]  # split → complete stories, their frames, broken stories
@@ -143,12 +143,13 @@ def _check_file(file: Path, ids: set[str], faults: list[str]) -> tuple[int, int,
     """Returns the numbers of complete stories, of their frames, and of broken stories; appends to `ids` and `faults`."""
     opened_file = parquet.ParquetFile(file)
     features = Features.from_arrow_schema(opened_file.schema_arrow)
-    lacking = [column for column in REQUIRED_COLUMNS if column not in features]
-    if lacking:
-        raise StoryDataError(f"it lacks the column(s) {', '.join(lacking)}; a story has {', '.join(REQUIRED_COLUMNS)}")
+    try:
+        check_columns(features)
+    except ValueError as error:
+        raise StoryDataError(str(error)) from None
     stories = frames = broken = 0
     names = {column: _count_names(column, features[column]) for column in ("characters", "backgrounds") if column in features}
-    columns = [*REQUIRED_COLUMNS, *names, *(column for column in ("referential", "sentences_full") if column in features)]
+    columns = [*REQUIRED_COLUMNS, *names, *(column for column in PER_SENTENCE if column in features and column not in ("frames", *names))]
     for batch in opened_file.iter_batches(16, columns=columns):
         for row in batch.to_pylist():
             try:
@@ -163,6 +164,8 @@ def _check_file(file: Path, ids: set[str], faults: list[str]) -> tuple[int, int,
 
 def _check_row(row: dict, names: dict[str, int], ids: set[str]) -> None:
     name, count = row["story_id"], len(row["sentences"] or [])
+    if not name:
+        raise StoryDataError(f"a story has the story_id {name!r}; every story needs one")
     if name in ids:
         raise StoryDataError(f"story {name} occurs twice")
     ids.add(name)
@@ -170,9 +173,13 @@ def _check_row(row: dict, names: dict[str, int], ids: set[str]) -> None:
         raise StoryDataError(f"story {name} has no sentence")
     if None in row["sentences"] or row["frames"] is None:
         raise StoryDataError(f"story {name} has no {'frames' if row['frames'] is None else 'text in one of its sentences'}")
+    for m, sentence in enumerate(row["sentences"]):
+        if not sentence.strip():
+            raise StoryDataError(f"sentence {m} of story {name} is {sentence!r}; it must be text that is not empty")
     for column, values in row.items():
-        if isinstance(values, list) and len(values) != count:
-            raise StoryDataError(f"story {name} has {count} sentences and {len(values)} {column}; there must be one per sentence")
+        if values is None or (isinstance(values, list) and len(values) != count):
+            has = f"no {column}" if values is None else f"{count} sentences and {len(values)} {column}"
+            raise StoryDataError(f"story {name} has {has}; there must be one per sentence")
     for m, frame in enumerate(row["frames"]):
         if not frame or frame["bytes"] is None:
             raise StoryDataError(f"frame {m} of story {name} has no bytes")

@@ -3,9 +3,12 @@
     story-ldm data convert pororo DIR --out data/pororo --frame middle --text referential --skip-broken
 
 Each file has `STORIES_PER_FILE` stories and is written atomically by one of several processes; the same command resumes an interrupted conversion.
-The metadata of a file records its conversion, a digest of the tables, and the stories left out. A file is written again if the tables have changed,
-or if a story left out can now be read (a picture that was only replaced is not noticed). After the last file, `conversion.json` (counts, checksums,
-faults) and the card are written. Pictures that are complete frames keep their bytes; frames cut from strips or resized by --size are PNG.
+The metadata of a file records its conversion, a digest of the copy, and the stories left out. A file is written again if it is damaged, if the tables
+of the copy have changed or any of its files has another size or time, or if a story left out can now be read. After the last file, `conversion.json`
+(counts, checksums, faults) and the card are written. Pictures that are complete frames keep their bytes; frames cut from strips or resized by --size
+are PNG, and so are those that programs show differently: turned by EXIF, partly transparent (laid on --background), or of 16 bits.
+
+Over 350 lines: the steps of one command, in their order, from the copy to its card.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -29,12 +33,13 @@ from tqdm.auto import tqdm
 
 from story_ldm.data.archives import unpacked
 from story_ldm.data.faults import as_fault, printable
-from story_ldm.data.pictures import FITS, Fit, png, square
+from story_ldm.data.pictures import FITS, Fit, as_rgb, colour, is_plain, png, square
 from story_ldm.data.references import is_referential, refer
 from story_ldm.data.sources import SOURCES, FrameChoice, Source, StoryDataError, open_source
 from story_ldm.data.sources.base import SPLITS, checked_row, decoded, of_type
-from story_ldm.data.story_form import card_data, parquet_name
-from story_ldm.files import file_digest, markdown_table, write_text, written_beside
+from story_ldm.data.story_form import card_data, is_damaged, parquet_name
+from story_ldm.files import file_digest, is_clutter, markdown_table, write_text, written_beside
+from story_ldm.locks import locked
 
 STORIES_PER_FILE = 500
 GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # upper limits of a row group, which is kept in memory until it is written
@@ -54,6 +59,7 @@ class Conversion:
     text: str = "full"
     size: int | None = None
     fit: Fit = "crop"
+    background: str = "white"
     limit: int | None = None
     drop_overlaps: bool = False
 
@@ -64,6 +70,10 @@ class Conversion:
         for name, allowed in (("text", TEXTS), ("fit", FITS)):
             if getattr(self, name) not in allowed:
                 raise StoryDataError(f"--{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+        try:
+            colour(self.background)
+        except ValueError as error:
+            raise StoryDataError(f"--{error}") from None
         for name, least in (("size", 8), ("limit", 1)):
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise StoryDataError(f"--{name} is {getattr(self, name)}; it must be at least {least}")
@@ -76,6 +86,11 @@ def convert(
 
     splits: those to convert (default: all). unpacked_gb: see `archives.extracted`. Raises StoryDataError for the first fault of the copy; with
     skip_broken, stories with a fault are left out, counted and listed instead."""
+    with locked(out):
+        return _convert(c, copy, out, splits, skip_broken, num_proc, unpacked_gb)
+
+
+def _convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...], skip_broken: bool, num_proc: int, unpacked_gb: float | None) -> dict:
     folder = unpacked(copy, out / ".unpacked", unpacked_gb)
     source = open_source(c.source, folder)
     if c.text == "referential" and not any(source.cast.values()):
@@ -104,6 +119,7 @@ def convert(
             bar.update(facts["listed"])
         bar.update(bar.total - bar.n)
     record = _record(c, source, jobs, done, shared, dropped)
+    _check_ids(jobs)
     write_text(out / "conversion.json", json.dumps(record, indent=1))
     write_text(out / "README.md", printable(card(record, source)))
     if folder != copy:
@@ -159,31 +175,41 @@ def finished_row(row: dict, source: Source, c: Conversion) -> dict:
         row["sentences"], row["referential"] = refer(row["sentences"], pronouns, source.aliases)
     elif source.cast:
         row["referential"] = [is_referential(sentence) for sentence in row["sentences"]]
-    frames = [_fitted(data, c.size, c.fit) if c.size else data for data in row["frames"]]
+    frames = [_fitted(data, c.size, c.fit, c.background) for data in row["frames"]]
     return row | {"frames": [{"bytes": data, "path": None} for data in frames]}
 
 
-def converted_row(source: Source, split: str, key: Any, c: Conversion) -> dict:
-    """Reads a story of the copy and returns it as a row of the Parquet file. Raises StoryDataError for any fault of the story."""
+def converted_row(source: Source, split: str, key: Any, c: Conversion) -> tuple[dict, int]:
+    """Reads a story of the copy; returns it as a row of the Parquet file, and the number of its frames that were laid on the background. Raises
+    StoryDataError for any fault of the story."""
     with as_fault(f"story {key} of {split}"):
-        return finished_row(source.story(split, key, FrameChoice(c.frame, c.seed)), source, c)
+        row = source.story(split, key, FrameChoice(c.frame, c.seed))
+        return finished_row(row, source, c), sum(decoded(data, "a frame").has_transparency_data for data in row["frames"])
 
 
 @lru_cache(maxsize=64)  # stories are overlapping windows
-def _fitted(data: bytes, size: int, fit: Fit) -> bytes:
-    return png(square(decoded(data, "a frame"), size, fit))
+def _fitted(data: bytes, size: int | None, fit: Fit, background: str) -> bytes:
+    picture = decoded(data, "a frame")
+    if size:
+        return png(square(picture, size, fit, background))
+    return data if is_plain(picture) else png(as_rgb(picture, background))
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------
 
 
 def _tables(folder: Path) -> str:
-    """A digest of the tables of a copy, by which a resumed conversion sees that they have changed."""
+    """A digest of the tables of a copy, and of size and time of its other files, by which a resumed conversion sees that they have changed."""
     digest = hashlib.sha256()
     for file in [folder] if folder.is_file() else sorted({file for name in TABLES for file in folder.glob(name) if file.is_file()}):
         status = file.stat()
         version = file_digest(file) if status.st_size < LARGE else (status.st_size, status.st_mtime_ns)
         digest.update(f"{file.name} {version}\n".encode(errors="replace"))
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
+        for name in sorted(name for name in files if not is_clutter(name)):
+            status = os.stat(os.path.join(where, name))
+            digest.update(f"{where[len(str(folder)) :]}/{name} {status.st_size} {status.st_mtime_ns}\n".encode(errors="replace"))
     return digest.hexdigest()
 
 
@@ -202,7 +228,11 @@ def _done(folder: Path, jobs: list[tuple], stamp: dict[str, str], source: Source
         facts = conversion_facts(file)
         if file not in wanted or facts is None or facts.get("digest") != stamp["digest"]:
             raise StoryDataError(f"{file} belongs to another conversion or another copy; set another --out")
-        if facts.get("tables") == stamp["tables"] and (not facts["broken"] or (skip_broken and _still_broken(facts, wanted[file], source))):
+        if (
+            facts.get("tables") == stamp["tables"]
+            and (not facts["broken"] or (skip_broken and _still_broken(facts, wanted[file], source)))
+            and (not is_damaged(file))
+        ):
             done[file] = facts
     return done
 
@@ -260,19 +290,20 @@ def write_file(job: tuple) -> tuple[Path, dict]:
     file, split, keys, c, stamp = job
     source = _PROCESS["source"]
     schema = features_of(source, c.text).arrow_schema
-    facts: dict[str, Any] = {**stamp, "listed": len(keys), "stories": 0, "frames": 0, "broken": []}
-    with written_beside(file) as partial, parquet.ParquetWriter(partial, schema) as writer:
+    facts: dict[str, Any] = {**stamp, "listed": len(keys), "stories": 0, "frames": 0, "transparent": 0, "broken": []}
+    with written_beside(file) as partial, parquet.ParquetWriter(partial, schema, write_page_checksum=True) as writer:
         rows: list[dict] = []
         size = 0
         for key in keys:
             try:
-                row = converted_row(source, split, key, c)
+                row, transparent = converted_row(source, split, key, c)
             except StoryDataError as error:
                 if not _PROCESS["skip_broken"]:
                     raise
                 facts["broken"].append([split, str(key), str(error)])
                 continue
             rows.append(row)
+            facts["transparent"] += transparent
             size += sum(len(frame["bytes"]) for frame in row["frames"])
             facts["stories"], facts["frames"] = facts["stories"] + 1, facts["frames"] + len(row["frames"])
             if len(rows) == GROUP_STORIES or size > GROUP_BYTES:
@@ -283,6 +314,16 @@ def write_file(job: tuple) -> tuple[Path, dict]:
     return file, facts
 
 
+def _check_ids(jobs: list[tuple]) -> None:
+    """Raises StoryDataError if two stories of a split have the same id."""
+    ids: dict[str, set[str]] = {}
+    for file, split, *_ in jobs:
+        for name in parquet.read_table(file, columns=["story_id"])["story_id"].to_pylist():
+            if name in ids.setdefault(split, set()):
+                raise StoryDataError(f"two stories of {split} have the story_id {name!r}; every story of a split needs its own")
+            ids[split].add(name)
+
+
 # --- record and card ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -290,8 +331,9 @@ def _record(c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, d
     splits: dict[str, dict] = {}
     for file, split, *_ in jobs:
         facts = done[file]
-        part = splits.setdefault(split, {"stories": 0, "frames": 0, "broken": [], "files": {}})
+        part = splits.setdefault(split, {"stories": 0, "frames": 0, "transparent": 0, "broken": [], "files": {}})
         part["stories"], part["frames"] = part["stories"] + facts["stories"], part["frames"] + facts["frames"]
+        part["transparent"] += facts.get("transparent", 0)
         part["broken"] += [fault[1:] for fault in facts["broken"]]
         part["files"][file.name] = file_digest(file)
     for split, part in splits.items():
@@ -319,6 +361,8 @@ def card(record: dict, source: Source, most: int = 100) -> str:
     text = "names replaced by references (`sentences`), as published (`sentences_full`)" if c["text"] == "referential" else "as published"
     shape = f"{c['size']} × {c['size']} pixels ({c['fit']})" if c["size"] else "of their original size"
     lines = [f"Text: {text}. Frames: {shape}; frame taken of a shot: {c['frame']}{', seed ' + str(c['seed']) if c['frame'] == 'random' else ''}."]
+    if transparent := sum(part["transparent"] for part in splits.values()):
+        lines.append(f"{transparent:,} frames were partly transparent; they are laid on {c['background']}.")
     if source.characters:
         lines.append(f"Characters, in the order of the labels: {', '.join(source.cast)}.")
     if source.backgrounds:

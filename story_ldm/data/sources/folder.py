@@ -1,12 +1,14 @@
-"""Your own stories, in one of two forms.
+"""Your own stories, in one of three forms.
 
     story-ldm data convert folder DIR --out data/mine --size 64
 
 `stories.jsonl`, one line per story: {"story": "picnic", "sentences": ["Mia packs a basket.", …], "characters": [["Mia"], …],
-"backgrounds": ["kitchen", …]}, with the pictures in `<story>/<n>.png` (or .jpg), one per sentence, in the order of their numbers; the last two fields
-are optional. Or `metadata.jsonl`, Hugging Face's imagefolder, one line per picture: {"file_name": "picnic/0.png", "text": "Mia packs a basket.",
-"characters": ["Mia"], "background": "kitchen"}; the pictures of one folder, or those with the same field "story" if given, are a story, in the order
-of the field "position", else of the lines.
+"backgrounds": ["kitchen", …]}, with the pictures in `<story>/<n>.png` (or .jpg, .webp, .gif, .bmp, .tiff, .avif), one per sentence, in the order of
+their numbers; the last two fields are optional. Or `metadata.jsonl`, Hugging Face's imagefolder, one line per picture: {"file_name": "picnic/0.png",
+"text": "Mia packs a basket.", "characters": ["Mia"], "background": "kitchen"}; the pictures of one folder, or those with the same field "story" if
+given, are a story, in the order of the field "position", else of the lines (of the numbers in the names, if the lines are sorted as text: 1, 10, 2).
+`metadata.csv` (in it, names of characters are separated by commas) and `metadata.parquet` hold the same columns. Or, without any of these files,
+caption files as kohya's scripts read them: `<story>/<n>.txt` or `.caption` beside `<story>/<n>.png`, in the order of the numbers.
 
 The file lies in DIR (where a field "split" may name a split other than train), or in `train`, `validation` and `test` in DIR. If DIR has
 `characters.json`, {"Mia": "she", "Rex": "it"}, it sets the order of the labels and the pronouns; otherwise labels are in alphabetical order.
@@ -14,12 +16,18 @@ The file lies in DIR (where a field "split" may name a split other than train), 
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import json
 import re
 from pathlib import Path
 from typing import Any
 
-from story_ldm.data.faults import StoryDataError
+from pyarrow import parquet
+
+from story_ldm.data.faults import StoryDataError, as_fault
+from story_ldm.data.pictures import PICTURE_SUFFIXES
 from story_ldm.data.sources.base import (
     SPLIT_NAMES,
     FrameChoice,
@@ -31,10 +39,13 @@ from story_ldm.data.sources.base import (
     read_json,
     read_json_lines,
     safe_id,
+    text_in,
     text_of,
 )
+from story_ldm.files import is_clutter, natural_order, nfc
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+CAPTIONS = (".txt", ".caption")
 LICENCE = "Your own pictures; state their licence here and as `license` in the metadata of this card: models trained on them are published under it."
 
 
@@ -51,7 +62,13 @@ def open_source(folder: Path) -> Source:
                 raise StoryDataError(f"{row['source']} lists story {row['story']} twice in {split}; each story must be listed once")
             tables[split][row["story"]] = row
     if not tables:
-        raise StoryDataError(f"{folder} has no stories.jsonl or metadata.jsonl, nor do its folders train, validation and test")
+        forms = f"stories.jsonl or {', '.join(METADATA)}, nor folders of pictures with a caption file (.txt) for each"
+        raise StoryDataError(f"{folder} has no {forms}, nor do its folders train, validation and test")
+    for split, table in tables.items():
+        names: dict[str, str] = {}
+        for name in table:
+            if (other := names.setdefault(safe_id(name), name)) != name:
+                raise StoryDataError(f"the stories {other!r} and {name!r} of {split} would have the same story_id, {safe_id(name)!r}; rename one")
     rows = [row for table in tables.values() for row in table.values()]
     cast = _cast(folder, rows)
     labelled = any(row["characters"] is not None for row in rows)
@@ -87,19 +104,66 @@ def open_source(folder: Path) -> Source:
 
 def _stories(where: Path) -> list[dict]:
     """For each story its name, sentences, characters, backgrounds, and a function that returns its picture files."""
-    listed, lines = where / "stories.jsonl", where / "metadata.jsonl"
+    listed = where / "stories.jsonl"
     if listed.exists():
         return [_listed(row, where, f"line {n} of {listed}") for n, row in enumerate(read_json_lines(listed), 1)]
-    groups: dict[str, list[dict]] = {}
-    for n, row in enumerate(read_json_lines(lines) if lines.exists() else [], 1):
-        file = field_of(row, "file_name", str, f"line {n} of {lines}")
+    tables = [path_inside(where, name) for name in METADATA if (where / name).exists()]
+    if not tables:
+        return _captioned(where)
+    if len(tables) > 1:
+        raise StoryDataError(f"{where} has {' and '.join(file.name for file in tables)}; it must have one of them")
+    table, groups = tables[0], dict[str, list[dict]]()
+    for n, row in enumerate(_table(table), 1):
+        file = field_of(row, "file_name", str, f"line {n} of {table}").replace("\\", "/")  # as Windows separates folders
         path_inside(where, file)
         parent = file.rpartition("/")[0]
         name = row.get("story", parent)
         if not isinstance(name, str) or not name:
-            raise StoryDataError(f"line {n} of {lines} belongs to no story: add a field 'story', or put the pictures of each story in a folder")
-        groups.setdefault(name, []).append({**row, "line": n})
-    return [_grouped(name, rows, where, lines) for name, rows in groups.items()]
+            raise StoryDataError(f"line {n} of {table} belongs to no story: add a field 'story', or put the pictures of each story in a folder")
+        groups.setdefault(name, []).append({**row, "file_name": file, "line": n})
+    return [_grouped(name, rows, where, table) for name, rows in groups.items()]
+
+
+def _table(file: Path) -> list[dict]:
+    """The rows of a table of pictures, without empty cells."""
+    if file.suffix == ".jsonl":
+        return read_json_lines(file)
+    with as_fault(str(file)):
+        if file.suffix == ".csv":
+            text = text_in(file)
+            delimiter = max(",;\t", key=text.partition("\n")[0].count)  # Excel writes semicolons where the comma is the decimal mark
+            rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+            return [{name: _cell(name, value) for name, value in row.items() if value not in (None, "")} for row in rows]
+        return [{name: value for name, value in row.items() if value is not None} for row in parquet.read_table(file).to_pylist()]
+
+
+def _cell(name: str | None, value: Any) -> Any:
+    if name is None:
+        raise StoryDataError(f"a line has more cells than the header: {value}; a cell with a comma must be in double quotes")
+    if name == "characters":
+        return json.loads(value) if value.startswith("[") else [who.strip() for who in value.split(",")]
+    return float(value) if name == "position" else value
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES and not is_clutter(file.name)]
+
+
+def _captioned(where: Path) -> list[dict]:
+    """The stories of folders whose pictures have a caption file each."""
+    stories = []
+    folders = [f for f in where.iterdir() if f.is_dir() and not is_clutter(f.name)] if where.is_dir() else []
+    for folder in sorted(folders, key=lambda f: natural_order(f.name)):
+        captions = {f.stem: f for f in folder.iterdir() if f.suffix.lower() in CAPTIONS and not is_clutter(f.name)}
+        if pictures := sorted(_pictures(folder), key=lambda f: natural_order(f.name)) if captions else []:
+            missing = [picture.name for picture in pictures if picture.stem not in captions]
+            if missing or len(pictures) > len(captions):
+                lacking = f"{missing[0]} has none" if missing else "two pictures share one"
+                raise StoryDataError(f"{folder} has {len(pictures)} pictures and {len(captions)} caption files: {lacking}")
+            texts = [text_in(path_inside(where, f"{folder.name}/{captions[picture.stem].name}")) for picture in pictures]
+            row = {"story": nfc(folder.name), "source": str(folder), "sentences": texts, "characters": None, "backgrounds": None}
+            stories.append({**row, "files": lambda names=[f"{folder.name}/{f.name}" for f in pictures]: [path_inside(where, name) for name in names]})
+    return stories
 
 
 def _listed(row: dict, where: Path, line: str) -> dict:
@@ -107,7 +171,7 @@ def _listed(row: dict, where: Path, line: str) -> dict:
 
     def files() -> list[Path]:
         story_folder = path_inside(where, name)
-        pictures = [f for f in story_folder.iterdir() if f.suffix.lower() in PICTURES] if story_folder.is_dir() else []
+        pictures = _pictures(story_folder) if story_folder.is_dir() else []
         unnumbered = [f.name for f in pictures if not re.fullmatch(r"\d{1,9}", f.stem)]
         if unnumbered:
             raise StoryDataError(f"{story_folder} has the picture {unnumbered[0]}; pictures of a story must be named by number: 0.png, 1.png, …")
@@ -134,6 +198,8 @@ def _listed(row: dict, where: Path, line: str) -> dict:
 def _grouped(name: str, rows: list[dict], where: Path, lines: Path) -> dict:
     if any("position" in row for row in rows):
         rows = sorted(rows, key=lambda row: field_of(row, "position", (int, float), f"line {row['line']} of {lines}"))
+    elif (names := [row["file_name"] for row in rows]) == sorted(names):  # as scripts list a folder, where 10.png comes before 2.png
+        rows = sorted(rows, key=lambda row: natural_order(row["file_name"]))
 
     def column(key: str) -> list | None:
         """The field of every picture, or None if no picture has it."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.files import HUB_NAME, check_shards, markdown_table, write_text, written_beside
+from story_ldm.model_folders import check_component, check_not_single_file
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, new_memory_layers
 
 ADAPTER = "memory_adapter.safetensors"
@@ -35,6 +36,7 @@ def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipe
     """A Stable Diffusion 1.x or 2.x from a diffusers folder or hub name, in float32 unless `dtype` is given, and without its safety checker.
 
     Raises ValueError, before any weight is read, if it is something else."""
+    check_not_single_file(folder)
     if Path(folder).is_dir():
         check_shards(Path(folder))
         settings["local_files_only"] = True
@@ -50,6 +52,9 @@ def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipe
         if found != expected:
             raise ValueError(f"{folder} is not a Stable Diffusion 1.x or 2.x: its {part} is {found}; in 1.x and 2.x it is {expected}")
     check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder)
+    for part in ("vae", "text_encoder", "unet"):
+        if Path(folder).is_dir() and part not in settings:
+            check_component(Path(folder) / part, settings.get("variant"))
     without = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False}
     if "torch_dtype" not in settings:
         settings.setdefault("dtype", torch.float32)
@@ -89,8 +94,9 @@ def save_memory_adapter(
     return folder / ADAPTER
 
 
-def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) -> LanguageMemory | None:
+def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel, prediction_type: str | None = None) -> LanguageMemory | None:
     """Load the memory layers of an adapter (folder or file) into a UNet, in its dtype and on its device; returns the adapter's language memory.
+    prediction_type: what the UNet predicts (epsilon, v_prediction), if known; the adapter must have been trained for the same.
 
     Raises ValueError, and leaves the UNet unchanged, if they do not fit."""
     file = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
@@ -98,19 +104,26 @@ def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) ->
         raise ValueError(f"memory_adapter is {str(adapter)!r}; it must be a folder with {ADAPTER} in it, or such a file")
     try:
         with safe_open(file, "pt") as opened:
-            config = json.loads((opened.metadata() or {}).get("config", "null"))
+            config = _read_config(file, opened.metadata())
             weights = {name: opened.get_tensor(name) for name in opened.keys()}
     except SafetensorError as error:
         raise ValueError(f"{file} is not a memory adapter: it is not a complete safetensors file ({error})") from error
-    if config is None:
-        raise ValueError(f"{file} is not a memory adapter: its metadata have no config, as save_memory_adapter writes it")
+    odd = [name for name, value in weights.items() if not value.is_floating_point() or not value.isfinite().all()]
+    if odd:
+        raise ValueError(f"{odd[0]} of {file} has numbers that are infinite, not a number, or no floating-point numbers")
     for field, value in config["shape"].items():
-        found = json.loads(json.dumps(unet.config[field]))  # tuples are lists in JSON
+        found = json.loads(json.dumps(unet.config.get(field)))  # tuples are lists in JSON
         if found != value:
             raise ValueError(f"{field} of the UNet is {found}, and {file} is for {value}: take a Stable Diffusion with {field} {value}")
-    check_adapter_config(config, file)
-    sources, layers = new_memory_layers(FrozenDict({**unet.config, **config["memory"]}))
-    language = None if config["language_memory"] is None else LanguageMemory(**config["language_memory"])
+    trained_for = config.get("facts", {}).get("prediction_type", prediction_type)
+    if prediction_type is not None and trained_for != prediction_type:
+        raise ValueError(f"{file} was trained for prediction_type {trained_for!r}; this model's is {prediction_type!r}, for which it does not fit")
+    try:
+        sources, layers = new_memory_layers(FrozenDict({**unet.config, **config["memory"]}))
+        language = None if config["language_memory"] is None else LanguageMemory(**config["language_memory"])
+    except Exception as error:  # of any kind: the values come from a file
+        settings = {name: config[name] for name in ("memory", "language_memory")}
+        raise ValueError(f"{file} is not a memory adapter: no layers can be made by its config {settings} ({error})") from error
     for part, model in (("memory_layers", layers), ("language_memory", language)):
         if model is not None:
             try:
@@ -123,17 +136,31 @@ def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel) ->
     return language
 
 
-def check_adapter_config(config: dict, file: Path) -> None:
-    """Raises ValueError if the metadata of an adapter set anything but the settings of its memory, or an absurd size: they end up in the UNet's."""
+def _read_config(file: Path, metadata: dict[str, str] | None) -> dict:
+    """The config in an adapter's metadata. Raises ValueError if it is not as `save_memory_adapter` writes it."""
+    try:
+        config = json.loads((metadata or {}).get("config", "null"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not a memory adapter: the config in its metadata is not JSON ({error})") from None
+    if config is None:
+        raise ValueError(f"{file} is not a memory adapter: its metadata have no config, as save_memory_adapter writes it")
+    wanted: dict[str, tuple[type, ...]] = {"shape": (dict,), "memory": (dict,), "language_memory": (dict, type(None)), "facts": (dict,)}
+    for name, kinds in wanted.items():
+        if not isinstance(config, dict) or not isinstance(config.get(name, {} if name == "facts" else ...), kinds):
+            found = config.get(name, "missing") if isinstance(config, dict) else config
+            raise ValueError(f"{file} is not a memory adapter: {name} of its config is {found!r}; it must be an object of settings")
+    for name, fields in (("shape", SHAPE), ("memory", MEMORY), ("language_memory", LANGUAGE)):
+        for field, value in (config[name] or {}).items():  # they end up in the UNet's config
+            if field not in fields:
+                raise ValueError(f"{file} sets {field} of its {name}; an adapter may set {', '.join(fields)}")
+            if name != "shape" and isinstance(value, int) and not 1 <= value <= MOST:
+                raise ValueError(f"{field} of {file} is {value}; it must be from 1 to {MOST}")
+        if config[name] is not None and set(config[name]) != set(fields):
+            raise ValueError(f"{file} is not a memory adapter: {name} of its config has {sorted(config[name])}; it must have {', '.join(fields)}")
     language = config["language_memory"] or {}
-    for part, names in (("memory", MEMORY), ("language_memory", LANGUAGE)):
-        for name, value in (config[part] or {}).items():
-            if name not in names:
-                raise ValueError(f"{file} sets {name} of its {part}; an adapter may set {', '.join(names)}")
-            if isinstance(value, int) and not 1 <= value <= MOST:
-                raise ValueError(f"{name} of {file} is {value}; it must be from 1 to {MOST}")
     if not all(isinstance(value, int) for value in language.values()):
         raise ValueError(f"language_memory of {file} is {language}; its values must be whole numbers")
+    return config
 
 
 def adapter_card(config: dict, weights: dict[str, Tensor]) -> str:

@@ -1,0 +1,102 @@
+"""Folders of models, checked before a weight is read: what they are, which call opens them, and what they lack.
+
+check_model_folder(folder, "StoryLDMPipeline", needed=("unet", "vae"), known=(…))
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
+
+
+def check_not_single_file(model: str | Path) -> None:
+    """Raises ValueError for a model in a single file."""
+    if Path(model).suffix.lower() in SINGLE_FILES and Path(model).is_file():
+        raise ValueError(f"{model} is a model in a single file, which is not read yet: convert it to a folder in diffusers format")
+
+
+def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], known: Collection[str], variant: str | None = None) -> None:
+    """Raises ValueError if a folder is of another pipeline, has a component that `pipeline` does not know, lacks one that it needs, or one without
+    its weights. Says which call opens it, where there is one."""
+    index = _json(folder / "model_index.json")
+    name = index.get("_class_name")
+    name = name[-1] if isinstance(name, list) and name else name
+    if name != pipeline:
+        how = "it must be a pipeline of this kind"
+        if isinstance(name, str) and name.startswith("StableDiffusion"):
+            how = f"open it by StoryLDMPipeline.from_stable_diffusion({str(folder)!r})"
+        elif isinstance(name, str) and name.startswith(("Story", "DynamicBlock")):
+            how = f"open it by {name}.from_pretrained({str(folder)!r})"
+        raise ValueError(f"{folder} is a {name}, not a {pipeline}; {how}")
+    parts = {part: value for part, value in index.items() if isinstance(value, list) and not part.startswith("_")}
+    for part in parts:
+        if part not in known:
+            raise ValueError(f"model_index.json of {folder} has the component {part!r}; a {pipeline} has {', '.join(known)}")
+    for part in needed:
+        if not isinstance(index.get(part), list) or len(index[part]) != 2 or index[part][1] is None:
+            raise ValueError(f"model_index.json of {folder} has no component {part!r}; a {pipeline} needs {', '.join(needed)}")
+    for part, value in parts.items():
+        if len(value) == 2 and value[1] is not None:
+            check_component(folder / part, variant)
+
+
+def check_component(folder: Path, variant: str | None = None) -> None:
+    """Raises ValueError if the folder of a component is missing, or is that of a network without all its weights in safetensors."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise ValueError(f"the component {folder.name!r} is missing: there is nothing in {folder}")
+    config = folder / "config.json"
+    if not config.exists() or not {"_class_name", "architectures"} & _json(config).keys():
+        return  # a tokenizer or a scheduler
+    files = [file for file in folder.glob("*.safetensors") if not file.name.startswith(".")]
+    plain = [file for file in files if ".fp16" not in file.name]
+    if not files:
+        pickles = [file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt"))]
+        why = f"only {pickles[0]}, a pickle, which is not opened: save the model by save_pretrained(safe_serialization=True)" if pickles else "none"
+        raise ValueError(f"the component {folder.name!r} needs its weights as *.safetensors; {folder} has {why}")
+    if not plain and variant is None:
+        raise ValueError(f'{folder} has weights in half precision only ({files[0].name}); open it with variant="fp16"')
+    for index in folder.glob("*.safetensors.index.json"):
+        absent = sorted({str(name) for name in (_json(index).get("weight_map") or {}).values()} - {file.name for file in files})
+        if absent:
+            raise ValueError(f"the component {folder.name!r} is not whole: {index} lists {absent[0]}, which is missing")
+    for file in files:
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"the component {folder.name!r} is not whole: {file} cannot be read ({error})") from None
+
+
+def check_weights(folder: Path, name: str, model: Any) -> None:
+    """Raises ValueError if the safetensors files of a component have fewer numbers than the model made from them, so that the rest is random,
+    or if a weight is infinite or not a number."""
+    stored = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            for key in opened.keys():
+                count = 1
+                for length in opened.get_slice(key).get_shape():
+                    count *= length
+                stored += count
+    needed = sum(parameter.numel() for parameter in model.parameters())
+    if stored < needed:
+        raise ValueError(f"the component {name!r} is not whole: its files have {stored:,} numbers, and {type(model).__name__} has {needed:,}")
+    odd = next((weight for weight, value in model.named_parameters() if not value.isfinite().all()), None)
+    if odd is not None:
+        raise ValueError(f"the component {name!r} has weights that are infinite or not a number; the first is {odd}")
+
+
+def _json(file: Path) -> dict:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{file} cannot be read as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{file} contains a {type(value).__name__}; it must be an object with the settings")
+    return value
