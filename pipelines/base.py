@@ -27,6 +27,18 @@ HUB_FILES = ["*.json", "*.txt", "*.safetensors", "README.md"]  # no pickles, no 
 HUB_OPTIONS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 
 
+def hub_folder(name: str | Path, what: str, files: list[str], **options) -> Path | None:
+    """The files of `owner/name` on the Hugging Face hub; None for what is no such name, or exists here. Raises OSError if the hub has none.
+
+    diffusers' own download refuses component classes that are neither its own nor in the repository."""
+    if not isinstance(name, str) or Path(name).exists() or not re.fullmatch(HUB_NAME, name):
+        return None
+    try:
+        return Path(snapshot_download(name, allow_patterns=files, **options))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise OSError(f"{name} is neither a folder nor {what} that can be read from the Hugging Face hub: {error}") from error
+
+
 class StoryPipeline(DiffusionPipeline):
     @classmethod
     def load_config(cls, *args, **kwargs):
@@ -46,8 +58,9 @@ class StoryPipeline(DiffusionPipeline):
         Raises OSError for what is none of these, and ValueError for a folder of another pipeline or one that is not whole."""
         check_not_single_file(model)
         folder = model_folder(model)
-        if not folder.is_dir() and isinstance(model, str) and re.fullmatch(HUB_NAME, model):
-            folder = cls._download(model, **{name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs})
+        if not folder.is_dir():
+            options = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
+            folder = hub_folder(model, "a pipeline", HUB_FILES, **options) or folder
         if not (folder / "model_index.json").is_file():
             raise OSError(f"{model} is not a pipeline: there is no {folder / 'model_index.json'}, and it is not the name of a shipped model")
         if "torch_dtype" not in kwargs:  # the name that diffusers had before
@@ -68,14 +81,6 @@ class StoryPipeline(DiffusionPipeline):
     def _folder_class(cls) -> str:
         """The class that folders of this pipeline name."""
         return next(kind.__name__ for kind in cls.__mro__ if kind.__module__.startswith("story_ldm.pipelines."))
-
-    @staticmethod
-    def _download(name: str, **options) -> Path:
-        """The files of a pipeline on the hub. diffusers' own download refuses component classes that are neither its own nor in the repository."""
-        try:
-            return Path(snapshot_download(name, allow_patterns=HUB_FILES, **options))
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            raise OSError(f"{name} is neither a folder nor a pipeline that can be read from the Hugging Face hub: {error}") from error
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
         """diffusers' own, in safetensors, with a `pipeline.py` by which plain diffusers opens the folder (see bundle.py)."""

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from story_ldm.encoders.sentence_vectors import by_story, read_words, tokens_of
 from story_ldm.systems.dynamic_block_gan.networks import DynamicBlockGAN
 
+from .checks import check_tensor
 from .gan import FRAMES_AT_ONCE, GANPipeline, normal
 from .output import StoryPipelineOutput
 
@@ -45,11 +46,13 @@ class DynamicBlockGANPipeline(GANPipeline):
 
         Raises ValueError, before anything is drawn, for input that does not fit.
         """
-        stories, generators = self.checked(sentences, generator, output_type)
+        stories, generators = self.checked(sentences, generator, output_type, return_dict)
         gan, device = self.dynamic_block_gan, self._execution_device
         shape = (len(stories), gan.config.noise_width)
-        if latents is not None and tuple(latents.shape) != shape:
+        if isinstance(latents, Tensor) and tuple(latents.shape) != shape:
             raise ValueError(f"latents has the shape {tuple(latents.shape)}; these stories need {shape}")
+        if latents is not None:
+            check_tensor("latents", latents, shape)
         noise = torch.stack([normal(shape[1], own) for own in generators]) if latents is None else latents
         lengths = [len(story) for story in stories]
         ids, mask = tokens_of(self.text_encoder, self.tokenizer, [sentence for story in stories for sentence in story])

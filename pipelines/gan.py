@@ -7,7 +7,7 @@ from diffusers.image_processor import VaeImageProcessor
 from torch import Tensor
 
 from .base import StoryPipeline
-from .checks import check_drawn, check_generator, check_output_type, check_sentences
+from .checks import check_drawn, check_flags, check_generator, check_output_type, check_sentences
 from .output import StoryPipelineOutput
 
 OUTPUT_TYPES = ("pil", "np", "pt")
@@ -21,11 +21,12 @@ class GANPipeline(StoryPipeline):
         super().__init__()
         self.image_processor = VaeImageProcessor()
 
-    def checked(self, sentences, generator, output_type: str) -> tuple[list[list[str]], list[torch.Generator | None]]:
+    def checked(self, sentences, generator, output_type: str, return_dict: bool) -> tuple[list[list[str]], list[torch.Generator | None]]:
         """The stories, and a generator for each."""
         _, stories = check_sentences(sentences)
-        check_generator(generator, stories)
+        check_generator(generator, len(stories))
         check_output_type(output_type, OUTPUT_TYPES)
+        check_flags(return_dict=return_dict)
         return stories, generator if isinstance(generator, list) else [generator] * len(stories)
 
     def finished(self, drawn: list[Tensor], lengths: list[int], output_type: str, return_dict: bool) -> StoryPipelineOutput | tuple:

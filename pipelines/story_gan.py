@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from story_ldm.encoders.sentence_vectors import story_vectors
 from story_ldm.systems.story_gan.networks import StoryGAN
 
+from .checks import check_tensor
 from .gan import FRAMES_AT_ONCE, GANPipeline, normal
 from .output import StoryPipelineOutput
 
@@ -44,14 +45,18 @@ class StoryGANPipeline(GANPipeline):
 
         Raises ValueError, before anything is drawn, for input that does not fit.
         """
-        stories, generators = self.checked(sentences, generator, output_type)
+        stories, generators = self.checked(sentences, generator, output_type, return_dict)
         gan, device = self.story_gan, self._execution_device
         lengths = [len(story) for story in stories]
         if latents is not None:
             code_shape, frame_shape = (len(stories), gan.config.width), (len(stories), max(lengths), gan.config.noise_width)
+            if not isinstance(latents, (list, tuple)) or len(latents) != 3 or not all(isinstance(x, Tensor) for x in latents):
+                raise ValueError(f"latents is {latents!r}; it must be three tensors, as draw_noise makes them")
             shapes = [tuple(x.shape) for x in latents]
             if shapes != [code_shape, code_shape, frame_shape]:
                 raise ValueError(f"latents have the shapes {shapes}; these stories need {[code_shape, code_shape, frame_shape]}")
+            for x in latents:
+                check_tensor("latents", x, x.shape)
         vectors, mask = (x.to(device) for x in story_vectors(self.text_encoder, self.tokenizer, stories))
         noise = self.draw_noise(lengths, generators) if latents is None else latents
         story_noise, state_noise, frame_noise = (x.to(device) for x in noise)

@@ -12,7 +12,9 @@ Stories of a batch may differ in length. With a Stable Diffusion and a memory ad
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from diffusers.utils import scale_lora_layers, unscale_lora_layers
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
@@ -32,19 +34,36 @@ from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames
 from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import encode_stories, tokenize_stories
-from story_ldm.systems.story_ldm.memory_adapter import check_stable_diffusion, load_memory_adapter, open_stable_diffusion, save_memory_adapter
+from story_ldm.systems.story_ldm.memory_adapter import (
+    ADAPTER,
+    check_stable_diffusion,
+    load_memory_adapter,
+    open_stable_diffusion,
+    save_memory_adapter,
+)
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
-from .base import StoryPipeline
-from .checks import check_drawn, check_frames, check_generator, check_output_type, check_sentences
+from .base import hub_folder
+from .checks import (
+    check_count,
+    check_drawn,
+    check_flags,
+    check_frames,
+    check_generator,
+    check_number,
+    check_output_type,
+    check_sentences,
+    check_tensor,
+)
+from .conventions import refuse
+from .denoising import Denoising
 from .output import StoryPipelineOutput
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
-CALLBACK_TENSORS = ("latents", "noise_prediction")
 
 
-class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
+class StoryLDMPipeline(Denoising):
     """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline. What reads the sentences is a `reader`, or a `text_encoder` with its `tokenizer`
     and, except in the paper's form, a `language_memory`.
 
@@ -97,9 +116,11 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
             pipe.load_memory_adapter(memory_adapter)
         return pipe
 
-    def load_memory_adapter(self, memory_adapter: str | Path) -> None:
-        """Replace memory layers and language memory by those of an adapter (folder or file). Raises ValueError if it does not fit the UNet."""
-        self.register_modules(language_memory=load_memory_adapter(memory_adapter, self.unet, self.scheduler.config.get("prediction_type")))
+    def load_memory_adapter(self, memory_adapter: str | Path, **hub: Any) -> None:
+        """Replace memory layers and language memory by those of an adapter: a folder, a file, or `owner/name` of the Hugging Face hub, with `hub`
+        (revision, token, cache_dir, local_files_only). Raises ValueError if it does not fit the UNet, OSError if the hub has none."""
+        folder = hub_folder(memory_adapter, "a memory adapter", [ADAPTER], **hub) or memory_adapter
+        self.register_modules(language_memory=load_memory_adapter(folder, self.unet, self.scheduler.config.get("prediction_type")))
 
     def save_memory_adapter(self, folder: str | Path, dtype: torch.dtype | None = None, **facts: Any) -> Path:
         """Save memory layers and language memory as a memory adapter with a card; both include `facts` (JSON). Returns the file."""
@@ -109,7 +130,7 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
     @torch.no_grad()
     def __call__(
         self,
-        sentences: list[str] | list[list[str]],
+        sentences: list[str] | list[list[str]] | None = None,
         height: int | None = None,
         width: int | None = None,
         num_inference_steps: int = 20,
@@ -124,8 +145,21 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         output_type: str = "pil",
         return_dict: bool = True,
         return_memory_weights: bool = False,
-        callback_on_step_end: Callable[[Any, int, int, dict], dict] | None = None,
-        callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents",),
+        callback_on_step_end: Callable[[Any, int, Any, dict], dict] | None = None,
+        callback_on_step_end_tensor_inputs: tuple[str, ...] | list[str] = ("latents",),
+        *,
+        num_images_per_prompt: int = 1,
+        timesteps: list[int] | None = None,
+        sigmas: list[float] | None = None,
+        eta: float = 0.0,
+        guidance_rescale: float = 0.0,
+        clip_skip: int | None = None,
+        cross_attention_kwargs: dict[str, Any] | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        pooled_prompt_embeds: Tensor | None = None,
+        negative_pooled_prompt_embeds: Tensor | None = None,
+        **refused: Any,
     ) -> StoryPipelineOutput | tuple:
         """Draw one frame for each sentence.
 
@@ -134,55 +168,98 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         which needs two UNet rows per frame, not three.
         generator: one, or a list with one per story. latents: the initial noise (stories, M, c, h, w). frames: the first frames of each story as
         PIL images, to be continued. max_memory_frames: read at most this many earlier frames, those with the most relevant sentences.
-        use_memory: False disables the visual memory. callback_on_step_end(pipe, step, timestep, tensors): `step` counts over all frames.
+        use_memory: False disables the visual memory. callback_on_step_end(pipe, step, timestep, tensors): `step` counts over all frames; for
+        diffusers' callback objects (SDCFGCutoffCallback, …) within each frame. It may return changed latents, prompt_embeds (stories, L, D) and
+        negative_prompt_embeds (L, D).
+        num_images_per_prompt: draw each story so often, one after another; noise, generators and frames are then one for each drawing.
+        timesteps, sigmas, eta, guidance_rescale, clip_skip, cross_attention_kwargs: as in diffusers' Stable Diffusion.
+        prompt_embeds, …: what `encode_prompt` returns, instead of sentences.
 
         Raises ValueError for invalid input, before any frame is drawn.
         """
-        single, stories = check_sentences(sentences)
+        refuse(refused)
+        check_flags(use_memory=use_memory, return_dict=return_dict, return_memory_weights=return_memory_weights)
+        check_count("num_images_per_prompt", num_images_per_prompt)
+        single, stories = False, list[list[str]]()
+        if prompt_embeds is None:
+            if pooled_prompt_embeds is not None:
+                raise ValueError("pooled_prompt_embeds is given without prompt_embeds")
+            single, stories = check_sentences(sentences)
+            stories = [story for story in stories for _ in range(num_images_per_prompt)]
+            lengths = [len(story) for story in stories]
+        else:
+            if sentences is not None:
+                raise ValueError("sentences and prompt_embeds are both given; give one of them")
+            lengths = self._check_embeds(prompt_embeds, pooled_prompt_embeds, num_images_per_prompt)
+        self._check_text(negative_prompt, negative_prompt_embeds, negative_pooled_prompt_embeds, clip_skip, prompt_embeds is not None)
         factor = downscale_factor(self.vae)
-        sample_size = self.unet.config.sample_size
-        native = (sample_size, sample_size) if isinstance(sample_size, int) else sample_size
-        height, width = height or native[0] * factor, width or native[1] * factor
-        multiple = factor * 2**self.unet.num_upsamplers if (height, width) != (native[0] * factor, native[1] * factor) else factor
-        self._check(stories, height, width, multiple, num_inference_steps, generator, latents, output_type, max_memory_frames)
-        first_frames = check_frames(frames, stories, single, (width, height))
-        if negative_prompt is not None and not isinstance(negative_prompt, str):
-            raise ValueError(f"negative_prompt is {negative_prompt!r}; it must be a string, which applies to all stories, or None")
-        unknown = set(callback_on_step_end_tensor_inputs) - set(CALLBACK_TENSORS)
-        if unknown:
-            raise ValueError(f"callback_on_step_end_tensor_inputs has {sorted(unknown)}; it may have {', '.join(CALLBACK_TENSORS)}")
-
-        device, dtype = self._execution_device, self.unet.dtype
-        condition = self.encode_sentences(stories)
-        negative = self.encode_sentences([[negative_prompt or ""]], alone=True)[0, 0]
-        has_memory = use_memory and self.unet.config.memory != "none"
-        memory_scale = guidance_scale if memory_guidance_scale is None else memory_guidance_scale
-        lengths = [len(story) for story in stories]
+        height, width = self._check_size(height, width, factor)
+        check_count("num_inference_steps", num_inference_steps, self.scheduler.config.get("num_train_timesteps"))
+        for name, value in (("guidance_scale", guidance_scale), ("eta", eta), ("guidance_rescale", guidance_rescale)):
+            check_number(name, value)
+        if memory_guidance_scale is not None:
+            check_number("memory_guidance_scale", memory_guidance_scale)
+        if max_memory_frames is not None:
+            check_count("max_memory_frames", max_memory_frames)
+        if cross_attention_kwargs is not None and not isinstance(cross_attention_kwargs, dict):
+            raise ValueError(f"cross_attention_kwargs is {cross_attention_kwargs!r}; it must be a dict, or None")
+        lora_scale = (cross_attention_kwargs or {}).get("scale")
+        if lora_scale is not None:
+            check_number("scale of cross_attention_kwargs", lora_scale)
+        check_generator(generator, len(lengths))
         shape = (1, self.unet.config.in_channels, height // factor, width // factor)
-        drawn: list[list[Tensor]] = [[] for _ in stories]
+        if latents is not None:
+            check_tensor("latents", latents, (len(lengths), max(lengths), *shape[1:]))
+        check_output_type(output_type, OUTPUT_TYPES)
+        given_frames = check_frames(frames, lengths[::num_images_per_prompt], single, (width, height))
+        official, callback_tensors = self._official(callback_on_step_end, callback_on_step_end_tensor_inputs)
+        self._step_options(eta)
+        ends = self._set_timesteps(num_inference_steps, timesteps, sigmas)
+
+        self._guidance_scale, self._guidance_rescale, self._clip_skip = guidance_scale, guidance_rescale, clip_skip
+        self._cross_attention_kwargs, self._interrupt = cross_attention_kwargs, False
+        device, dtype = self._execution_device, self.unet.dtype
+        if prompt_embeds is None:
+            condition = self.encode_sentences(stories, clip_skip=clip_skip, lora_scale=lora_scale)
+        else:
+            given = Conditioning(prompt_embeds, pooled_prompt_embeds).to(device, dtype)
+            condition = given.map(lambda x: x.repeat_interleave(num_images_per_prompt, 0))
+        if negative_prompt_embeds is None:
+            negative = self.encode_sentences([[negative_prompt or ""]], alone=True, lora_scale=lora_scale)[0, 0]
+        else:
+            negative = Conditioning(negative_prompt_embeds, negative_pooled_prompt_embeds).to(device, dtype)
+        if negative.states.shape != condition.states.shape[2:]:
+            shapes = f"{tuple(negative.states.shape)}, those of the sentences {tuple(condition.states.shape[2:])}"
+            raise ValueError(f"negative_prompt_embeds have the shape {shapes}; they must have the same")
+        if not self._needs_pooled:
+            condition, negative = replace(condition, pooled=None), replace(negative, pooled=None)
+        first_frames = [[self._encode(frame, dtype) for frame in story] for story in given_frames for _ in range(num_images_per_prompt)]
+        has_memory = use_memory and self.unet.config.memory != "none"
+        drawn: list[list[Tensor]] = [[] for _ in lengths]
         weights = [np.zeros((n, n), np.float32) for n in lengths] if return_memory_weights else None
         memory = StoryMemory()
-        rows = list(range(len(stories)))  # the stories in memory
+        rows = list(range(len(lengths)))  # the stories in memory
         to_draw = [[n for n, length in enumerate(lengths) if len(first_frames[n]) <= m < length] for m in range(max(lengths))]
         step = 0  # counts over all frames
 
-        def on_step(timestep: Tensor, x: Tensor, prediction: Tensor) -> Tensor:
+        def on_step(index: int, timestep: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             nonlocal step
+            changed = None
             if callback_on_step_end is not None:
-                tensors = {"latents": x, "noise_prediction": prediction}
-                changed = callback_on_step_end(self, step, int(timestep), {name: tensors[name] for name in callback_on_step_end_tensor_inputs})
-                x = (changed or {}).get("latents", x)
+                asked = {name: tensors[name] for name in callback_tensors}
+                changed = callback_on_step_end(self, index if official else step, timestep, asked)
             step += 1
-            bar.update()
-            return x
+            if index in ends:
+                bar.update()
+            return changed or {}
 
-        with self.progress_bar(total=num_inference_steps * sum(map(bool, to_draw))) as bar:
+        with self.progress_bar(total=len(ends) * sum(map(bool, to_draw))) as bar:
             for m in range(max(lengths)):
                 unfinished = [n for n in rows if lengths[n] > m]
                 if len(unfinished) < len(rows):
                     index = torch.tensor([rows.index(n) for n in unfinished], device=device)
                     memory, rows = memory.rows(index) if len(memory) else memory, unfinished
-                clean: dict[int, Tensor] = {n: self._encode(first_frames[n][m], dtype) for n in rows if m < len(first_frames[n])}
+                clean: dict[int, Tensor] = {n: first_frames[n][m] for n in rows if m < len(first_frames[n])}
                 drawing = to_draw[m]
                 if drawing:
                     generators = [generator[n] for n in drawing] if isinstance(generator, list) else generator
@@ -203,10 +280,13 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
                         readable,
                         num_inference_steps=num_inference_steps,
                         guidance_scale=guidance_scale,
-                        memory_guidance_scale=memory_scale,
+                        memory_guidance_scale=guidance_scale if memory_guidance_scale is None else memory_guidance_scale,
                         generators=generators,
                         return_memory_weights=return_memory_weights,
                         on_step=on_step,
+                        timesteps=timesteps,
+                        sigmas=sigmas,
+                        eta=eta,
                     )
                     clean |= dict(zip(drawing, x, strict=True))
                     if weights is not None and frame_weights is not None:
@@ -214,9 +294,12 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
                             weights[n][m, positions] = row
                 for n, x in clean.items():
                     drawn[n].append(x)
+                if self._interrupt:
+                    break
                 if has_memory and m + 1 < max(lengths):
                     frame = torch.stack([clean[n] for n in rows])[:, None]  # (stories, 1, c, h, w)
-                    memory.append(self.unet.write(frame, condition[rows, m : m + 1], positions=[m]))
+                    written = self.unet.write(frame, condition[rows, m : m + 1], positions=[m], cross_attention_kwargs=self._attention_options())
+                    memory.append(written)
 
         finished = [self._finish(torch.stack(story), output_type) for story in drawn]
         self.maybe_free_model_hooks()
@@ -231,75 +314,50 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
         single, stories = check_sentences(sentences)
         if self.reader is None:
             raise ValueError("this pipeline has a text encoder instead of a reader, and cannot say what it understood")
-        understood = self.reader.understand(stories)
+        understood = self.reader.understand(stories, self._execution_device)
         return understood[0] if single else understood
 
-    def encode_sentences(self, stories: list[list[str]], alone: bool = False) -> Conditioning:
+    @torch.no_grad()
+    def encode_prompt(
+        self,
+        sentences: list[str] | list[list[str]],
+        negative_prompt: str | None = None,
+        lora_scale: float | None = None,
+        clip_skip: int | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """What the UNet reads of stories, to be given to a call under the same names: prompt_embeds (B, M, L, D), negative_prompt_embeds (L, D),
+        pooled_prompt_embeds (B, M, D), negative_pooled_prompt_embeds (D,). Shorter stories are padded with empty sentences.
+
+        lora_scale: of the text encoder's LoRAs. Raises ValueError for invalid input."""
+        _, stories = check_sentences(sentences)
+        self._check_text(negative_prompt, None, None, clip_skip, False)
+        condition = self.encode_sentences(stories, clip_skip=clip_skip, lora_scale=lora_scale)
+        negative = self.encode_sentences([[negative_prompt or ""]], alone=True, lora_scale=lora_scale)[0, 0]
+        prompt_embeds, pooled_prompt_embeds = condition.states, condition.pooled
+        negative_prompt_embeds, negative_pooled_prompt_embeds = negative.states, negative.pooled
+        return prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds
+
+    def encode_sentences(
+        self, stories: list[list[str]], alone: bool = False, clip_skip: int | None = None, lora_scale: float | None = None
+    ) -> Conditioning:
         """The conditioning (B, M, …) of stories; shorter stories are padded with empty sentences.
 
-        alone: skip the language memory, as for the empty sentence of guidance. Raises ValueError if a sentence is too long."""
+        alone: skip the language memory, as for the empty sentence of guidance. clip_skip: layers of the text encoder to leave out. lora_scale: of
+        its LoRAs. Raises ValueError if a sentence is too long."""
+        device, dtype = self._execution_device, self.unet.dtype
         if self.reader is not None:
-            condition, _ = self.reader(*(x.to(self._execution_device) for x in self.reader.tokenize(stories)))
-            return condition.to(dtype=self.unet.dtype)
+            condition, _ = self.reader(*(x.to(device) for x in self.reader.tokenize(stories)))
+            return condition.to(dtype=dtype)
         longest = max(map(len, stories))
         padded = [story + [""] * (longest - len(story)) for story in stories]
-        ids, mask = (x.to(self._execution_device) for x in tokenize_stories(self.tokenizer, padded))
-        return encode_stories(self.text_encoder, None if alone else self.language_memory, ids, mask).to(dtype=self.unet.dtype)
-
-    @torch.no_grad()
-    def draw_frame(
-        self,
-        noise: Tensor,
-        condition: Conditioning,
-        negative: Conditioning,
-        memory: StoryMemory,
-        *,
-        num_inference_steps: int,
-        guidance_scale: float,
-        memory_guidance_scale: float,
-        generators: torch.Generator | list[torch.Generator] | None = None,
-        return_memory_weights: bool = False,
-        on_step: Callable[[Tensor, Tensor, Tensor], Tensor] = lambda timestep, latents, prediction: latents,
-    ) -> tuple[Tensor, np.ndarray | None]:
-        """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents (B, c, h, w) and memory weights (B, K).
-
-        condition: (B, …), of these frames. negative: of the empty or negative sentence, without leading dimensions. memory: the K earlier frames
-        to read; it may be empty. on_step(timestep, latents, prediction) returns the latents for the next step. The weights are None unless
-        requested, and if memory is empty.
-        """
-        stories, x = len(noise), noise
-        has_memory = len(memory) > 0
-        # rows of guidance as (with text, with memory); only the last one reads memory
-        if guidance_scale <= 1 and memory_guidance_scale == guidance_scale:
-            kinds = [(True, True)]
-        elif memory_guidance_scale == guidance_scale or not has_memory:
-            kinds = [(False, False), (True, True)]
-        else:
-            kinds = [(False, False), (True, False), (True, True)]
-        without_text = negative.map(lambda y: y.expand(stories, *y.shape))
-        row_condition = Conditioning.cat([condition if text else without_text for text, _ in kinds])
-        if has_memory:
-            memory = memory.rows(torch.arange(stories, device=x.device).repeat(len(kinds)))
-            if len(kinds) > 1:
-                memory.enabled = torch.tensor([reads for _, reads in kinds], device=x.device).repeat_interleave(stories)
-        self.scheduler.set_timesteps(num_inference_steps, device=x.device)
-        x = x * self.scheduler.init_noise_sigma
-        extra = {"generator": generators} if "generator" in self.scheduler.step.__code__.co_varnames else {}
-        step_weights = []
-        for t in self.scheduler.timesteps:
-            rows = self.scheduler.scale_model_input(torch.cat([x] * len(kinds)), t)
-            readable = memory if has_memory else None
-            out = self.unet(rows, t, row_condition, memory=readable, return_memory_weights=return_memory_weights and has_memory)
-            parts = out.sample.chunk(len(kinds))
-            prediction = parts[0]
-            if len(kinds) > 1:
-                prediction = parts[0] + guidance_scale * (parts[1] - parts[0])
-            if len(kinds) == 3:
-                prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
-            if out.memory_weights:
-                step_weights.append(torch.stack([w[-stories:].mean((1, 2)) for w in out.memory_weights.values()]).mean(0))  # (B, K)
-            x = on_step(t, self.scheduler.step(prediction, t, x, **extra, return_dict=False)[0], prediction)
-        return x, torch.stack(step_weights).mean(0).float().cpu().numpy() if step_weights else None
+        ids, mask = (x.to(device) for x in tokenize_stories(self.tokenizer, padded))
+        with lora_scaled(self.text_encoder, lora_scale):
+            states = None
+            if clip_skip is not None:
+                hidden = self.text_encoder(ids.flatten(0, 1), output_hidden_states=True).hidden_states[-(clip_skip + 1)]
+                body: Any = getattr(self.text_encoder, "text_model", self.text_encoder)  # transformers has had it both ways
+                states = body.final_layer_norm(hidden).unflatten(0, ids.shape[:2])
+            return encode_stories(self.text_encoder, None if alone else self.language_memory, ids, mask, alone=states).to(dtype=dtype)
 
     def _encode(self, frame: Tensor, dtype: torch.dtype) -> Tensor:
         return encode_frames(self.vae, frame[None].to(self._execution_device)).to(dtype)[0]
@@ -316,28 +374,15 @@ class StoryLDMPipeline(StoryPipeline, StableDiffusionLoraLoaderMixin):
     def _positions(memory: StoryMemory, stories: int) -> list[list[int]]:
         return [memory.positions] * stories if memory.kept is None else memory.kept.tolist()
 
-    def _check(
-        self,
-        stories: list[list[str]],
-        height: int,
-        width: int,
-        multiple: int,
-        steps: int,
-        generator: torch.Generator | list[torch.Generator] | None,
-        latents: Tensor | None,
-        output_type: str,
-        max_memory_frames: int | None,
-    ) -> None:
-        for name, value in (("height", height), ("width", width)):
-            if value < 1 or value % multiple:
-                raise ValueError(f"{name} is {value}; it must be positive and divisible by {multiple}")
-        if steps < 1:
-            raise ValueError(f"num_inference_steps is {steps}; it must be at least 1")
-        check_generator(generator, stories)
-        factor = downscale_factor(self.vae)
-        shape = (len(stories), max(map(len, stories)), self.unet.config.in_channels, height // factor, width // factor)
-        if latents is not None and tuple(latents.shape) != shape:
-            raise ValueError(f"latents have the shape {tuple(latents.shape)}; these stories require {shape}")
-        check_output_type(output_type, OUTPUT_TYPES)
-        if max_memory_frames is not None and max_memory_frames < 1:
-            raise ValueError(f"max_memory_frames is {max_memory_frames}; it must be at least 1, or None for all")
+
+@contextmanager
+def lora_scaled(text_encoder: Any, scale: float | None) -> Iterator[None]:
+    """Scales the LoRAs of the text encoder, as `cross_attention_kwargs={"scale": …}` those of the UNet."""
+    if scale is None or not getattr(text_encoder, "peft_config", None):
+        yield
+        return
+    scale_lora_layers(text_encoder, scale)
+    try:
+        yield
+    finally:
+        unscale_lora_layers(text_encoder, scale)

@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import CLIPTokenizer
 
 from story_ldm.files import open_local
+from story_ldm.nn.hooks import LSTM
 from story_ldm.nn.layers import ResidualBlock
 
 ENCODER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
@@ -39,7 +40,7 @@ class DAMSMTextEncoder(ModelMixin, ConfigMixin):
         super().__init__()
         assert width % 2 == 0, f"width is {width}; it must be even, for two LSTM directions of half the width"
         self.embedding = nn.Embedding(vocab_size, embedding_width)
-        self.lstm = nn.LSTM(embedding_width, width // 2, batch_first=True, bidirectional=True)
+        self.lstm = LSTM(embedding_width, width // 2, batch_first=True, bidirectional=True)
 
     def forward(self, ids: Tensor, mask: Tensor, draws: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """ids and mask (B, L) → words (B, L, D), zero at padding, and sentences (B, D). The mask is 1 for tokens; padding comes after them.

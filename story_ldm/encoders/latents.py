@@ -1,11 +1,11 @@
-"""Frames to latents and back, for any `AutoencoderKL`.
+"""Frames to latents and back, for any `AutoencoderKL` and other autoencoders of diffusers (Tiny, asymmetric, VQ, consistency).
 
     latents = encode_frames(vae, frames)         # frames (..., 3, H, W) in [-1, 1] → (..., c, h, w)
     frames = decode_latents(vae, latents)
 
 The project's own autoencoders have a pixel-unshuffle in front (each r × r block of pixels becomes channels), which makes them several times
 faster. r follows from `in_channels = 3 r²`, so Stable Diffusion's autoencoders (r = 1) need no special case. Latents are normalised per channel
-if the autoencoder's config has `latents_mean` and `latents_std`, otherwise by its `scaling_factor`.
+if the autoencoder's config has `latents_mean` and `latents_std`, otherwise by its `scaling_factor` (and `shift_factor`).
 
 A `StoryAutoencoder` may draw larger frames than its encoder reads (`enlargement`). Frames have the drawn size here, everywhere: they reach the
 encoder averaged over enlargement × enlargement pixels.
@@ -13,7 +13,7 @@ encoder averaged over enlargement × enlargement pixels.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -40,18 +40,22 @@ def enlargement(vae: AutoencoderKL) -> int:
 def _affine(vae: AutoencoderKL, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | tuple[float, float]:
     """(mean, scale) of normalised latents: z = (raw - mean) * scale."""
     config = vae.config
-    if config.latents_mean is None:
-        return 0.0, config.scaling_factor
+    if config.get("latents_mean") is None:
+        return config.get("shift_factor") or 0.0, config.get("scaling_factor", 1.0)
     shape = (1, -1, 1, 1)
     return like.new_tensor(config.latents_mean).view(shape), 1 / like.new_tensor(config.latents_std).view(shape)
 
 
 def frames_to_raw(vae: AutoencoderKL, frames: torch.Tensor) -> DiagonalGaussianDistribution:
     """Posterior of the raw latents of frames (B, 3, H, W) in [-1, 1]."""
+    return _encode(vae, frames).latent_dist
+
+
+def _encode(vae: AutoencoderKL, frames: torch.Tensor) -> Any:
     factor = enlargement(vae)
     if factor > 1:
         frames = F.avg_pool2d(frames, factor)
-    return vae.encode(F.pixel_unshuffle(frames, shuffle_factor(vae))).latent_dist
+    return vae.encode(F.pixel_unshuffle(frames, shuffle_factor(vae)))
 
 
 def raw_to_frames(vae: AutoencoderKL, raw: torch.Tensor) -> torch.Tensor:
@@ -62,7 +66,8 @@ def raw_to_frames(vae: AutoencoderKL, raw: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def encode_frames(vae: AutoencoderKL, frames: torch.Tensor) -> torch.Tensor:
     """Frames (..., 3, H, W) in [-1, 1] → normalised latents (..., c, h, w), the mode of the posterior."""
-    raw = frames_to_raw(vae, frames.flatten(0, -4).to(vae.dtype)).mode()
+    encoded = _encode(vae, frames.flatten(0, -4).to(vae.dtype))
+    raw = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents  # AutoencoderTiny and VQModel have no distribution
     mean, scale = _affine(vae, raw)
     return ((raw - mean) * scale).unflatten(0, frames.shape[:-3])
 

@@ -282,12 +282,14 @@ class Reader(ModelMixin, ConfigMixin):
         return vectors[inverse].view(*tokens.shape[:2], -1)
 
     @torch.no_grad()
-    def understand(self, stories: list[list[str]]) -> list[list[UnderstoodFrame]]:
-        """What each sentence is understood to show. Raises ValueError if the reader was trained without labels."""
+    def understand(self, stories: list[list[str]], device: torch.device | None = None) -> list[list[UnderstoodFrame]]:
+        """What each sentence is understood to show. device: where it is read, by default where the weights are (not so of an offloaded reader).
+
+        Raises ValueError if the reader was trained without labels."""
         labels = self.config.labels
         if self.character_head is None or self.place_head is None:
             raise ValueError("this reader has no heads: it was trained without labels, and cannot say what it understood")
-        tokens, mask = (x.to(self.device) for x in self.tokenize(stories))
+        tokens, mask = (x.to(device or self.device) for x in self.tokenize(stories))
         _, logits = self(tokens, mask)
         seen = logits["seen"][..., 0] > 0
         most = nn.functional.one_hot(logits["seen"][..., 0].argmax(-1), seen.shape[-1]).bool()

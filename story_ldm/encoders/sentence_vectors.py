@@ -50,7 +50,8 @@ def read_words(text_encoder: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Te
 
     Each vector has mean square 1; the GANs do not depend on an encoder's scale. With a transformers model the sentence vector is the mean of the
     tokens' last states, as in most sentence-embedding models."""
-    ids, mask = ids.to(text_encoder.device), mask.to(text_encoder.device)
+    if text_encoder.device.type != "meta":  # offloaded by layers, which move their inputs themselves
+        ids, mask = ids.to(text_encoder.device), mask.to(text_encoder.device)
     if isinstance(text_encoder, DAMSMTextEncoder):
         words, sentences = text_encoder(ids, mask)
     else:

@@ -37,9 +37,9 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
+from story_ldm.nn.hooks import GRU, entry, with_entries
 from story_ldm.nn.norms import norm_layer, normalise_weights
 from story_ldm.systems.gans import Discriminator, start_convolutions
 
@@ -151,7 +151,7 @@ class DynamicBlockGAN(ModelMixin, ConfigMixin):
     ):
         super().__init__()
         make_norm, first = norm_layer(norm, norm_num_groups), block_out_channels[0]
-        self.context = nn.GRU(sentence_width, context_width, batch_first=True)
+        self.context = GRU(sentence_width, context_width, batch_first=True)
         entry = nn.Linear(sentence_width + context_width + noise_width, 16 * first, bias=False)
         levels = {"4": nn.Sequential(entry, nn.Unflatten(1, (first, 4, 4)), make_norm(first), nn.ReLU())}
         for n, (before, out) in enumerate(pairwise(block_out_channels), start=1):
@@ -171,18 +171,19 @@ class DynamicBlockGAN(ModelMixin, ConfigMixin):
         """(B, M, K, 2): for each frame, block and choice."""
         return gumbel_noise((stories, frames, len(self.blocks), 2), generator)
 
-    @apply_forward_hook  # diffusers moves an offloaded module before `forward` alone
+    @entry
     def entries(self, sentences: Tensor, story_noise: Tensor) -> Tensor:
         """[s_t; c_t; z], c_t = GRU(s_t, c_{t-1}): sentences (B, M, D), z (B, Z) → (B, M, E)."""
         z = story_noise.to(self.dtype)[:, None].expand(-1, sentences.shape[1], -1)
         return torch.cat([in_context(self.context, sentences.to(self.dtype)), z], -1)
 
-    @apply_forward_hook
+    @entry
     def draw(self, entries: Tensor, words: Tensor, mask: Tensor, gumbel: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """entries (N, E), words (N, L, D), mask (N, L), z (N, K, 2) → frames (N, 3, H, W) in [-1, 1] and ā b̄ of each block (N, K)."""
         x, ab = self.levels.through(self.blocks, entries, words, mask, gumbel)
         return self.last(x), ab
 
+    @with_entries
     def forward(self, sentences: Tensor, words: Tensor, mask: Tensor, story_noise: Tensor, gumbel: Tensor | None = None) -> Tensor:
         """sentences (B, M, D), words (B, M, L, D), mask (B, M, L) bool, z (B, Z), Gumbel noise (B, M, K, 2) or none → (B, M, 3, H, W)."""
         entries = self.entries(sentences, story_noise).flatten(0, 1)
@@ -222,7 +223,7 @@ class DynamicBlockDiscriminator(Discriminator):
                 stem.append(layer)
             before = out
         self.stem, self.levels = nn.Sequential(*stem), Levels(levels)  # layers before the first block, and the rest
-        self.context = nn.GRU(sentence_width, context_width, batch_first=True)
+        self.context = GRU(sentence_width, context_width, batch_first=True)
         join = nn.Conv2d(2 * last + sentence_width + context_width, last, 3, padding=1, bias=False)
         self.join = nn.Sequential(join, make_norm(last), nn.LeakyReLU(0.2))
         self.logit = nn.Conv2d(last, 1, 4)
@@ -248,7 +249,7 @@ class DynamicBlockDiscriminator(Discriminator):
         return self.logit(self.join(torch.cat([x, story, everywhere], 1))).flatten().float()
 
 
-def in_context(gru: nn.GRU, sentences: Tensor) -> Tensor:
+def in_context(gru: GRU, sentences: Tensor) -> Tensor:
     """[s_t; c_t] of sentences (B, M, D) → (B, M, D + C)."""
     with torch.autocast(sentences.device.type, enabled=False):  # small, and long chains of products
         return torch.cat([sentences, gru(sentences)[0]], -1)

@@ -34,9 +34,9 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
+from story_ldm.nn.hooks import GRU, entry, with_entries
 from story_ldm.nn.norms import norm_layer, normalise_weights
 from story_ldm.systems.gans import Discriminator, start_convolutions
 
@@ -128,7 +128,7 @@ class StoryGAN(ModelMixin, ConfigMixin):
             joined = 2 * width
             entry = nn.Linear(sentence_width + noise_width, width, bias=False)
             self.entry = nn.Sequential(entry, make_norm(width), nn.ReLU())
-            self.gru = nn.GRU(width, width, batch_first=True)
+            self.gru = GRU(width, width, batch_first=True)
         if system in ("svc", "image-gan"):
             self.join = nn.Sequential(nn.Linear(joined, gist, bias=False), make_norm(gist), nn.ReLU())
         else:
@@ -149,14 +149,14 @@ class StoryGAN(ModelMixin, ConfigMixin):
         width, noise = self.config.width, self.config.noise_width
         return tuple(torch.randn(shape, generator=generator) for shape in ((stories, width), (stories, width), (stories, frames, noise)))
 
-    @apply_forward_hook  # diffusers moves an offloaded module before `forward` alone
+    @entry
     def encode_story(self, sentences: Tensor, story_noise: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """h_0, μ(S) and log σ²(S), each (B, H). mask (B, M): where there is a sentence; everywhere, by default."""
         mask = sentences.new_ones(sentences.shape[:2]) if mask is None else mask
         with torch.autocast(sentences.device.type, enabled=False):  # small, and the KL term needs float32
             return self.story_encoder(sentences.to(self.dtype), story_noise.to(self.dtype), mask)
 
-    @apply_forward_hook
+    @entry
     def gists(self, sentences: Tensor, code: Tensor, state_noise: Tensor, frame_noise: Tensor) -> Tensor:
         """The context encoder: i_t, g_t = GRU(s_t, ε_t, g_{t-1}); h_t = Text2Gist(i_t, h_{t-1}); o_t = Filter(i_t) * h_t.
 
@@ -176,12 +176,13 @@ class StoryGAN(ModelMixin, ConfigMixin):
                 h = self.text2gist(i, code)
             return self.filter(i.flatten(0, 1), h.flatten(0, 1)).view(stories, frames, -1)
 
-    @apply_forward_hook
+    @entry
     def draw(self, gists: Tensor) -> Tensor:
         """o (N, G) → frames (N, 3, H, W) in [-1, 1]."""
         cells = gists.view(len(gists), 4, 4, -1).permute(0, 3, 1, 2)  # a filter is a cell, its stops are channels; (N, C, 4, 4), channels last
         return self.image_generator(cells)
 
+    @with_entries
     def forward(
         self, sentences: Tensor, story_noise: Tensor, state_noise: Tensor, frame_noise: Tensor, positions: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -154,12 +154,12 @@ class MemoryAttention(nn.Module):
         features: Tensor,
         sentences: Tensor,
         entry: MemoryEntry,
-        readable: list[int],
+        readable: list[int] | None,
         size: tuple[int, int],
         enabled: Tensor | None = None,
         return_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """M_attn (B, Q, N, C) of features (B, Q, N, C) with sentences (B, Q, D); query frame q reads the first `readable[q]` entries.
+        """M_attn (B, Q, N, C) of features (B, Q, N, C) with sentences (B, Q, D); query frame q reads the first `readable[q]` entries, or all.
 
         With `return_weights`, also the weights (B, heads, Q, K); in the spatial form they are summed over the tokens of a memory frame and averaged
         over those of the query frame. The output is exactly zero for a frame without readable entries and for stories not `enabled` (B,).
@@ -185,8 +185,9 @@ class MemoryAttention(nn.Module):
         explicit |= query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[1] <= 1024
 
         reads, weights = [], []
-        for frame, count in enumerate(readable):  # teacher forcing by slicing the keys, without a mask
-            span = slice(0, sink + count * tokens)
+        for frame in range(features.shape[1]):  # teacher forcing by slicing the keys, without a mask
+            count = None if readable is None else readable[frame]
+            span = slice(0, None if count is None else sink + count * tokens)
             frame_weights = None
             if count == 0:
                 read = torch.zeros_like(value[:, :1]).expand(-1, query.shape[2], -1, -1)
@@ -206,8 +207,9 @@ class MemoryAttention(nn.Module):
         # to_out has no bias, which keeps exact zeros
         return self.to_out(read.flatten(3)), torch.stack(weights, dim=2) if return_weights else None
 
-    def _frame_weights(self, weights: Tensor | None, sink: int, count: int, values: Tensor) -> Tensor:
+    def _frame_weights(self, weights: Tensor | None, sink: int, count: int | None, values: Tensor) -> Tensor:
         """Attention weights (B, H, Lq, Lk) of one query frame → its weights on the frames in memory (B, H, K)."""
+        count = values.shape[1] if count is None else count
         result = torch.zeros(len(values), self.heads, values.shape[1], device=values.device)
         if count:
             assert weights is not None

@@ -14,13 +14,18 @@ from typing import Any
 
 import torch
 from diffusers.configuration_utils import register_to_config
+from diffusers.loaders import peft
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  diffusers looks the base class up in this module
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.utils import BaseOutput, apply_lora_scale
 from torch import Tensor, nn
 
 from story_ldm.encoders.conditioning import Conditioning
+from story_ldm.nn.hooks import entry, with_entries
 from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, StoryMemory
+
+# diffusers finds by class name how a LoRA's weights a block ({"down": …, "mid": …, "up": …}) are spread over its layers
+peft._SET_ADAPTER_SCALE_FN_MAPPING["StoryUNet2DConditionModel"] = peft._SET_ADAPTER_SCALE_FN_MAPPING["UNet2DConditionModel"]
 
 
 @dataclass
@@ -134,6 +139,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         assert isinstance(layer, MemoryAttention)
         return layer
 
+    @entry
     @apply_lora_scale("cross_attention_kwargs")
     def write(
         self,
@@ -171,6 +177,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
             entries[site] = self.memory_layer(site).write(to_tokens(x, frames), condition.pooled, (x.shape[-2], x.shape[-1]))
         return StoryMemory(entries, positions)
 
+    @entry
     def recall(self, memory: StoryMemory, sentences: Tensor, max_memory_frames: int | None) -> StoryMemory:
         """The `max_memory_frames` earlier frames most relevant to a frame's sentence (B, D), by the sentence logit averaged over layers; None: all.
 
@@ -182,6 +189,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         relevance = [self.memory_layer(site).relevance(sentences, entry) for site, entry in memory.entries.items()]
         return memory.recall(torch.stack(relevance).mean(0), max_memory_frames)
 
+    @with_entries
     @apply_lora_scale("cross_attention_kwargs")
     def forward(
         self,
@@ -215,20 +223,21 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         odd_size = any(size % default_up_factor for size in sample.shape[-2:])
         x, emb, block_args = self._embed(sample, timestep, condition, class_labels, timestep_cond, cross_attention_kwargs)
 
-        readable = [0]
-        if memory is not None and len(memory):
-            if positions is None:
-                positions = list(range(frames)) if stories else [memory.positions[-1] + 1]
-                assert not stories or positions == memory.positions, f"memory is at {memory.positions}, the frames are not: pass their positions"
-            assert len(positions) == frames, f"{frames} frames at positions {positions}"
+        readable: list[int] | None = None  # all of the memory: of a frame that is drawn. Nothing here depends on how much that is, for torch.compile
+        if memory is not None and memory.entries:
             assert condition.pooled is not None, "memory attention requires pooled sentences in the conditioning"
             sentences = condition.pooled if stories else condition.pooled[:, None]
-            readable = memory.readable(positions)
+            if stories or positions is not None:
+                if positions is None:
+                    positions = list(range(frames))
+                    assert positions == memory.positions, f"memory is at {memory.positions}, the frames are not: pass their positions"
+                assert len(positions) == frames, f"{frames} frames at positions {positions}"
+                readable = memory.readable(positions)
         weights: dict[str, Tensor | None] = {}
 
         def read(site: str, x: Tensor) -> Tensor:
             """C_attn + M_attn"""
-            if memory is None or site not in self.memory_sources or not any(readable):
+            if memory is None or site not in memory.entries or (readable is not None and not any(readable)):
                 return x
             output, weights[site] = self.memory_layer(site)(
                 to_tokens(x, frames),

@@ -1,0 +1,218 @@
+"""What users of diffusers' Stable Diffusion find in StoryLDMPipeline under the same names: what callbacks read and change, switching between the two
+pipelines, FreeU, fused projections, slicing; what is refused by name, and checks of these arguments."""
+
+from __future__ import annotations
+
+import inspect
+from itertools import pairwise
+from typing import Any, Self
+
+import torch
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
+from torch import Tensor
+
+from .base import StoryPipeline
+from .checks import check_count, check_number, check_tensor, check_text
+
+LARGEST = 16384  # pixels a side
+REFUSED = {
+    "prompt": "it is called `sentences`: one for each frame",
+    "callback": "it is called `callback_on_step_end`",
+    "callback_steps": "`callback_on_step_end` is called after every step",
+    "ip_adapter_image": "IP-Adapter is not supported",
+    "ip_adapter_image_embeds": "IP-Adapter is not supported",
+    "num_videos_per_prompt": "it is called `num_images_per_prompt`",
+    "negative_prompt_2": "there is one text encoder",
+    "prompt_2": "there is one text encoder",
+    "strength": "`frames` are kept as they are",
+    "image": "finished frames are called `frames`",
+}
+
+
+class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, StableDiffusionMixin):
+    _callback_tensor_inputs = ["latents", "prompt_embeds", "negative_prompt_embeds", "noise_prediction"]
+    _guidance_scale = 1.0
+    _guidance_rescale = 0.0
+    _clip_skip: int | None = None
+    _cross_attention_kwargs: dict[str, Any] | None = None
+    _num_timesteps = 0
+    _interrupt = False
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of the frame that is being drawn. A callback that sets `_guidance_scale` changes it for the rest of that frame."""
+        return self._guidance_scale
+
+    @property
+    def do_classifier_free_guidance(self) -> bool:
+        return self._guidance_scale > 1
+
+    @property
+    def guidance_rescale(self) -> float:
+        return self._guidance_rescale
+
+    @property
+    def clip_skip(self) -> int | None:
+        return self._clip_skip
+
+    @property
+    def cross_attention_kwargs(self) -> dict[str, Any] | None:
+        return self._cross_attention_kwargs
+
+    @property
+    def num_timesteps(self) -> int:
+        """Calls of the UNet for one frame: with some schedulers more than the steps."""
+        return self._num_timesteps
+
+    @property
+    def interrupt(self) -> bool:
+        """A callback that sets `_interrupt` ends the drawing: the frames so far are returned, the last one as it is."""
+        return self._interrupt
+
+    @classmethod
+    def from_pipe(cls, pipeline: Any, **kwargs: Any) -> Self:
+        """A story pipeline with the components of another one, or of a Stable Diffusion; see `to_stable_diffusion` for the way back.
+
+        kwargs: components to take instead; memory_adapter, for a Stable Diffusion; dtype, by default as they are."""
+        dtype = kwargs.pop("dtype", kwargs.pop("torch_dtype", None))
+        if isinstance(pipeline, StableDiffusionPipeline):
+            adapter = kwargs.pop("memory_adapter", None)
+            pipe = cls.from_stable_diffusion(pipeline, adapter)  # type: ignore[attr-defined]
+            pipe.register_modules(**kwargs)
+        else:
+            pipe = cls(**{**pipeline.components, **kwargs})
+        return pipe if dtype is None else pipe.to(dtype=dtype)
+
+    def to_stable_diffusion(self) -> StableDiffusionPipeline:
+        """The Stable Diffusion that this pipeline was made from, without memory; its components, the UNet's weights among them, are shared.
+
+        Raises ValueError if the UNet or what reads the sentences is not that of a Stable Diffusion, or if the UNet has LoRAs."""
+        config = self.unet.config
+        if self.text_encoder is None or config.class_embed_type is not None:
+            raise ValueError("this pipeline is not made from a Stable Diffusion: it has a reader, or a UNet that reads pooled sentences")
+        if getattr(self.unet, "peft_config", None):
+            raise ValueError(f"the UNet has the LoRAs {list(self.unet.peft_config)}; it must have none: fuse or unload them")
+        known = inspect.signature(UNet2DConditionModel.__init__).parameters
+        with torch.device("meta"):
+            unet = UNet2DConditionModel(**{name: value for name, value in config.items() if name in known})
+        weights = {name: value for name, value in self.unet.state_dict().items() if not name.startswith("memory_layers.")}
+        unet.load_state_dict(weights, assign=True)
+        parts = {name: getattr(self, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
+        none = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+        return StableDiffusionPipeline(unet=unet.train(self.unet.training), **parts, **none)
+
+    def load_textual_inversion(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError(
+            "story pipelines do not take textual inversions: load a LoRA (load_lora_weights), or name the character in the text"
+        )
+
+    def load_ip_adapter(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError("story pipelines do not take IP-Adapters: give the first frames (frames=), which all later ones read")
+
+    def _official(self, callback: Any, tensors: Any) -> tuple[bool, list[str]]:
+        """Whether a callback is one of diffusers' objects, and the tensors that it is given."""
+        if callback is not None and not callable(callback):
+            raise ValueError(f"callback_on_step_end is {callback!r}; it must be a function (pipe, step, timestep, tensors) -> tensors, or None")
+        official = isinstance(callback, (PipelineCallback, MultiPipelineCallbacks))
+        if official:
+            tensors = callback.tensor_inputs
+        names = self._callback_tensor_inputs
+        if not isinstance(tensors, (list, tuple)) or not all(isinstance(name, str) and name in names for name in tensors):
+            raise ValueError(f"callback_on_step_end_tensor_inputs has {tensors!r}; it may have {', '.join(names)}")
+        return official, list(tensors)
+
+    def _set_timesteps(self, steps: int, timesteps: Any = None, sigmas: Any = None, device: torch.device | None = None) -> list[int]:
+        """Sets the scheduler's timesteps; returns which of them end a step, and so move the progress bar.
+
+        Raises ValueError for what the scheduler does not take."""
+        kind = type(self.scheduler).__name__
+        for name, values, high in (("timesteps", timesteps, self.scheduler.config.get("num_train_timesteps", 1000) - 1), ("sigmas", sigmas, 1e6)):
+            if values is None:
+                continue
+            if not isinstance(values, (list, tuple)) or not values:
+                raise ValueError(f"{name} is {values!r}; it must be a list of numbers, from the noisiest on, or None")
+            for value in values:
+                check_number(name, value, 0, high)
+            if any(a <= b for a, b in pairwise(values)):
+                raise ValueError(f"{name} is {values!r}; each must be below the one before")
+            if name not in inspect.signature(self.scheduler.set_timesteps).parameters:
+                raise ValueError(f"{name} is given, and {kind} takes none: leave it out, or take another scheduler")
+        if timesteps is not None and sigmas is not None:
+            raise ValueError("timesteps and sigmas are both given; give one of them")
+        times, steps = retrieve_timesteps(self.scheduler, steps, device, timesteps, sigmas)
+        self._num_timesteps, order = len(times), getattr(self.scheduler, "order", 1)
+        first = len(times) - steps * order  # as in diffusers: a scheduler may begin with extra calls, and then needs `order` calls a step
+        return [i for i in range(len(times)) if i == len(times) - 1 or (i + 1 > first and (i + 1) % order == 0)]
+
+    def _step_options(self, eta: float) -> dict[str, Any]:
+        """What the scheduler's step takes of eta. Raises ValueError if eta is not 0, and it does not."""
+        takes = "eta" in inspect.signature(self.scheduler.step).parameters
+        if eta and not takes:
+            raise ValueError(f"eta is {eta}, and {type(self.scheduler).__name__} takes none: leave it 0, or take DDIMScheduler")
+        return {"eta": eta} if takes else {}
+
+    @property
+    def _needs_pooled(self) -> bool:
+        return self.unet.config.memory != "none" or self.unet.config.class_embed_type is not None
+
+    def _check_size(self, height: Any, width: Any, factor: int) -> tuple[int, int]:
+        sample_size = self.unet.config.sample_size
+        native = [side * factor for side in ((sample_size, sample_size) if isinstance(sample_size, int) else sample_size)]
+        sides = [side if given is None else given for given, side in zip((height, width), native, strict=True)]
+        multiple = factor if sides == native else factor * 2**self.unet.num_upsamplers
+        for name, value in zip(("height", "width"), sides, strict=True):
+            check_count(name, value, LARGEST)
+            if value % multiple:
+                raise ValueError(f"{name} is {value}; it must be positive and divisible by {multiple}")
+        return int(sides[0]), int(sides[1])
+
+    def _check_text(self, negative_prompt: Any, negative_embeds: Any, negative_pooled: Any, clip_skip: Any, embeds: bool) -> None:
+        if negative_prompt is not None:
+            if not isinstance(negative_prompt, str):
+                raise ValueError(f"negative_prompt is {negative_prompt!r}; it must be a string, which applies to all stories, or None")
+            check_text("negative_prompt", negative_prompt)
+            if negative_embeds is not None:
+                raise ValueError("negative_prompt and negative_prompt_embeds are both given; give one of them")
+        if negative_embeds is not None:
+            check_tensor("negative_prompt_embeds", negative_embeds, (None, None))
+        if negative_pooled is not None or (negative_embeds is not None and self._needs_pooled):
+            check_tensor("negative_pooled_prompt_embeds", negative_pooled, (None,))
+            if negative_embeds is None or len(negative_pooled) != negative_embeds.shape[1]:
+                raise ValueError("negative_pooled_prompt_embeds must be given together with negative_prompt_embeds, and have their width")
+        if clip_skip is not None:
+            if self.text_encoder is None or embeds:
+                raise ValueError(f"clip_skip is {clip_skip!r}; there is no CLIP text encoder to be used, of which layers could be left out")
+            check_number("clip_skip", clip_skip, 0, self.text_encoder.config.num_hidden_layers)
+            if int(clip_skip) != clip_skip:
+                raise ValueError(f"clip_skip is {clip_skip!r}; it must be a whole number of layers")
+
+    def _check_embeds(self, states: Any, pooled: Any, copies: int) -> list[int]:
+        """The lengths of the stories of embeddings."""
+        width = self.unet.config.cross_attention_dim
+        check_tensor("prompt_embeds", states, (None, None, None, width if isinstance(width, int) else None))
+        if not states.numel():
+            raise ValueError(f"prompt_embeds have the shape {tuple(states.shape)}; they must be of at least one sentence")
+        if pooled is not None or self._needs_pooled:
+            check_tensor("pooled_prompt_embeds", pooled, (*states.shape[:2], states.shape[-1]))
+        return [states.shape[1]] * (len(states) * copies)
+
+
+def refuse(arguments: dict[str, Any]) -> None:
+    """Arguments that no story pipeline has: ValueError for those of diffusers, with the reason, otherwise TypeError."""
+    for name, value in arguments.items():
+        if name not in REFUSED:
+            raise TypeError(f"{name} is not an argument of this pipeline")
+        if value is not None:
+            raise ValueError(f"{name} is not an argument of this pipeline: {REFUSED[name]}")
+
+
+def changed_embeds(name: str, before: Tensor, changed: dict[str, Tensor], cut: bool) -> Tensor:
+    """Embeddings that a callback returned. cut: it has just ended the guidance, for which diffusers' own also drops rows; here that is not needed."""
+    after = changed.get(name, before)
+    if after.shape != before.shape and not cut:
+        raise ValueError(f"the callback returned {name} of the shape {tuple(after.shape)}; they have the shape {tuple(before.shape)}")
+    return after if after.shape == before.shape else before

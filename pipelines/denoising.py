@@ -1,0 +1,115 @@
+"""The reverse process of one frame: rows of guidance, the scheduler's steps, and what callbacks change on the way."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+from torch import Tensor
+
+from story_ldm.encoders.conditioning import Conditioning
+from story_ldm.systems.story_ldm.memory_attention import StoryMemory
+
+from .conventions import DiffusersConventions, changed_embeds
+
+
+class Denoising(DiffusersConventions):
+    @torch.no_grad()
+    def draw_frame(
+        self,
+        noise: Tensor,
+        condition: Conditioning,
+        negative: Conditioning,
+        memory: StoryMemory,
+        *,
+        num_inference_steps: int,
+        guidance_scale: float,
+        memory_guidance_scale: float,
+        generators: torch.Generator | list[torch.Generator] | None = None,
+        return_memory_weights: bool = False,
+        on_step: Callable[[int, Tensor, dict[str, Tensor]], dict[str, Tensor]] = lambda index, timestep, tensors: {},
+        timesteps: list[int] | None = None,
+        sigmas: list[float] | None = None,
+        eta: float = 0.0,
+    ) -> tuple[Tensor, np.ndarray | None]:
+        """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents (B, c, h, w) and memory weights (B, K).
+
+        condition: (B, …), of these frames. negative: of the empty or negative sentence, without leading dimensions. memory: the K earlier frames
+        to read; it may be empty. on_step(index, timestep, tensors) returns those of the callback's tensors that it changed. The weights are None
+        unless requested, and if memory is empty.
+        """
+        stories = len(noise)
+        self._guidance_scale = guidance_scale
+        kinds = guidance_rows(guidance_scale, memory_guidance_scale, len(memory) > 0)
+        rows, row_memory = self._rows(kinds, condition, negative, memory, stories)
+        self._set_timesteps(num_inference_steps, timesteps, sigmas, noise.device)
+        x = noise * self.scheduler.init_noise_sigma
+        extra = self._step_options(eta)
+        if "generator" in inspect.signature(self.scheduler.step).parameters:
+            extra["generator"] = generators
+        options, weights = self._attention_options(), return_memory_weights and row_memory is not None
+        step_weights = []
+        for i, t in enumerate(self.scheduler.timesteps):
+            model_input = self.scheduler.scale_model_input(torch.cat([x] * len(kinds)), t)
+            sample, *more = self.unet(
+                model_input, t, rows, memory=row_memory, return_memory_weights=weights, cross_attention_kwargs=options, return_dict=False
+            )
+            parts = sample.chunk(len(kinds))
+            prediction = parts[0]
+            if len(kinds) > 1:
+                prediction = parts[0] + guidance_scale * (parts[1] - parts[0])
+            if len(kinds) == 3:
+                prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
+            if len(kinds) > 1 and self._guidance_rescale > 0:
+                prediction = rescale_noise_cfg(prediction, parts[-1], self._guidance_rescale)
+            if weights:
+                step_weights.append(torch.stack([w[-stories:].mean((1, 2)) for w in more[0].values()]).mean(0))  # (B, K)
+            x = self.scheduler.step(prediction, t, x, **extra, return_dict=False)[0]
+            tensors = {"latents": x, "noise_prediction": prediction, "prompt_embeds": condition.states, "negative_prompt_embeds": negative.states}
+            changed = on_step(i, t, tensors)
+            x = changed.get("latents", x)
+            cut = self._guidance_scale != guidance_scale
+            if cut:
+                guidance_scale = memory_guidance_scale = self._guidance_scale
+            states = changed_embeds("prompt_embeds", condition.states, changed, cut)
+            without = changed_embeds("negative_prompt_embeds", negative.states, changed, cut)
+            if cut or states is not condition.states or without is not negative.states:
+                condition, negative = replace(condition, states=states), replace(negative, states=without)
+                kinds = guidance_rows(guidance_scale, memory_guidance_scale, len(memory) > 0)
+                rows, row_memory = self._rows(kinds, condition, negative, memory, stories)
+            if self._interrupt:
+                break
+        return x, torch.stack(step_weights).mean(0).float().cpu().numpy() if step_weights else None
+
+    @staticmethod
+    def _rows(
+        kinds: list[tuple[bool, bool]], condition: Conditioning, negative: Conditioning, memory: StoryMemory, stories: int
+    ) -> tuple[Conditioning, StoryMemory | None]:
+        """Conditioning and memory of the UNet's rows, all stories of one kind after those of another."""
+        without_text = negative.map(lambda y: y.expand(stories, *y.shape))
+        rows = Conditioning.cat([condition if text else without_text for text, _ in kinds])
+        if not len(memory):
+            return rows, None
+        device = rows.states.device
+        memory = memory.rows(torch.arange(stories, device=device).repeat(len(kinds)))
+        if len(kinds) > 1:
+            memory.enabled = torch.tensor([reads for _, reads in kinds], device=device).repeat_interleave(stories)
+        return rows, memory
+
+    def _attention_options(self) -> dict[str, Any] | None:
+        """A copy: diffusers takes the LoRA's scale out of it."""
+        return None if self._cross_attention_kwargs is None else dict(self._cross_attention_kwargs)
+
+
+def guidance_rows(guidance_scale: float, memory_guidance_scale: float, has_memory: bool) -> list[tuple[bool, bool]]:
+    """The UNet's rows for one frame, as (with text, with memory); only the last one reads memory."""
+    if guidance_scale <= 1 and memory_guidance_scale == guidance_scale:
+        return [(True, True)]
+    if memory_guidance_scale == guidance_scale or not has_memory:
+        return [(False, False), (True, True)]
+    return [(False, False), (True, False), (True, True)]

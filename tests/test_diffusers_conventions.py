@@ -1,0 +1,503 @@
+"""What users of diffusers rely on, on tiny models: hub names, offloading, callbacks, switching pipelines, other autoencoders, LoRAs by block,
+compiling, and the arguments of Stable Diffusion; and a fuzz of every argument: drawn, or refused with a ValueError before any work.
+
+pytest tests/test_diffusers_conventions.py                     # 200 examples a pipeline
+pytest tests/test_diffusers_conventions.py -m slow             # 2,000
+
+Over 350 lines: the tests of one subject, which share fixtures.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from accelerate import cpu_offload
+from conftest import STORY, WIDTH, as_trained, calls_seen_by_hooks, tiny_pipeline, tiny_unet, tiny_vae
+from diffusers import AsymmetricAutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel, VQModel
+from diffusers.callbacks import SDCFGCutoffCallback
+from diffusers.hooks import HookRegistry, ModelHook
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from test_dynamic_block_gan import tiny_pipeline as tiny_dynamic_block_gan
+from test_story_gan_pipeline import tiny_pipeline as tiny_story_gan
+
+from story_ldm.encoders.latents import decode_latents, encode_frames
+from story_ldm.encoders.sentences import new_text_encoder
+from story_ldm.pipelines import StoryLDMPipeline
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
+
+TINY = {"ldm": tiny_pipeline, "story-gan": tiny_story_gan, "dynamic": tiny_dynamic_block_gan}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def draw(pipe, sentences=STORY, **kwargs) -> torch.Tensor:
+    return pipe(sentences, **{"num_inference_steps": 3, "output_type": "latent", "generator": seeded(), **kwargs}).frames[0]
+
+
+def pictures(count: int, side: int = 32) -> list[Image.Image]:
+    return [Image.fromarray(x) for x in np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)]
+
+
+def stable_diffusion(tokenizer, layers: int = 1, scheduler=None) -> StableDiffusionPipeline:
+    config = {k: v for k, v in tiny_unet().config.items() if not k.startswith(("_", "memory", "class_embed", "projection"))}
+    torch.manual_seed(0)
+    encoder = new_text_encoder(tokenizer, WIDTH, layers=layers, heads=2).eval()
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    pipe = StableDiffusionPipeline(
+        vae=tiny_vae(1),
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        unet=UNet2DConditionModel(**config).eval(),
+        scheduler=scheduler or DDIMScheduler(clip_sample=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def story_of(sd: StableDiffusionPipeline) -> StoryLDMPipeline:
+    pipe = StoryLDMPipeline.from_pipe(sd)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+# the hub: a local cache in the layout that huggingface_hub has, without a network
+
+
+def published(save, cache: Path, name: str) -> None:
+    """Saves into the hub's cache, as if it had been downloaded."""
+    folder = cache / f"models--{name.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("a" * 40)
+    save(folder / "snapshots" / ("a" * 40))
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_pipelines_open_by_their_names_on_the_hub(kind, tokenizer, tmp_path):
+    pipe = TINY[kind](tokenizer)
+    published(pipe.save_pretrained, tmp_path, "owner/toon")
+    opened = type(pipe).from_pretrained("owner/toon", cache_dir=tmp_path)
+    first, second = (next(iter(p.components["unet" if kind == "ldm" else "text_encoder"].parameters())) for p in (pipe, opened))
+    assert type(opened) is type(pipe) and torch.equal(first, second)
+    with pytest.raises(OSError, match="owner/other is neither a folder nor a pipeline"):
+        type(pipe).from_pretrained("owner/other", cache_dir=tmp_path)
+
+
+def test_adapters_open_by_their_names_on_the_hub(tokenizer, tmp_path):
+    pipe = story_of(stable_diffusion(tokenizer))
+    plain = draw(pipe)
+    unet = StoryUNet2DConditionModel.from_unet(pipe.unet, memory_heads=2)
+    pipe.register_modules(unet=unet)
+    as_trained(unet.memory_layers)
+    published(pipe.save_memory_adapter, tmp_path, "owner/adapter")
+    expected = draw(pipe)
+    other = story_of(stable_diffusion(tokenizer))
+    other.load_memory_adapter("owner/adapter", cache_dir=tmp_path)
+    torch.testing.assert_close(draw(other), expected)
+    assert not torch.equal(expected[1:], plain[1:])
+    with pytest.raises(OSError, match="owner/other is neither a folder nor a memory adapter that can be read from the Hugging Face hub"):
+        other.load_memory_adapter("owner/other", cache_dir=tmp_path)
+
+
+# offloading: on a CPU, by the same hooks
+
+
+@pytest.mark.parametrize("how", ["sequential", "block_level", "leaf_level"])
+@pytest.mark.parametrize("kind", TINY)
+def test_offloaded(kind, how, tokenizer):
+    """Weights that lie elsewhere between calls are there in every entry: also recurrent layers', and those of `write` and `recall`."""
+    call = {"output_type": "pt", **({"num_inference_steps": 2, "frames": pictures(1), "max_memory_frames": 1} if kind == "ldm" else {})}
+    expected = TINY[kind](tokenizer)(STORY, generator=seeded(), **call).frames[0]
+    pipe = TINY[kind](tokenizer)
+    if how == "sequential":  # what enable_sequential_cpu_offload does; weights lie on "meta"
+        for part in pipe.components.values():
+            if isinstance(part, torch.nn.Module):
+                cpu_offload(part, torch.device("cpu"), offload_buffers=True)
+    else:
+        model = pipe.components[{"ldm": "unet", "story-gan": "story_gan", "dynamic": "dynamic_block_gan"}[kind]]
+        model.enable_group_offload(torch.device("cpu"), torch.device("cpu"), offload_type=how, num_blocks_per_group=1)
+    torch.testing.assert_close(pipe(STORY, generator=seeded(), **call).frames[0], expected)
+
+
+@pytest.mark.parametrize("hooks", ["accelerate", "diffusers"])
+def test_writing_and_recalling_reach_the_hooks(hooks, tokenizer):
+    """Model offload, and group offload by blocks: both move the UNet's own layers when it is called."""
+    pipe, moved = tiny_pipeline(tokenizer), []
+    if hooks == "accelerate":
+        moved = calls_seen_by_hooks(pipe.unet)
+    else:
+
+        class Hook(ModelHook):
+            def pre_forward(self, module, *args, **kwargs):
+                moved.append(module)
+                return args, kwargs
+
+        HookRegistry.check_if_exists_or_initialize(pipe.unet).register_hook(Hook(), "seen")
+    draw(pipe, STORY[:3], frames=pictures(1), num_inference_steps=1, max_memory_frames=1)
+    assert len(moved) == 2 + 2 + 2  # frames drawn, frames written, frames recalled for
+
+
+# callbacks
+
+
+def test_callbacks_of_diffusers(tokenizer):
+    """The guidance ends after a part of each frame, with one story and with several."""
+    pipe, rows = tiny_pipeline(tokenizer), []
+    pipe.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    for stories in ([STORY[:2]], [STORY[:2], STORY[2:]]):
+        rows.clear()
+        draw(pipe, stories, num_inference_steps=4, callback_on_step_end=SDCFGCutoffCallback(cutoff_step_index=1, cutoff_step_ratio=None))
+        assert rows == [2 * len(stories)] * 2 + [len(stories)] * 2 + [2 * len(stories)] * 2 + [len(stories)] * 2
+        assert pipe.guidance_scale == 0 and not pipe.do_classifier_free_guidance
+
+
+def test_callbacks_see_and_change(tokenizer):
+    pipe, seen = tiny_pipeline(tokenizer), []
+    assert pipe._callback_tensor_inputs[:3] == ["latents", "prompt_embeds", "negative_prompt_embeds"]
+
+    def look(pipe, step, timestep, tensors):
+        seen.append((pipe.num_timesteps, pipe.guidance_scale, pipe.do_classifier_free_guidance, pipe.interrupt, tensors["prompt_embeds"].shape))
+        return {}
+
+    plain = draw(pipe, callback_on_step_end=look, callback_on_step_end_tensor_inputs=pipe._callback_tensor_inputs)
+    assert set(seen) == {(3, 2.0, True, False, (1, 32, WIDTH))}
+    change = {"callback_on_step_end": lambda pipe, step, timestep, tensors: {"prompt_embeds": tensors["prompt_embeds"] + 1}}
+    changed = draw(pipe, callback_on_step_end_tensor_inputs=["prompt_embeds"], **change)
+    assert not torch.equal(changed[0], plain[0])
+    with pytest.raises(ValueError, match=r"the callback returned prompt_embeds of the shape \(2, 2\)"):
+        draw(pipe, callback_on_step_end=lambda *_: {"prompt_embeds": torch.zeros(2, 2)})
+
+    def stop(pipe, step, timestep, tensors):
+        pipe._interrupt = step == 4  # in the second frame
+        return tensors
+
+    stopped = draw(pipe, callback_on_step_end=stop)
+    assert len(stopped) == 2 and torch.equal(stopped[0], plain[0]) and not torch.equal(stopped[1], plain[1]) and len(draw(pipe)) == 4
+
+
+@pytest.mark.parametrize("name, calls", [("HeunDiscreteScheduler", 7), ("KDPM2DiscreteScheduler", 7), ("PNDMScheduler", 13), ("DDIMScheduler", 4)])
+def test_steps_and_bar_of_schedulers_with_more_calls_than_steps(name, calls, tokenizer, monkeypatch):
+    pipe, steps, bars = tiny_pipeline(tokenizer, scheduler=getattr(diffusers, name)()), [], []
+    bar = pipe.progress_bar
+    monkeypatch.setattr(pipe, "progress_bar", lambda **more: bars.append(bar(**more)) or bars[-1])
+    pipe.set_progress_bar_config(disable=False, file=open(os.devnull, "w"))
+    draw(pipe, STORY[:2], num_inference_steps=4, callback_on_step_end=lambda pipe, step, *_: steps.append((step, pipe.num_timesteps)))
+    assert steps == [(n, calls) for n in range(2 * calls)]
+    assert bars[0].total == bars[0].n == 2 * 4
+
+
+# other pipelines and parts
+
+
+def test_from_stable_diffusion_and_back(tokenizer):
+    sd = stable_diffusion(tokenizer)
+    expected = sd(STORY[0], num_inference_steps=3, output_type="np", generator=seeded()).images[0]
+    pipe = story_of(sd)
+    assert pipe.vae is sd.vae and pipe.text_encoder is sd.text_encoder and pipe.unet.dtype == sd.unet.dtype
+    np.testing.assert_array_equal(draw(pipe, guidance_scale=7.5, output_type="np")[0], expected)
+    back = pipe.to_stable_diffusion()
+    back.set_progress_bar_config(disable=True)
+    assert type(back.unet) is UNet2DConditionModel and back.unet.conv_in.weight.data_ptr() == pipe.unet.conv_in.weight.data_ptr()
+    np.testing.assert_array_equal(back(STORY[0], num_inference_steps=3, output_type="np", generator=seeded()).images[0], expected)
+    again = StoryLDMPipeline.from_pipe(pipe, scheduler=DDIMScheduler())
+    assert again.unet is pipe.unet and again.scheduler is not pipe.scheduler
+    with pytest.raises(ValueError, match="is not made from a Stable Diffusion"):
+        tiny_pipeline(tokenizer).to_stable_diffusion()
+
+
+OTHER_VAES = {
+    "tiny": lambda: AutoencoderTiny(
+        encoder_block_out_channels=(4, 4), decoder_block_out_channels=(4, 4), num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1)
+    ),
+    "asymmetric": lambda: AsymmetricAutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        down_block_out_channels=(4, 8),
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        up_block_out_channels=(4, 8),
+        norm_num_groups=2,
+    ),
+    "vq": lambda: VQModel(block_out_channels=(8,), latent_channels=4, norm_num_groups=2, num_vq_embeddings=16),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_VAES)
+def test_other_autoencoders(kind, tokenizer, tmp_path):
+    """With their own scale: a frame encoded and decoded here is what the autoencoder makes of it; drawn, given frames, saved and opened."""
+    torch.manual_seed(0)
+    vae = OTHER_VAES[kind]().eval()
+    frames = torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        encoded = vae.encode(frames)
+        raw = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
+        torch.testing.assert_close(encode_frames(vae, frames), raw * vae.config.scaling_factor)
+        torch.testing.assert_close(decode_latents(vae, raw * vae.config.scaling_factor), vae.decode(raw).sample.clamp(-1, 1))
+    pipe = tiny_pipeline(tokenizer)
+    pipe.register_modules(vae=vae)
+    side = 8 if kind == "vq" else 16
+    found = draw(pipe, output_type="pt", frames=pictures(1, side))
+    assert found.shape == (4, 3, side, side) and found.isfinite().all()
+    pipe.save_pretrained(tmp_path)
+    opened = StoryLDMPipeline.from_pretrained(tmp_path)
+    opened.set_progress_bar_config(disable=True)
+    torch.testing.assert_close(draw(opened, output_type="pt", frames=pictures(1, side)), found)
+
+
+def test_lora_weights_by_block(tokenizer):
+    """As in the Stable Diffusion itself, to the bit."""
+    from peft import LoraConfig
+
+    sd = stable_diffusion(tokenizer)
+    pipe, config = story_of(sd), LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
+    blocks = {"unet": {"down": 0.0, "mid": 0.5, "up": {"block_0": 0.2}}}
+    found = {}
+    for name, each in (("sd", sd), ("story", pipe)):
+        torch.manual_seed(1)
+        each.unet.add_adapter(config, "style")
+        each.set_adapters("style", adapter_weights=blocks)
+        found[name] = [layer.scaling["style"] for layer in each.unet.modules() if hasattr(layer, "scaling")]
+    assert found["sd"] == found["story"] and len(set(found["sd"])) == 3
+
+
+def test_compiled_once(tokenizer):
+    """One graph for the UNet, without a break, and no more of them for a longer story."""
+    from torch._dynamo.testing import CompileCounter
+
+    story = STORY * 2
+    for form in ("spatial", "sentence"):
+        torch._dynamo.reset()
+        pipe, counter, counts = tiny_pipeline(tokenizer, form), CompileCounter(), []
+        expected = draw(pipe, story)
+        pipe.unet.compile(fullgraph=True, backend=counter)
+        for length in (3, 8):
+            found = draw(pipe, story[:length])
+            counts.append(counter.frame_count)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+        assert counts[0] == counts[1] <= 3, "without memory, one earlier frame, more earlier frames"
+
+
+def test_parts_of_other_dtypes(tokenizer, tmp_path):
+    tiny_pipeline(tokenizer).save_pretrained(tmp_path)
+    pipe = StoryLDMPipeline.from_pretrained(tmp_path, dtype={"unet": torch.bfloat16, "default": torch.float32})
+    pipe.set_progress_bar_config(disable=True)
+    assert (pipe.unet.dtype, pipe.vae.dtype, pipe.text_encoder.dtype) == (torch.bfloat16, torch.float32, torch.float32)
+    assert draw(pipe, frames=pictures(1)).isfinite().all()
+
+
+def test_free_u_and_fused_projections(tokenizer):
+    sd = stable_diffusion(tokenizer)
+    pipe = story_of(sd)
+    plain = draw(pipe, output_type="np")
+    pipe.fuse_qkv_projections(vae=False)
+    np.testing.assert_allclose(draw(pipe, output_type="np"), plain, atol=1e-4)
+    pipe.unfuse_qkv_projections(vae=False)
+    for each in (pipe, sd):
+        each.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
+    found = draw(pipe, guidance_scale=7.5, output_type="np")[0]
+    np.testing.assert_array_equal(found, sd(STORY[0], num_inference_steps=3, output_type="np", generator=seeded()).images[0])
+
+
+# arguments of Stable Diffusion
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"eta": 0.7}, {"guidance_rescale": 0.7}, {"clip_skip": 1}, {"num_inference_steps": 5, "negative_prompt": "a cat", "clip_skip": 2}]
+)
+def test_arguments_mean_what_they_mean_in_stable_diffusion(arguments, tokenizer):
+    """The first frame, to the bit."""
+    sd = stable_diffusion(tokenizer, layers=2)
+    sd.text_encoder.__dict__.setdefault("text_model", sd.text_encoder)  # where this diffusers looks for the last layer norm
+    call = {"num_inference_steps": 3, "guidance_scale": 5.0, "output_type": "np", **arguments}
+    expected = sd(STORY[0], generator=seeded(), **call).images[0]
+    np.testing.assert_array_equal(story_of(sd)(STORY[:2], generator=seeded(), **call).frames[0][0], expected)
+    plain = {name: call[name] for name in ("guidance_scale", "output_type", "num_inference_steps")}
+    assert not np.array_equal(sd(STORY[0], generator=seeded(), **plain).images[0], expected)
+
+
+def test_own_timesteps_and_sigmas(tokenizer):
+    pipe = tiny_pipeline(tokenizer, scheduler=diffusers.EulerDiscreteScheduler(prediction_type="v_prediction"))
+    pipe.scheduler.set_timesteps(3)
+    times = [int(t) for t in pipe.scheduler.timesteps]
+    steps = []
+    draw(pipe, STORY[:1], timesteps=times, callback_on_step_end=lambda pipe, step, t, _: steps.append(int(t)))
+    assert steps == times
+    torch.testing.assert_close(draw(pipe, sigmas=[10.0, 1.0]), draw(pipe, sigmas=[10.0, 1.0]))
+
+
+def test_several_drawings_of_a_story(tokenizer):
+    pipe = tiny_pipeline(tokenizer)
+    generators = [seeded(n) for n in range(4)]
+    call = {"num_inference_steps": 2, "output_type": "latent"}
+    found = pipe([STORY, STORY[:2]], num_images_per_prompt=2, generator=generators, **call).frames
+    assert [len(story) for story in found] == [4, 4, 2, 2]
+    for n, story in enumerate((STORY, STORY, STORY[:2], STORY[:2])):
+        torch.testing.assert_close(found[n], pipe(story, generator=seeded(n), **call).frames[0], atol=2e-5, rtol=1e-4)
+    assert len(pipe(STORY, num_images_per_prompt=3, frames=pictures(1), **call).frames) == 3
+
+
+def test_embeddings_instead_of_sentences(tokenizer):
+    pipe = tiny_pipeline(tokenizer)
+    names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    embeds = dict(zip(names, pipe.encode_prompt(STORY, "a cat"), strict=True))
+    assert [tuple(embeds[name].shape) for name in names] == [(1, 4, 32, WIDTH), (32, WIDTH), (1, 4, WIDTH), (WIDTH,)]
+    assert torch.equal(draw(pipe, None, **embeds), draw(pipe, negative_prompt="a cat"))
+    assert len(pipe(**embeds, num_images_per_prompt=2, num_inference_steps=1).frames) == 2
+    half = {name: embeds[name] for name in names[:1]}
+    for arguments, message in (
+        (half, "pooled_prompt_embeds is None; it must be a tensor"),
+        ({"sentences": STORY, **embeds}, "sentences and prompt_embeds are both given"),
+        ({**embeds, "negative_prompt": "a cat"}, "negative_prompt and negative_prompt_embeds are both given"),
+        ({**embeds, "prompt_embeds": embeds[names[0]][0]}, r"prompt_embeds have the shape \(4, 32, 8\)"),
+        ({**embeds, "negative_prompt_embeds": torch.zeros(3, WIDTH)}, r"negative_prompt_embeds have the shape \(3, 8\), those of the sentences"),
+        ({**embeds, "clip_skip": 1}, "clip_skip is 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pipe(num_inference_steps=1, **arguments)
+
+
+def test_the_scale_of_loras(tokenizer):
+    from peft import LoraConfig
+
+    pipe = story_of(stable_diffusion(tokenizer))
+    pipe.register_modules(unet=StoryUNet2DConditionModel.from_unet(pipe.unet, memory_heads=2))
+    as_trained(pipe.unet.memory_layers)
+    plain = draw(pipe)
+    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    assert not torch.allclose(draw(pipe), plain, atol=1e-3)
+    torch.testing.assert_close(draw(pipe, cross_attention_kwargs={"scale": 0.0}), plain)
+
+
+REFUSED = [
+    ({"prompt": "a cat"}, "prompt is not an argument of this pipeline: it is called `sentences`"),
+    ({"ip_adapter_image": pictures(1)[0]}, "ip_adapter_image is not an argument of this pipeline: IP-Adapter is not supported"),
+    ({"callback": print}, "callback is not an argument.*callback_on_step_end"),
+    ({"eta": 0.5, "scheduler": diffusers.EulerDiscreteScheduler}, "eta is 0.5, and EulerDiscreteScheduler takes none"),
+    ({"sigmas": [1.0]}, "sigmas is given, and DDIMScheduler takes none"),
+    ({"timesteps": [1, 5]}, r"timesteps is \[1, 5\]; each must be below the one before"),
+    ({"guidance_scale": None}, "guidance_scale is None; it must be a number"),
+    ({"guidance_scale": float("nan")}, "guidance_scale is nan; it must be a number"),
+    ({"memory_guidance_scale": "2"}, "memory_guidance_scale is '2'; it must be a number"),
+    ({"generator": 0}, "generator is 0; it must be a torch.Generator"),
+    ({"height": 0}, "height is 0; it must be a whole number, at least 1"),
+    ({"width": 32.0}, "width is 32.0; it must be a whole number"),
+    ({"num_inference_steps": 2.5}, "num_inference_steps is 2.5; it must be a whole number, at least 1 and at most 1,000"),
+    ({"num_inference_steps": True}, "num_inference_steps is True"),
+    ({"num_images_per_prompt": 0}, "num_images_per_prompt is 0"),
+    ({"max_memory_frames": "2"}, "max_memory_frames is '2'; it must be a whole number"),
+    ({"latents": [1.0]}, r"latents is \[1.0\]; it must be a tensor"),
+    ({"latents": torch.full((1, 4, 4, 8, 8), torch.nan)}, "latents have numbers that are infinite or not a number"),
+    ({"output_type": ["pil"]}, r"output_type is \['pil'\]; it must be one of"),
+    ({"return_dict": None}, "return_dict is None; it must be True or False"),
+    ({"negative_prompt": "\ud800"}, "negative_prompt is .*half of a character"),
+    ({"sentences": ["He waves \udfff."]}, "sentence 0 of story 0 is .*half of a character"),
+    ({"callback_on_step_end": 1}, "callback_on_step_end is 1; it must be a function"),
+    ({"cross_attention_kwargs": 1}, "cross_attention_kwargs is 1; it must be a dict"),
+    ({"clip_skip": 99}, "clip_skip is 99; it must be a number from 0 to 1"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", REFUSED, ids=[message[:25] for _, message in REFUSED])
+def test_refused_by_name_before_any_work(arguments, message, tokenizer, monkeypatch):
+    arguments = {"sentences": STORY, "num_inference_steps": 1, **arguments}
+    pipe = tiny_pipeline(tokenizer, scheduler=arguments.pop("scheduler", DDIMScheduler)())
+    for part in (pipe.unet, pipe.text_encoder):
+        monkeypatch.setattr(part, "forward", lambda *args, **more: pytest.fail("work"))
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        pipe(**arguments)
+
+
+def test_what_cannot_be_loaded_says_so(tokenizer):
+    pipe = tiny_pipeline(tokenizer)
+    with pytest.raises(NotImplementedError, match="do not take textual inversions"):
+        pipe.load_textual_inversion("folder")
+    with pytest.raises(NotImplementedError, match="do not take IP-Adapters"):
+        pipe.load_ip_adapter("folder")
+    with pytest.raises(TypeError, match="promt is not an argument"):
+        pipe(STORY, promt="a cat")
+
+
+# any value of any argument
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 40),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.just("\ud800"),
+    st.lists(st.one_of(st.integers(-2, 1200), st.floats(), st.text(max_size=3)), max_size=3),
+    st.sampled_from(
+        [torch.zeros(0), torch.zeros(1, 1, 4, 2, 2), torch.zeros(1, 32, WIDTH), torch.ones(1, dtype=torch.int64), {}, {"scale": 1}, b"x"]
+    ),
+    st.sampled_from([print, torch.Generator(), [torch.Generator()], pictures(1, 8), np.zeros(3), np.float32(1), np.int64(2)]),
+)
+STORIES = st.one_of(ODD, st.lists(st.text(max_size=6), min_size=1, max_size=2), st.just(["He waves."]), st.just([["He waves."], ["She sits."]]))
+
+
+@pytest.fixture(scope="module")
+def smallest(tokenizer):
+    pipes = {kind: make(tokenizer, **({"size": 2, "memory_blocks": ["mid"]} if kind == "ldm" else {})) for kind, make in TINY.items()}
+    for pipe in pipes.values():
+        pipe.set_progress_bar_config(disable=True)
+    return pipes
+
+
+def any_arguments(kind: str) -> st.SearchStrategy[dict]:
+    """A few arguments with odd values, the others as they are."""
+    names = [name for name in inspect.signature(tiny_kind(kind).__call__).parameters if name not in ("self", "sentences", "refused")]
+    return st.dictionaries(st.sampled_from(names), ODD, max_size=2)
+
+
+def tiny_kind(kind: str) -> type:
+    from story_ldm import pipelines
+
+    return getattr(pipelines, {"ldm": "StoryLDMPipeline", "story-gan": "StoryGANPipeline", "dynamic": "DynamicBlockGANPipeline"}[kind])
+
+
+def drawn_or_refused(pipe, sentences, arguments) -> None:
+    small = {"num_inference_steps": 1} if "num_inference_steps" in inspect.signature(type(pipe).__call__).parameters else {}
+    counts = [arguments.get(name) for name in ("height", "width", "num_inference_steps", "num_images_per_prompt")]
+    size = max((count for count in counts if isinstance(count, int)), default=0)
+    if size > 64:
+        return  # right, but much work
+    try:
+        pipe(sentences, **{**small, **arguments})
+    except ValueError as error:
+        assert str(error)
+
+
+FUZZ = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_any_argument_is_taken_or_refused(kind, smallest):
+    @settings(max_examples=200, **FUZZ)
+    @given(STORIES, any_arguments(kind))
+    def fuzz(sentences, arguments):
+        drawn_or_refused(smallest[kind], sentences, arguments)
+
+    fuzz()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TINY)
+def test_any_argument_is_taken_or_refused_often(kind, smallest):
+    @settings(max_examples=2000, **FUZZ)
+    @given(STORIES, any_arguments(kind))
+    def fuzz(sentences, arguments):
+        drawn_or_refused(smallest[kind], sentences, arguments)
+
+    fuzz()
