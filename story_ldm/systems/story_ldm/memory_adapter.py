@@ -41,7 +41,8 @@ def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipe
         check_shards(Path(folder))
         settings["local_files_only"] = True
     elif isinstance(folder, Path) or not re.fullmatch(HUB_NAME, folder):
-        raise ValueError(f"{folder} is not a folder, nor the name of a model on the hub (owner/name)")
+        what = "it has no model_index.json, for it is not a folder, nor the name of a model on the hub (owner/name)"
+        raise ValueError(f"{folder} is not a Stable Diffusion in diffusers format: {what}")
     folder = str(folder)
     try:
         index = StableDiffusionPipeline.load_config(folder)
