@@ -8,6 +8,8 @@ Stories of a batch may differ in length. With a Stable Diffusion and a memory ad
 
     pipe = StoryLDMPipeline.from_stable_diffusion("folder or hub name", memory_adapter="runs/adapter/adapter")
     pipe.load_lora_weights("a LoRA for that Stable Diffusion")
+
+This file has over 350 lines because the arguments of a call, with what each means, are a quarter of it.
 """
 
 from __future__ import annotations

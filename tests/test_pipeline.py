@@ -399,7 +399,7 @@ BAD_INPUT = [
     (STORY, {"latents": torch.zeros(1, 3, 4, 8, 8)}, r"latents have the shape \(1, 3, 4, 8, 8\).*\(1, 4, 4, 8, 8\)"),
     (STORY, {"output_type": "pill"}, "output_type is 'pill'.*pil, np, pt, latent"),
     (STORY, {"max_memory_frames": 0}, "max_memory_frames is 0.*at least 1"),
-    (STORY, {"callback_on_step_end_tensor_inputs": ("prompt_embeds",)}, "tensor_inputs has .'prompt_embeds'.*latents"),
+    (STORY, {"callback_on_step_end_tensor_inputs": ("image_latents",)}, "tensor_inputs has .'image_latents'.*latents"),
     ([STORY, STORY], {"frames": [pictures(1)]}, "frames must be.* each of the 2 stories"),
     (STORY, {"frames": [np.zeros((32, 32, 3))]}, "frames of story 0 must be a list of PIL"),
     ([STORY], {"frames": pictures(1)}, "frames of story 0 must be"),

@@ -243,7 +243,7 @@ def test_generate_explains(tmp_path, capsys):
     generate(tuple(STORY), output=tmp_path / "story.png", model=tmp_path / "pipe", steps=1, explain=True)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == STORY[0] and lines[1].split(" | ")[0].strip() in LABELS["places"] and (tmp_path / "story.png").exists()
-    with pytest.raises(SystemExit, match="has a text encoder instead of a reader"):
+    with pytest.raises(ValueError, match="has a text encoder instead of a reader"):
         generate(("Bruno the bear waves.",), output=tmp_path / "other.png", explain=True)
     assert not (tmp_path / "other.png").exists(), "nothing is drawn before it is refused"
 

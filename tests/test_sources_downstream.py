@@ -88,11 +88,12 @@ def test_the_commands(copies, tmp_path, monkeypatch, capsys):
     assert Image.open(tmp_path / "sheet.png").width > 5 * 32
     next((out / "data").glob("test-*")).unlink()
     assert story_ldm("data", "check", out) == 1
-    says = story_ldm("data", "convert", "pororo", tmp_path / "nowhere", "--out", tmp_path / "x")
-    assert says == f"story-ldm: {tmp_path / 'nowhere'} does not exist; it must be the folder or file of the copy"
-    says = story_ldm("data", "convert", "vist", copies("vist"), "--out", tmp_path / "x", "--text", "referential")
-    assert says.startswith("story-ldm: --text referential requires characters")
-    assert "no test-*.parquet" in story_ldm("preview", out, "--split", "test")
+    capsys.readouterr()
+    assert story_ldm("data", "convert", "pororo", tmp_path / "nowhere", "--out", tmp_path / "x") == 2
+    assert f"story-ldm: {tmp_path / 'nowhere'} does not exist; it must be the folder or file of the copy" in capsys.readouterr().err
+    assert story_ldm("data", "convert", "vist", copies("vist"), "--out", tmp_path / "x", "--text", "referential") == 2
+    assert "story-ldm: --text referential requires characters" in capsys.readouterr().err
+    assert story_ldm("preview", out, "--split", "test") == 2 and "no test-*.parquet" in capsys.readouterr().err
     for split in ("validation", "none is left but train"):
         assert story_ldm("preview", out, "--size", 32, "--stories", 2, "--output", tmp_path / f"{split}.png") == 0
         for file in (out / "data").glob("validation-*"):

@@ -280,7 +280,7 @@ def test_a_small_adapter(trainer, folders, tmp_path):
         (["--memory", "sentence", "--memory-blocks", "down.9"], "memory_blocks is down.9; this UNet has the blocks down.0, down.1, mid"),
     ):
         trainer.start(*command(tmp_path / "other", tmp_path / "whole" / "pipeline", tmp_path, "all", 1), *more)
-        assert trainer.wait() == [1] and re.search(message, trainer.log), trainer.log[-2000:]
+        assert trainer.wait() == [2] and re.search(message, trainer.log), trainer.log[-2000:]
 
 
 def test_the_tutorial_says_how_large_adapters_are():

@@ -294,9 +294,9 @@ def test_unequal_systems_are_refused_before_anything_is_served(settings, tmp_pat
 
     short = rows(2)
     short[1] |= {"frames": short[1]["frames"][:2]}
-    assert "system quagga-net, story story-1: 2 frames for 3 sentences" in said(2, short)
+    assert "story story-1 has 3 sentences and 2 frames; there must be one per sentence" in said(2, short)
     assert "system quagga-net lacks story story-3, which zebra-net has" in said(2, rows(2)[:3])
-    assert "has story story-0 more than once" in said(1, [*rows(1), rows(1)[0]])
+    assert "story story-0 occurs twice" in said(1, [*rows(1), rows(1)[0]])
     assert "--samples is 5, but system zebra-net has only 4 stories of test" in said(samples=5)
     assert "system zebra-net: " in said(split="val") and "has no val-*.parquet" in said(split="val")
     assert "NAME=DIR of 2 to 26 systems" in said(systems=settings.systems[:1])

@@ -121,7 +121,6 @@ def test_a_reader_of_another_width_is_refused(trainer, story_run, tmp_path):
         ({"lengths": (0, 3)}, r"--lengths is \(0, 3\)"),
         ({"lengths": ()}, r"--lengths is \(\)"),
         ({"split": "test"}, "--split is 'test'"),
-        ({"stories": 3}, "--stories is 3"),
     ],
 )
 def test_settings_out_of_range(wrong, message):

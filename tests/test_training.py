@@ -150,7 +150,7 @@ def test_latents_and_sentences_are_computed_in_shares(trainer, finished, tmp_pat
         assert log.count("encoding latents") and log.count("encoding sentences")
         again = trainer(*command("story", tmp_path / f"again-{processes}", finished, *few, "--cache", tmp_path / str(processes)), processes=processes)
         assert "encoding" not in again
-        caches.append({file.name: torch.from_numpy(np.load(file)) for file in sorted((tmp_path / str(processes)).iterdir())})
+        caches.append({file.name: torch.from_numpy(np.load(file)) for file in sorted((tmp_path / str(processes)).glob("*.npy"))})
     assert list(caches[0]) == list(caches[1]) and len(caches[0]) == 2
     for name, value in caches[0].items():
         torch.testing.assert_close(caches[1][name], value, atol=2e-3, rtol=2e-3, msg=name)
@@ -339,4 +339,4 @@ def test_invalid_options(trainer, finished, tmp_path):
         (("--optimizer", "adamw8bit"), "--optimizer is adamw8bit, which requires bitsandbytes"),
     ):
         trainer.start(*command("story", tmp_path / "run", finished, *more))
-        assert trainer.wait() == [1] and message in trainer.log
+        assert trainer.wait() in ([1], [2]) and message in trainer.log
