@@ -45,6 +45,9 @@ def hold(folder: Path) -> None:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             raise FolderInUseError(f"{folder} is in use by {holder}; wait for it, end it, or choose another folder") from None
         return
+    if not file.exists() or not os.path.samestat(os.fstat(stream.fileno()), file.stat()):  # its last holder has just removed it
+        stream.close()
+        return hold(folder)
     stream.truncate(0)
     stream.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M')}")
     stream.flush()

@@ -44,17 +44,17 @@ def with_entries(forward: Method) -> Method:
     return call  # type: ignore[return-value]
 
 
-class GRU(nn.GRU):
-    """torch's, which can also be offloaded by layers: recurrent layers keep a second list of their weights, which offloading does not renew."""
+class _Offloadable(nn.RNNBase):
+    """Recurrent layers keep a second list of their weights, which offloading by layers does not renew."""
 
     def forward(self, *args, **kwargs):
         self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
         return super().forward(*args, **kwargs)
 
 
-class LSTM(nn.LSTM):
-    """The same of torch's LSTM."""
+class GRU(_Offloadable, nn.GRU):
+    """torch's, which can also be offloaded by layers."""
 
-    def forward(self, *args, **kwargs):
-        self._flat_weights = [getattr(self, name) for name in self._flat_weights_names]
-        return super().forward(*args, **kwargs)
+
+class LSTM(_Offloadable, nn.LSTM):
+    """torch's, which can also be offloaded by layers."""

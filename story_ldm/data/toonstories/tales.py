@@ -189,9 +189,8 @@ class _Gaps:
                 free = [p for p in free if p != pronoun]
             self.pronouns[letter] = pronoun
         self.names = self._names(split)
-        self.colors = dice.sample_distinct(
-            [color for color in LABELS["garments"] if color not in literal["garments"]], 6 - len(literal["garments"] & set(LABELS["garments"]))
-        )
+        colors = [color for color in LABELS["garments"] if color not in literal["garments"]]
+        self.colors = dice.sample_distinct(colors, len(colors))
         self.worn: dict[str, str] = {}
         self.old: dict[str, str] = {}
         self.stated: set[str] = set()
