@@ -163,9 +163,10 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
         sample_size = self.unet.config.sample_size
         native = [side * factor for side in ((sample_size, sample_size) if isinstance(sample_size, int) else sample_size)]
         sides = [side if given is None else given for given, side in zip((height, width), native, strict=True)]
-        multiple = factor if sides == native else factor * 2**self.unet.num_upsamplers
         for name, value in zip(("height", "width"), sides, strict=True):
             check_count(name, value, LARGEST)
+        multiple = factor if sides == native else factor * 2**self.unet.num_upsamplers
+        for name, value in zip(("height", "width"), sides, strict=True):
             if value % multiple:
                 raise ValueError(f"{name} is {value}; it must be positive and divisible by {multiple}")
         return int(sides[0]), int(sides[1])

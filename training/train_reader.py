@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.tales import LONGEST, told_tale
 from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, ToldStory, told_story
-from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, Reader, reading_loss, split_words
+from story_ldm.encoders.reader import MAX_WORDS, NGRAMS, PAD, UNKNOWN, Reader, reading_loss, split_words
 from story_ldm.files import open_local, write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
 from story_ldm.reports.cards import write_training_section
@@ -42,6 +42,10 @@ class Settings(RunSettings):
     """Folder of the run: settings, checkpoints, and the finished `reader`."""
     init_from: Path | None = None
     """A trained reader to start from; its sizes stay, and words that it lacks are added."""
+    pretrained: Path | None = None
+    """Folder of a pretrained BERT (config.json, model.safetensors, vocab.txt) that reads the words, too, and stays frozen."""
+    pretrained_layers: int = 4
+    """Its first layers that are used."""
     split: str = "train_wide"
     """Split of the built-in world whose stories are read."""
     tales: float = 0.5
@@ -122,13 +126,13 @@ def collate(reader: Reader) -> Callable[[list[ToldStory]], tuple[Tensor, Tensor,
 
 
 def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
-    """Tokens (B, M, L, 1 + NGRAMS) of which a share has lost its word's row, and as many their n-grams; no word loses both, and a word without
+    """Tokens (B, M, L, columns) of which a share has lost its word's row, and as many their n-grams; no word loses both, and a word without
     a row, as most names are, keeps its n-grams. draws: (2, B, M, MAX_WORDS) in [0, 1)."""
     dropped = draws[..., : tokens.shape[2]] < share
-    words, grams = tokens[..., :1], tokens[..., 1:]
+    words, grams, pieces = tokens[..., :1], tokens[..., 1 : 1 + NGRAMS], tokens[..., 1 + NGRAMS :]
     keeps_row = ~dropped[0][..., None] & (words > UNKNOWN)
     words = torch.where(dropped[0][..., None] & (words != PAD), UNKNOWN, words)
-    return torch.cat([words, torch.where(dropped[1][..., None] & keeps_row, PAD, grams)], -1)
+    return torch.cat([words, torch.where(dropped[1][..., None] & keeps_row, PAD, grams), pieces], -1)
 
 
 def check(s: Settings) -> None:
@@ -159,6 +163,8 @@ def main(s: Settings) -> None:
         reader = reader.with_words(words)
     else:
         reader = Reader(words=words, labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions)
+    if s.pretrained is not None:
+        reader = reader.with_pretrained(s.pretrained, s.pretrained_layers)
     parameters = parameter_counts(reader=reader, tables=torch.nn.ModuleList([reader.word, reader.ngram]))
     stream = StoryStream(s, reader.config.characters)
     tokens, mask, _ = collate(reader)([stream[n, "free", 5] for n in range(8)])

@@ -1,7 +1,7 @@
 """The reader: reads a story sentence by sentence and keeps what it understood in slots, which are what the UNet reads.
 
     reader = Reader(words=["bruno", "bear", ...], labels={"kinds": [...], ...})
-    tokens, mask = reader.tokenize([["Luna the rabbit waves.", "She sits down."]])        # (B, M, L, 1 + NGRAMS), (B, M, L)
+    tokens, mask = reader.tokenize([["Luna the rabbit waves.", "She sits down."]])        # (B, M, L, columns), (B, M, L)
     condition, logits = reader(tokens, mask)                                              # slots as sentence states, and the facts read off them
 
 Each sentence passes a few layers of its own, with rotary positions: with absolute ones, "Bruno in red and Rosa in blue" is bound at chance. Then
@@ -16,13 +16,17 @@ import unicodedata
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
+from transformers import BertConfig
 
 from story_ldm.encoders.conditioning import Conditioning
+from story_ldm.encoders.pretrained_words import PIECES, PretrainedWords
 
 PAD, UNKNOWN = 0, 1  # rows of the table of words before the first word
 BUCKETS = 4096  # hashed letter n-grams share so many vectors
@@ -135,7 +139,8 @@ class Reader(ModelMixin, ConfigMixin):
 
     words: the words with a vector of their own; every word has one of its letter n-grams, too. labels: names of the facts' values, by kind of fact
     ("kinds", "garments", "actions", "props", "prop_colors", "places"): what the heads are trained on and `understand` says; none without them.
-    positions: "rotary" or "absolute", the latter for comparison. The last slot of scratch is the pooled sentence.
+    positions: "rotary" or "absolute", the latter for comparison. pretrained: `PretrainedWords.settings`, for words that are also read by a frozen
+    BERT. The last slot of scratch is the pooled sentence.
     """
 
     @register_to_config
@@ -150,6 +155,7 @@ class Reader(ModelMixin, ConfigMixin):
         token_layers: int = 2,
         layers: int = 3,
         positions: str = "rotary",
+        pretrained: dict[str, Any] | None = None,
     ):
         super().__init__()
         assert width % (2 * heads) == 0, f"width is {width}; it must be divisible by twice the {heads} heads"
@@ -163,6 +169,8 @@ class Reader(ModelMixin, ConfigMixin):
         for table in (self.word, self.ngram):
             nn.init.normal_(table.weight, std=0.5)
             table.weight.data[PAD] = 0
+        self.word_encoder = PretrainedWords(**pretrained, width=width) if pretrained else None
+        self.columns = 1 + NGRAMS + (PIECES if pretrained else 0)  # of a token
         self.position = nn.Parameter(torch.randn(MAX_WORDS, width) * 0.5) if positions == "absolute" else None
         self.token_blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=positions == "rotary") for _ in range(token_layers))
         self.token_norm = nn.LayerNorm(width)
@@ -182,8 +190,8 @@ class Reader(ModelMixin, ConfigMixin):
         self.place_head = nn.Linear(width, len(labels["places"])) if "places" in labels else None
 
     def tokenize(self, stories: list[list[str]]) -> tuple[Tensor, Tensor]:
-        """Tokens (B, M, L, 1 + NGRAMS), each a word's row and the buckets of its n-grams, and mask (B, M, L). Shorter stories are padded with
-        empty sentences, sentences to the longest.
+        """Tokens (B, M, L, columns), each a word's row, the buckets of its n-grams and its pieces for a pretrained encoder, and mask (B, M, L).
+        Shorter stories are padded with empty sentences, sentences to the longest.
 
         Raises ValueError for a frame of more than MAX_WORDS words and punctuation marks."""
         split = [[split_words(sentence) for sentence in story] for story in stories]
@@ -194,7 +202,7 @@ class Reader(ModelMixin, ConfigMixin):
                         f"sentence {sentence!r} has {len(words)} words and punctuation marks; a frame may have {MAX_WORDS}: shorten or split it"
                     )
         frames, length = max(map(len, split)), max((len(words) for story in split for words in story), default=0) or 1
-        tokens = torch.zeros(len(stories), frames, length, 1 + NGRAMS, dtype=torch.int16)
+        tokens = torch.zeros(len(stories), frames, length, self.columns, dtype=torch.int16)
         for n, sentences in enumerate(split):
             for m, words in enumerate(sentences):
                 if words:
@@ -203,7 +211,8 @@ class Reader(ModelMixin, ConfigMixin):
 
     def _token(self, word: str) -> list[int]:
         buckets = ngram_buckets(word)
-        return [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets))]
+        pieces = self.word_encoder.pieces_of(word) if self.word_encoder is not None else []
+        return [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets)), *pieces]
 
     def with_words(self, words: list[str]) -> Reader:
         """This reader with vectors of their own for those of the words that had none; until they are trained, it reads as before."""
@@ -214,13 +223,28 @@ class Reader(ModelMixin, ConfigMixin):
         grown.load_state_dict(state)
         return grown
 
+    def with_pretrained(self, folder: Path, layers: int) -> Reader:
+        """This reader with the first layers of the BERT in `folder` beside its own words; until it is trained, it reads as before.
+
+        Raises ValueError if it has one already, or if the BERT reads no sentence of MAX_WORDS words."""
+        if self.word_encoder is not None:
+            raise ValueError("this reader has a pretrained encoder already")
+        settings = PretrainedWords.settings(folder, layers)
+        if (most := BertConfig(**settings["encoder"]).max_position_embeddings) < 2 + PIECES * MAX_WORDS:
+            raise ValueError(f"the BERT in {folder} reads {most} word pieces; it must read {2 + PIECES * MAX_WORDS}, {PIECES} a word of a frame")
+        grown = Reader(**{**self.config, "pretrained": settings})
+        assert grown.word_encoder is not None
+        grown.load_state_dict(self.state_dict() | {f"word_encoder.{name}": value for name, value in grown.word_encoder.state_dict().items()})
+        grown.word_encoder.load_encoder(folder)
+        return grown
+
     def freeze_heads(self) -> None:
         for head in (self.character_head, self.place_head):
             if head is not None:
                 head.requires_grad_(False)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Conditioning, dict[str, Tensor]]:
-        """tokens (B, M, L, 1 + NGRAMS) and mask (B, M, L) → conditioning with the slots as states (B, M, S, D), and logits by fact: "seen"
+        """tokens (B, M, L, columns) and mask (B, M, L) → conditioning with the slots as states (B, M, S, D), and logits by fact: "seen"
         (B, M, C, 1), the others (B, M, C, values), "places" (B, M, values)."""
         slots = self.read(tokens, mask)
         characters, place = slots[..., : self.config.characters, :], slots[..., self.config.characters, :]
@@ -260,7 +284,9 @@ class Reader(ModelMixin, ConfigMixin):
         parts = []
         for rows in order.split(max(8, -(-len(mask) // 6)) if self.training else stories):
             longest = max(1, int(lengths[rows].max()))
-            x, bias = self._embed(tokens[rows, :longest].long()), self._bias(mask[rows, :longest])
+            x, bias = self._embed(tokens[rows, :longest, : 1 + NGRAMS].long()), self._bias(mask[rows, :longest])
+            if self.word_encoder is not None:
+                x = x + self.word_encoder(tokens[rows, :longest, 1 + NGRAMS :].long(), mask[rows, :longest])
             if self.position is not None:
                 x = x + self.position[:longest]
             for block in self.token_blocks:

@@ -1,0 +1,88 @@
+"""Words as a pretrained BERT reads them, frozen, beside the reader's own vectors.
+
+    words = PretrainedWords.from_folder(Path("all-MiniLM-L6-v2"), width=192, layers=4)
+    pieces = torch.tensor([[words.pieces_of("luna"), words.pieces_of("waves")]])         # (N, L, PIECES)
+    words(pieces, mask)                                                                   # (N, L, D)
+
+A sentence passes the first layers of the encoder; a word is the mean of its pieces' states, mixed over the layers by trained shares (ELMo, Peters et
+al. 2018, equation 1) and projected to the reader's width. The projection begins at zero: a trained reader that is given an encoder reads as before.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers.models import WordPiece
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from story_ldm.files import open_local
+
+PIECES = 4  # of a word that are read
+
+
+class PretrainedWords(nn.Module):
+    """encoder: the settings of a `BertModel`; its weights are part of the state. vocabulary: its word pieces, in the order of their numbers."""
+
+    def __init__(self, encoder: dict[str, Any], vocabulary: list[str], width: int):
+        super().__init__()
+        # without dropout: it is frozen, in training as in use
+        config = BertConfig(**{**encoder, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+        self.bert = BertModel(config, add_pooling_layer=False).requires_grad_(False)
+        self.vocabulary = vocabulary
+        self.mix = nn.Parameter(torch.zeros(config.num_hidden_layers + 1))
+        self.project = nn.Linear(config.hidden_size, width)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    @staticmethod
+    def settings(folder: Path, layers: int) -> dict[str, Any]:
+        """`encoder` and `vocabulary` of a BERT saved in `folder`, cut to its first layers.
+
+        Raises FileNotFoundError if it is no folder, ValueError if the encoder has fewer layers."""
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is not a folder; it must hold a BERT: config.json, model.safetensors and vocab.txt")
+        vocabulary = BertTokenizerFast.from_pretrained(folder, local_files_only=True).get_vocab()
+        encoder = BertConfig.from_pretrained(folder, local_files_only=True).to_diff_dict()
+        if not 1 <= layers <= (most := BertConfig(**encoder).num_hidden_layers):
+            raise ValueError(f"layers is {layers}; the encoder in {folder} has {most}")
+        encoder["num_hidden_layers"] = layers
+        return {"encoder": encoder, "vocabulary": sorted(vocabulary, key=vocabulary.__getitem__)}
+
+    def load_encoder(self, folder: Path) -> None:
+        """Weights of the encoder saved in `folder`."""
+        whole = open_local(BertModel, folder)
+        self.bert.load_state_dict({name: value for name, value in whole.state_dict().items() if name in self.bert.state_dict()})
+
+    @cached_property
+    def _word_pieces(self) -> WordPiece:
+        return WordPiece({piece: n for n, piece in enumerate(self.vocabulary)}, unk_token="[UNK]", max_input_chars_per_word=100)
+
+    def pieces_of(self, word: str) -> list[int]:
+        """Numbers of the word's first pieces, PIECES of them, padded with zeros; the word is in lower case and loses its accents."""
+        plain = "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
+        pieces = [piece.id for piece in self._word_pieces.tokenize(plain)][:PIECES]
+        return pieces + [0] * (PIECES - len(pieces))
+
+    def forward(self, pieces: Tensor, mask: Tensor) -> Tensor:
+        """pieces (N, L, PIECES), 0 for none, and mask (N, L) of the words → (N, L, D)."""
+        words = pieces.shape[1]
+        here = ((pieces != 0) & mask.bool()[..., None]).flatten(1)  # (N, L · PIECES)
+        # the sentence without its gaps, between [CLS] and [SEP]
+        slots = here.cumsum(1) * here
+        counts = here.sum(1)
+        longest = int(counts.max()) + 2 if len(here) else 2
+        ids = pieces.new_zeros(len(pieces), longest).scatter_(1, slots, pieces.flatten(1) * here)
+        ids[:, 0] = self.vocabulary.index("[CLS]")
+        ids.scatter_(1, (counts + 1)[:, None], self.vocabulary.index("[SEP]"))
+        read = torch.arange(longest, device=ids.device) < (counts + 2)[:, None]
+        with torch.no_grad():
+            states = torch.stack(self.bert(ids, attention_mask=read, output_hidden_states=True).hidden_states, -1)  # (N, longest, D, layers + 1)
+        shares = torch.softmax(self.mix, 0).to(states.dtype)
+        of_pieces = self.project(states @ shares)
+        gathered = of_pieces.gather(1, slots[..., None].expand(-1, -1, of_pieces.shape[-1])) * here[..., None]
+        return gathered.unflatten(1, (words, PIECES)).sum(2) / here.unflatten(1, (words, PIECES)).sum(2).clamp(min=1)[..., None]
