@@ -85,18 +85,20 @@ def check_output_type(output_type: Any, choices: tuple[str, ...]) -> None:
         raise ValueError(f"output_type is {output_type!r}; it must be one of {', '.join(choices)}")
 
 
-def check_frames(frames: Any, lengths: list[int], single: bool, size: tuple[int, int]) -> list[Tensor]:
-    """The first K frames of each story as a tensor (K, 3, H, W); K may be 0."""
+def check_frames(frames: Any, lengths: list[int], single: bool, size: tuple[int, int], latent_shape: tuple[int, ...]) -> list[list[Tensor] | Tensor]:
+    """The first K frames of each story, K may be 0: pictures (3, H, W), or a tensor of latents (K, *latent_shape) if these are given."""
     if frames is None:
-        return [torch.zeros(0)] * len(lengths)
+        return [[]] * len(lengths)
     frames = [frames] if single else frames
     if not isinstance(frames, (list, tuple)) or len(frames) != len(lengths):
         raise ValueError(f"frames must be a list with one entry for each of the {len(lengths)} stories")
     for n, (pictures, length) in enumerate(zip(frames, lengths, strict=True)):
-        if not isinstance(pictures, (list, tuple)) or not all(isinstance(picture, Image.Image) for picture in pictures):
-            raise ValueError(f"frames of story {n} must be a list of PIL images, not {pictures!r}")
+        if isinstance(pictures, Tensor):
+            check_tensor(f"frames of story {n}", pictures, (None, *latent_shape))
+        elif not isinstance(pictures, (list, tuple)) or not all(isinstance(picture, Image.Image) for picture in pictures):
+            raise ValueError(f"frames of story {n} must be a list of PIL images, or a tensor of latents, not {pictures!r}")
+        elif any(picture.size != size for picture in pictures):
+            raise ValueError(f"frames of story {n} have the sizes {[p.size for p in pictures]}; they must have the size {size}")
         if len(pictures) > length:
             raise ValueError(f"frames of story {n} has {len(pictures)} images; it may have at most {length}, one per sentence")
-        if any(picture.size != size for picture in pictures):
-            raise ValueError(f"frames of story {n} have the sizes {[p.size for p in pictures]}; they must have the size {size}")
-    return [frames_tensor(pictures) if pictures else torch.zeros(0) for pictures in frames]
+    return [given if isinstance(given, Tensor) else list(frames_tensor(given)) if given else [] for given in frames]

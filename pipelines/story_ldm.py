@@ -25,7 +25,6 @@ import torch
 from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import scale_lora_layers, unscale_lora_layers
-from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -52,7 +51,6 @@ from .checks import (
     check_drawn,
     check_flags,
     check_frames,
-    check_generator,
     check_number,
     check_output_type,
     check_sentences,
@@ -60,6 +58,7 @@ from .checks import (
 )
 from .conventions import refuse
 from .denoising import Denoising
+from .noise import FrameNoise
 from .output import StoryPipelineOutput
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
@@ -141,7 +140,7 @@ class StoryLDMPipeline(Denoising):
         negative_prompt: str | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
-        frames: list[Image.Image] | list[list[Image.Image]] | None = None,
+        frames: list[Image.Image] | Tensor | list[list[Image.Image] | Tensor] | None = None,
         max_memory_frames: int | None = None,
         use_memory: bool = True,
         output_type: str = "pil",
@@ -150,6 +149,7 @@ class StoryLDMPipeline(Denoising):
         callback_on_step_end: Callable[[Any, int, Any, dict], dict] | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] | list[str] = ("latents",),
         *,
+        seeds: list[int] | list[list[int]] | None = None,
         num_images_per_prompt: int = 1,
         timesteps: list[int] | None = None,
         sigmas: list[float] | None = None,
@@ -168,8 +168,11 @@ class StoryLDMPipeline(Denoising):
         sentences: one story or a list of stories. height, width: pixels, by default the training resolution.
         guidance_scale, memory_guidance_scale: e = e(∅,∅) + g (e(S,∅) - e(∅,∅)) + g_memory (e(S,memory) - e(S,∅)); by default both are equal,
         which needs two UNet rows per frame, not three.
-        generator: one, or a list with one per story. latents: the initial noise (stories, M, c, h, w). frames: the first frames of each story as
-        PIL images, to be continued. max_memory_frames: read at most this many earlier frames, those with the most relevant sentences.
+        generator: one, or a list with one per story. Frame 0 draws its noise from it, frame m ≥ 1 from one seeded by its initial seed and m, so a
+        frame that is drawn again after the same frames is the same picture. seeds: one a frame instead, or a list for each story.
+        latents: the initial noise (stories, M, c, h, w). frames: the first frames of each story, to be continued: PIL images, or their latents
+        (K, c, h, w) as output_type "latent" gives them, after which the rest is drawn bit for bit as in one call. max_memory_frames: read at most
+        this many earlier frames, those with the most relevant sentences.
         use_memory: False disables the visual memory. callback_on_step_end(pipe, step, timestep, tensors): `step` counts over all frames; for
         diffusers' callback objects (SDCFGCutoffCallback, …) within each frame. It may return changed latents, prompt_embeds (stories, L, D) and
         negative_prompt_embeds (L, D).
@@ -208,12 +211,12 @@ class StoryLDMPipeline(Denoising):
         lora_scale = (cross_attention_kwargs or {}).get("scale")
         if lora_scale is not None:
             check_number("scale of cross_attention_kwargs", lora_scale)
-        check_generator(generator, len(lengths))
-        shape = (1, self.unet.config.in_channels, height // factor, width // factor)
+        noise_of = FrameNoise(generator, seeds, lengths)
+        shape = (self.unet.config.in_channels, height // factor, width // factor)
         if latents is not None:
-            check_tensor("latents", latents, (len(lengths), max(lengths), *shape[1:]))
+            check_tensor("latents", latents, (len(lengths), max(lengths), *shape))
         check_output_type(output_type, OUTPUT_TYPES)
-        given_frames = check_frames(frames, lengths[::num_images_per_prompt], single, (width, height))
+        given_frames = check_frames(frames, lengths[::num_images_per_prompt], single, (width, height), shape)
         official, callback_tensors = self._official(callback_on_step_end, callback_on_step_end_tensor_inputs)
         self._step_options(eta)
         ends = self._set_timesteps(num_inference_steps, timesteps, sigmas)
@@ -235,7 +238,7 @@ class StoryLDMPipeline(Denoising):
             raise ValueError(f"negative_prompt_embeds have the shape {shapes}; they must have the same")
         if not self._needs_pooled:
             condition, negative = replace(condition, pooled=None), replace(negative, pooled=None)
-        first_frames = [[self._encode(frame, dtype) for frame in story] for story in given_frames for _ in range(num_images_per_prompt)]
+        first_frames = [self._latents(story, dtype) for story in given_frames for _ in range(num_images_per_prompt)]
         has_memory = use_memory and self.unet.config.memory != "none"
         drawn: list[list[Tensor]] = [[] for _ in lengths]
         weights = [np.zeros((n, n), np.float32) for n in lengths] if return_memory_weights else None
@@ -264,13 +267,11 @@ class StoryLDMPipeline(Denoising):
                 clean: dict[int, Tensor] = {n: first_frames[n][m] for n in rows if m < len(first_frames[n])}
                 drawing = to_draw[m]
                 if drawing:
-                    generators = [generator[n] for n in drawing] if isinstance(generator, list) else generator
+                    generators = noise_of.generators(drawing, m)
                     if latents is not None:
                         noise = latents[drawing, m].to(device, dtype)
-                    elif isinstance(generators, list):
-                        noise = torch.cat([randn_tensor(shape, g, device, dtype) for g in generators])
                     else:
-                        noise = torch.cat([randn_tensor(shape, generators, device, dtype) for _ in drawing])
+                        noise = noise_of.draw(generators, len(drawing), shape, device, dtype)
                     readable = memory
                     if len(memory) and has_memory:
                         readable = memory.rows(torch.tensor([rows.index(n) for n in drawing], device=device))
@@ -361,8 +362,11 @@ class StoryLDMPipeline(Denoising):
                 states = body.final_layer_norm(hidden).unflatten(0, ids.shape[:2])
             return encode_stories(self.text_encoder, None if alone else self.language_memory, ids, mask, alone=states).to(dtype=dtype)
 
-    def _encode(self, frame: Tensor, dtype: torch.dtype) -> Tensor:
-        return encode_frames(self.vae, frame[None].to(self._execution_device)).to(dtype)[0]
+    def _latents(self, frames: list[Tensor] | Tensor, dtype: torch.dtype) -> list[Tensor]:
+        """Latents of given frames: pictures (3, H, W), or a tensor of their latents."""
+        if isinstance(frames, Tensor):
+            return list(frames.to(self._execution_device, dtype))
+        return [encode_frames(self.vae, frame[None].to(self._execution_device)).to(dtype)[0] for frame in frames]
 
     def _finish(self, latents: Tensor, output_type: str) -> Any:
         check_drawn(latents)

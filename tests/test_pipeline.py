@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from story_ldm.pipelines import StoryLDMPipeline
+from story_ldm.pipelines.noise import FrameNoise
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 FORMS = ("sentence", "spatial")
@@ -350,9 +351,10 @@ def test_latents_and_generators(tokenizer):
     assert all(torch.equal(*pair) for pair in zip(draw(pipe, stories), draw(pipe, stories), strict=True))
     assert not torch.equal(*draw(pipe, stories)), "one generator draws other noise for each story"
     assert torch.equal(*draw(pipe, stories, generator=[seeded(1), seeded(1)]))
-    # the noise is asked for frame by frame, so `latents` can repeat it
-    generator = seeded(4)
-    latents = torch.stack([torch.randn(1, 4, 8, 8, generator=generator) for _ in STORY], 1)
+    # each frame's noise is what its generators draw, so `latents` can repeat it
+    noise, shape = FrameNoise(seeded(4), None, [len(STORY)]), (4, 8, 8)
+    frames = [noise.draw(noise.generators([0], m), 1, shape, torch.device("cpu"), torch.float32) for m in range(len(STORY))]
+    latents = torch.stack(frames, 1)
     before = latents.clone()
     assert torch.equal(draw(pipe, STORY, latents=latents), draw(pipe, STORY, generator=seeded(4))) and torch.equal(latents, before)
 

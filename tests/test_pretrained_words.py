@@ -31,14 +31,14 @@ def bert(tmp_path_factory) -> Path:
 
 def with_bert(folder: Path, layers: int = 2) -> Reader:
     """A reader with a BERT and, as after training, a projection that is not zero."""
-    reader = tiny_reader().with_pretrained(folder, layers).eval()
+    reader = tiny_reader().with_pretrained(folder, layers, 100).eval()
     torch.nn.init.normal_(reader.word_encoder.project.weight)
     return reader
 
 
 def test_nothing_changes_until_it_is_trained(bert):
     reader = tiny_reader()
-    grown = reader.with_pretrained(bert, 1).eval()
+    grown = reader.with_pretrained(bert, 1, 100).eval()
     assert torch.equal(read(grown, STORY), read(reader, STORY))
     assert len(grown.word_encoder.bert.encoder.layer) == 1
     assert not any(p.requires_grad for p in grown.word_encoder.bert.parameters())
@@ -62,15 +62,19 @@ def test_words_are_what_the_encoder_says(bert):
             encoded = {k: torch.cat([v[:, : 1 + sum(map(len, pieces))], v[:, -1:]], 1) for k, v in encoded.items()}
             states = torch.stack(model(**encoded, output_hidden_states=True).hidden_states[:2]).mean(0)[0]
         for n, rows in enumerate(pieces):
-            torch.testing.assert_close(of_words[n], states[rows].mean(0))
+            torch.testing.assert_close(of_words[n], states[rows].mean(0), atol=0.05, rtol=0)  # the pieces' vectors have 8 bits
     assert not vectors[1, 2:].any(), "padding has no vector"
 
 
 def test_a_word_is_cut_to_its_first_pieces_and_may_be_unknown(bert):
     words = with_bert(bert).word_encoder
     assert len(words.pieces_of("antidisestablishmentarianism")) == PIECES
-    assert words.pieces_of("小") == [VOCABULARY.index("[UNK]"), 0, 0, 0]
-    assert words.pieces_of("waves") == [VOCABULARY.index("waves"), 0, 0, 0]
+    assert words.pieces_of("小") == [words.vocabulary.index("[UNK]"), 0, 0, 0]
+    assert words.pieces_of("waves") == [words.vocabulary.index("waves"), 0, 0, 0]
+    few = tiny_reader().with_pretrained(bert, 1, 45).word_encoder
+    assert len(few.vocabulary) == 45 and few.pieces_of("red") == words.pieces_of("r")[:1] + words.pieces_of("xe")[1:2] + words.pieces_of("xd")[
+        1:2
+    ] + [0]
 
 
 def test_causality_and_stories_together(bert):
@@ -94,20 +98,20 @@ def test_saved_and_opened(bert, tmp_path):
     assert torch.equal(read(opened, STORY), read(reader, STORY))
     assert torch.equal(read(opened.with_words(["luna"]).eval(), STORY), read(reader, STORY))
     with pytest.raises(ValueError, match="has a pretrained encoder already"):
-        opened.with_pretrained(bert, 1)
+        opened.with_pretrained(bert, 1, 100)
 
 
 def test_an_encoder_that_does_not_fit_is_refused(bert, tmp_path):
     with pytest.raises(ValueError, match=r"layers is 3; the encoder in .* has 2"):
-        tiny_reader().with_pretrained(bert, 3)
+        tiny_reader().with_pretrained(bert, 3, 100)
     with pytest.raises(FileNotFoundError, match="is not a folder; it must hold a BERT"):
-        tiny_reader().with_pretrained(tmp_path / "none", 1)
+        tiny_reader().with_pretrained(tmp_path / "none", 1, 100)
     short = BertConfig.from_pretrained(bert)
     short.max_position_embeddings = 64
     short.save_pretrained(tmp_path)
     BertTokenizerFast.from_pretrained(bert).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=f"reads 64 word pieces; it must read {2 + PIECES * MAX_WORDS}"):
-        tiny_reader().with_pretrained(tmp_path, 1)
+        tiny_reader().with_pretrained(tmp_path, 1, 100)
 
 
 def test_training_leaves_the_encoder_as_it_is(trainer, bert, tmp_path):
@@ -117,7 +121,8 @@ def test_training_leaves_the_encoder_as_it_is(trainer, bert, tmp_path):
     reader = Reader.from_pretrained(tmp_path / "run" / "reader")
     assert reader.word_encoder.project.weight.any()
     encoder = BertModel.from_pretrained(bert).state_dict()
-    assert all(torch.equal(value, encoder[name]) for name, value in reader.word_encoder.bert.state_dict().items())
+    kept = {name: value for name, value in reader.word_encoder.bert.state_dict().items() if "word_embeddings" not in name}
+    assert len(kept) > 30 and all(torch.equal(value, encoder[name]) for name, value in kept.items())
     stopped = [*command(tmp_path / "again", "--pretrained", bert, "--pretrained-layers", 2), "--checkpoint-every", 2]
     trainer.kill_at(tmp_path / "again" / "checkpoints" / "step-00000002", *stopped)
     assert f"{STEPS * BATCH}/{STEPS * BATCH} stories" in trainer(*stopped)

@@ -46,6 +46,8 @@ class Settings(RunSettings):
     """Folder of a pretrained BERT (config.json, model.safetensors, vocab.txt) that reads the words, too, and stays frozen."""
     pretrained_layers: int = 4
     """Its first layers that are used."""
+    pretrained_pieces: int = 20_000
+    """Its first pieces of English words that are used; the others are spelled by shorter ones."""
     split: str = "train_wide"
     """Split of the built-in world whose stories are read."""
     tales: float = 0.5
@@ -164,7 +166,7 @@ def main(s: Settings) -> None:
     else:
         reader = Reader(words=words, labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions)
     if s.pretrained is not None:
-        reader = reader.with_pretrained(s.pretrained, s.pretrained_layers)
+        reader = reader.with_pretrained(s.pretrained, s.pretrained_layers, s.pretrained_pieces)
     parameters = parameter_counts(reader=reader, tables=torch.nn.ModuleList([reader.word, reader.ngram]))
     stream = StoryStream(s, reader.config.characters)
     tokens, mask, _ = collate(reader)([stream[n, "free", 5] for n in range(8)])

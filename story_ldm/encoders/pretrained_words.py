@@ -10,6 +10,7 @@ al. 2018, equation 1) and projected to the reader's width. The projection begins
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cached_property
 from pathlib import Path
@@ -23,16 +24,23 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from story_ldm.files import open_local
 
 PIECES = 4  # of a word that are read
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+ENGLISH = re.compile(r"(##)?([a-z]+|[!-~])")  # pieces that are kept: of letters, or one sign
 
 
 class PretrainedWords(nn.Module):
-    """encoder: the settings of a `BertModel`; its weights are part of the state. vocabulary: its word pieces, in the order of their numbers."""
+    """encoder: the settings of a `BertModel`; its weights are part of the state, those of the pieces in 8 bits. vocabulary: the pieces."""
+
+    table: Tensor
+    scale: Tensor
 
     def __init__(self, encoder: dict[str, Any], vocabulary: list[str], width: int):
         super().__init__()
         # without dropout: it is frozen, in training as in use
-        config = BertConfig(**{**encoder, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
+        config = BertConfig(**{**encoder, "vocab_size": 1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
         self.bert = BertModel(config, add_pooling_layer=False).requires_grad_(False)
+        self.register_buffer("table", torch.zeros(len(vocabulary), config.hidden_size, dtype=torch.int8))
+        self.register_buffer("scale", torch.zeros(len(vocabulary), 1))
         self.vocabulary = vocabulary
         self.mix = nn.Parameter(torch.zeros(config.num_hidden_layers + 1))
         self.project = nn.Linear(config.hidden_size, width)
@@ -40,23 +48,28 @@ class PretrainedWords(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     @staticmethod
-    def settings(folder: Path, layers: int) -> dict[str, Any]:
-        """`encoder` and `vocabulary` of a BERT saved in `folder`, cut to its first layers.
+    def settings(folder: Path, layers: int, pieces: int) -> dict[str, Any]:
+        """`encoder` and `vocabulary` of a BERT saved in `folder`, cut to its first layers and to as many pieces of English words and signs, which
+        are the most frequent ones if its vocabulary is sorted, as published ones are.
 
         Raises FileNotFoundError if it is no folder, ValueError if the encoder has fewer layers."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder; it must hold a BERT: config.json, model.safetensors and vocab.txt")
-        vocabulary = BertTokenizerFast.from_pretrained(folder, local_files_only=True).get_vocab()
         encoder = BertConfig.from_pretrained(folder, local_files_only=True).to_diff_dict()
         if not 1 <= layers <= (most := BertConfig(**encoder).num_hidden_layers):
             raise ValueError(f"layers is {layers}; the encoder in {folder} has {most}")
         encoder["num_hidden_layers"] = layers
-        return {"encoder": encoder, "vocabulary": sorted(vocabulary, key=vocabulary.__getitem__)}
+        vocabulary = [*SPECIAL, *(piece for piece in _rows(folder) if ENGLISH.fullmatch(piece))]
+        return {"encoder": encoder, "vocabulary": vocabulary[:pieces]}
 
     def load_encoder(self, folder: Path) -> None:
         """Weights of the encoder saved in `folder`."""
-        whole = open_local(BertModel, folder)
-        self.bert.load_state_dict({name: value for name, value in whole.state_dict().items() if name in self.bert.state_dict()})
+        whole, rows = open_local(BertModel, folder).state_dict(), _rows(folder)
+        vectors = whole.pop("embeddings.word_embeddings.weight")[[rows[piece] for piece in self.vocabulary]]
+        self.scale.copy_(vectors.abs().amax(1, keepdim=True) / 127)
+        self.table.copy_((vectors / self.scale.clamp(min=1e-9)).round())
+        own = self.bert.state_dict()
+        self.bert.load_state_dict({name: whole.get(name, value) for name, value in own.items()})
 
     @cached_property
     def _word_pieces(self) -> WordPiece:
@@ -77,12 +90,20 @@ class PretrainedWords(nn.Module):
         counts = here.sum(1)
         longest = int(counts.max()) + 2 if len(here) else 2
         ids = pieces.new_zeros(len(pieces), longest).scatter_(1, slots, pieces.flatten(1) * here)
-        ids[:, 0] = self.vocabulary.index("[CLS]")
-        ids.scatter_(1, (counts + 1)[:, None], self.vocabulary.index("[SEP]"))
+        ids[:, 0] = SPECIAL.index("[CLS]")
+        ids.scatter_(1, (counts + 1)[:, None], SPECIAL.index("[SEP]"))
         read = torch.arange(longest, device=ids.device) < (counts + 2)[:, None]
         with torch.no_grad():
-            states = torch.stack(self.bert(ids, attention_mask=read, output_hidden_states=True).hidden_states, -1)  # (N, longest, D, layers + 1)
+            vectors = self.table[ids].to(self.scale.dtype) * self.scale[ids]
+            states = self.bert(inputs_embeds=vectors, attention_mask=read, output_hidden_states=True).hidden_states
+            states = torch.stack(states, -1)  # (N, longest, D, layers + 1)
         shares = torch.softmax(self.mix, 0).to(states.dtype)
         of_pieces = self.project(states @ shares)
         gathered = of_pieces.gather(1, slots[..., None].expand(-1, -1, of_pieces.shape[-1])) * here[..., None]
         return gathered.unflatten(1, (words, PIECES)).sum(2) / here.unflatten(1, (words, PIECES)).sum(2).clamp(min=1)[..., None]
+
+
+def _rows(folder: Path) -> dict[str, int]:
+    """Piece → row of the encoder saved in `folder`, in the order of the rows."""
+    vocabulary = BertTokenizerFast.from_pretrained(folder, local_files_only=True).get_vocab()
+    return dict(sorted(vocabulary.items(), key=lambda item: item[1]))

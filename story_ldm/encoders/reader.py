@@ -223,13 +223,13 @@ class Reader(ModelMixin, ConfigMixin):
         grown.load_state_dict(state)
         return grown
 
-    def with_pretrained(self, folder: Path, layers: int) -> Reader:
-        """This reader with the first layers of the BERT in `folder` beside its own words; until it is trained, it reads as before.
+    def with_pretrained(self, folder: Path, layers: int, pieces: int) -> Reader:
+        """This reader with the first layers and pieces of the BERT in `folder` beside its own words; until it is trained, it reads as before.
 
         Raises ValueError if it has one already, or if the BERT reads no sentence of MAX_WORDS words."""
         if self.word_encoder is not None:
             raise ValueError("this reader has a pretrained encoder already")
-        settings = PretrainedWords.settings(folder, layers)
+        settings = PretrainedWords.settings(folder, layers, pieces)
         if (most := BertConfig(**settings["encoder"]).max_position_embeddings) < 2 + PIECES * MAX_WORDS:
             raise ValueError(f"the BERT in {folder} reads {most} word pieces; it must read {2 + PIECES * MAX_WORDS}, {PIECES} a word of a frame")
         grown = Reader(**{**self.config, "pretrained": settings})
