@@ -121,7 +121,7 @@ def shipped_models() -> dict[str, Path]:
     """Name → folder of the small trained models that come with the package, in a checkout or an installation."""
     package = Path(__file__).parent
     folders = (package / "checkpoints", package.parent / "checkpoints")  # in an installed wheel; in a checkout
-    return {model.name: model for folder in folders for model in sorted(folder.glob("toon-*"))}
+    return {model.name: model for folder in folders for model in sorted(folder.glob("[a-z]*")) if model.is_dir()}
 
 
 def model_folder(model: str | Path) -> Path:
