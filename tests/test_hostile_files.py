@@ -128,6 +128,65 @@ def test_links_out_of_a_copy_are_refused(source, copies, tmp_path):
         read_first(source, copy)
 
 
+TABLES = {  # the tables of each source, in its folder
+    "pororo": ("img_cache4.npy", "following_cache4.npy", "descriptions.npy", "labels.npy", "train_seen_unseen_ids.npy"),
+    "flintstones": ("flintstones_annotations_v1-0.json", "train-val-test_split.json", "following_cache4.pkl", "labels.pkl", "labels_bg.pkl"),
+    "mugen": ("train.json",),
+    "clevr_sv": ("CLEVR_dict.npy",),
+    "abstract_scenes": ("Scenes_10020.txt", "SimpleSentences", "SimpleSentences/SimpleSentences1_10020.txt"),
+    "vist": ("train.story-in-sequence.json",),
+    "didemo": ("train.json",),
+    "folder": ("stories.jsonl", "metadata.jsonl", "metadata.csv", "characters.json"),
+}
+
+
+@pytest.mark.parametrize("source", TABLES)
+def test_tables_that_are_links_out_of_a_copy_are_refused(source, copies, tmp_path):
+    checked = 0
+    for name in TABLES[source]:
+        copy = shutil.copytree(copies(source), tmp_path / name)
+        found = [copy / name] if (copy / name).exists() else list(copy.glob(f"*/{name}"))
+        for file in found[:1]:
+            file.symlink_to(file.rename(tmp_path / f"outside-{checked}"))
+            checked += 1
+            with pytest.raises(StoryDataError, match=r"is a link to .*outside-.*, outside of"):
+                read_first(source, copy)
+    assert checked
+
+
+def test_a_csv_table_that_is_a_link_is_refused(tmp_path):
+    copy = own_stories(tmp_path / "copy")
+    (copy / "stories.jsonl").unlink()
+    (tmp_path / "outside.csv").write_text("file_name,text\na/0.png,It rains.\n")
+    (copy / "metadata.csv").symlink_to(tmp_path / "outside.csv")
+    with pytest.raises(StoryDataError, match=r"metadata.csv is a link to .*outside.csv, outside of"):
+        read_first("folder", copy)
+
+
+@pytest.mark.parametrize("kind", ["datasets", "models"])
+def test_a_snapshot_of_the_hub_opens(kind, tmp_path):
+    """Its files are links to blobs beside the snapshots, as huggingface_hub stores them; links to another repository are refused."""
+    repository = tmp_path / f"{kind}--ann--tales"
+    plain = own_stories(tmp_path / "plain")
+    snapshot, blobs = repository / "snapshots" / ("0" * 40), repository / "blobs"
+    blobs.mkdir(parents=True)
+    for n, name in enumerate(("stories.jsonl", "a/0.png")):
+        shutil.copy(plain / name, blobs / f"{n}")
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).symlink_to(os.path.relpath(blobs / f"{n}", (snapshot / name).parent))
+    assert read_first("folder", snapshot) == read_first("folder", plain)
+    for place in (tmp_path / f"{kind}--bob--tales" / "blobs" / "1", tmp_path / "outside.png"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(blobs / "1", place)
+        (snapshot / "a" / "0.png").unlink()
+        (snapshot / "a" / "0.png").symlink_to(place)
+        with pytest.raises(StoryDataError, match=r"is a link to .*, outside of"):
+            read_first("folder", snapshot)
+    named = shutil.copytree(snapshot, tmp_path / "ann" / "snapshots" / "1", symlinks=True)  # not the cache of the hub
+    with pytest.raises(StoryDataError, match=r"is a link to .*, outside of"):
+        read_first("folder", named)
+
+
 def test_hdf5_stays_in_its_file(copies, tmp_path):
     h5py = pytest.importorskip("h5py")
     (whole,) = copies("arldm_h5").glob("*.h5")

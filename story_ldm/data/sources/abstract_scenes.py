@@ -26,11 +26,13 @@ PUBLISHED = {"train": 802, "validation": 100, "test": 100}
 
 def open_source(folder: Path) -> Source:
     """A copy of Abstract Scenes in `folder`."""
-    file = existing(folder / "Scenes_10020.txt", "the objects of each scene")
+    file = existing(path_inside(folder, "Scenes_10020.txt"), "the objects of each scene")
     people = _people(file)
     if len(people) % SCENES:
         raise StoryDataError(f"{file} has {len(people)} scenes; there must be {SCENES} per set")
-    texts: list[dict[int, list[str]]] = [_sentences(folder / "SimpleSentences" / f"SimpleSentences{k}_10020.txt", len(people)) for k in (1, 2)]
+    texts: list[dict[int, list[str]]] = [
+        _sentences(path_inside(folder, f"SimpleSentences/SimpleSentences{k}_10020.txt"), len(people)) for k in (1, 2)
+    ]
     sets = len(people) // SCENES
     tenth = sets // 10
     splits = {"train": range(sets - 2 * tenth), "validation": range(sets - 2 * tenth, sets - tenth), "test": range(sets - tenth, sets)}
@@ -56,7 +58,7 @@ def open_source(folder: Path) -> Source:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return existing(path_inside(file.parent, file.name), "lines of text").read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        return existing(file, "lines of text").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise StoryDataError(f"{file} cannot be read: {error}") from None
 

@@ -117,7 +117,8 @@ def checked_row(row: dict, source: Source) -> dict:
 
 
 def path_inside(folder: Path, relative: str) -> Path:
-    """The path of a file named by the data. Raises StoryDataError if it lies outside the folder, also through a link."""
+    """The path of a file of the data. Raises StoryDataError if it lies outside the folder, also through a link; links of a snapshot of the hub may
+    lead to the files of its repository."""
     path = PurePosixPath(str(relative).replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or "\0" in str(relative) or re.match(r"[A-Za-z]:", str(relative)):
         raise StoryDataError(f"the file name {relative!r} leads out of {folder}")
@@ -127,9 +128,18 @@ def path_inside(folder: Path, relative: str) -> Path:
         if not found.exists() and file.is_dir() and not part.isascii():  # its name on disk may have another Unicode form
             found = next((other for other in file.iterdir() if nfc(other.name) == nfc(part)), found)
         file = found
-    if not (target := file.resolve()).is_relative_to(folder.resolve()):
+    if not (target := file.resolve()).is_relative_to(_whole(folder.resolve())):
         raise StoryDataError(f"{file} is a link to {target}, outside of {folder}; put the file itself there")
     return file
+
+
+def _whole(folder: Path) -> Path:
+    """The folder itself; of a snapshot in the hub's cache, `datasets--OWNER--NAME/snapshots/REVISION`, whose files are links to `blobs` beside
+    `snapshots`, the folder of the repository."""
+    for part in folder.parents:
+        if part.name == "snapshots" and re.fullmatch(r"(datasets|models)--.+", part.parent.name):
+            return part.parent
+    return folder
 
 
 def existing(file: Path, what: str) -> Path:
@@ -141,7 +151,7 @@ def existing(file: Path, what: str) -> Path:
 
 def split_files(folder: Path, suffix: str = ".json") -> dict[str, Path]:
     """The file of each split under one of the names that public copies use; splits without a file are left out."""
-    files = {split: [folder / f"{name}{suffix}" for name in names] for split, names in SPLIT_NAMES.items()}
+    files = {split: [path_inside(folder, f"{name}{suffix}") for name in names] for split, names in SPLIT_NAMES.items()}
     return {split: file for split, candidates in files.items() if (file := next(filter(Path.exists, candidates), None))}
 
 

@@ -35,7 +35,7 @@ ATTRIBUTES = {"vector": List(Value("float32"))}
 
 def open_source(folder: Path) -> Source:
     """A copy of CLEVR-SV in `folder`."""
-    file = folder / "CLEVR_dict.npy"
+    file = path_inside(folder, "CLEVR_dict.npy")
     vectors = of_type(read_npy(file), dict, str(file))
     numbers = sorted({_number(of_type(name, str, f"a key of {file}"), file) for name in vectors})
     splits = {split: [n for n in numbers if start <= n < end] for split, (start, end) in RANGES.items()}

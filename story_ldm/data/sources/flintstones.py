@@ -47,22 +47,23 @@ MAX_CLASSES = 10_000  # of backgrounds; StoryGPT-V has some hundreds
 def open_source(folder: Path) -> Source:
     """A copy of FlintstonesSV in `folder`."""
     annotations = {}
-    for n, row in enumerate(read_json(folder / "flintstones_annotations_v1-0.json", list, "the annotations of all clips")):
+    for n, row in enumerate(read_json(path_inside(folder, "flintstones_annotations_v1-0.json"), list, "the annotations of all clips")):
         where = f"annotation {n}"
         annotations[field_of(of_type(row, dict, where), "globalID", str, where)] = row
-    split_file = folder / "train-val-test_split.json"
+    split_file = path_inside(folder, "train-val-test_split.json")
     lists = read_json(split_file, dict, "the ids of train, val and test")
     ids = {name: field_of(lists, key, list, str(split_file)) for name, key in (("train", "train"), ("validation", "val"), ("test", "test"))}
     for name, clips in ids.items():
         for clip in clips:
             of_type(clip, str, f"an id of {name} in {split_file}")
-    file = folder / "following_cache4.pkl"
+    file = path_inside(folder, "following_cache4.pkl")
     following = of_type(read_pickle(file), dict, str(file)) if file.exists() else _following([clip for clips in ids.values() for clip in clips])
     for clip, rest in following.items():
         of_type(rest, (list, tuple, np.ndarray), f"{file.name}[{clip!r}]")
     splits = {name: [clip for clip in clips if len(following.get(clip, ())) == FOLLOWING] for name, clips in ids.items()}
     left_out = sum(map(len, ids.values())) - sum(map(len, splits.values()))
-    labels = of_type(read_pickle(folder / "labels.pkl"), dict, "labels.pkl") if (folder / "labels.pkl").exists() else None
+    labels_file = path_inside(folder, "labels.pkl")
+    labels = of_type(read_pickle(labels_file), dict, "labels.pkl") if labels_file.exists() else None
     names, background = _backgrounds(folder, annotations)
 
     def shots(split: str, clip: str) -> list[str]:
@@ -128,8 +129,9 @@ def _episode(clip: str) -> tuple[str, str]:
 
 def _backgrounds(folder: Path, annotations: dict[str, dict]) -> tuple[tuple[str, ...], Callable[[str], int]]:
     """Names of the background classes, and a function that returns the class of a clip."""
-    if (folder / "labels_bg.pkl").exists():
-        table = field_of(of_type(read_pickle(folder / "labels_bg.pkl"), dict, "labels_bg.pkl"), "label", dict, "labels_bg.pkl")
+    file = path_inside(folder, "labels_bg.pkl")
+    if file.exists():
+        table = field_of(of_type(read_pickle(file), dict, "labels_bg.pkl"), "label", dict, "labels_bg.pkl")
         classes = {int(of_type(n, (int, np.integer), f"labels_bg.pkl['label'][{clip!r}]")) for clip, n in table.items()}
         if not all(0 <= n < MAX_CLASSES for n in classes):
             raise StoryDataError(f"labels_bg.pkl has the classes {min(classes)} to {max(classes)}; they must be from 0 to {MAX_CLASSES - 1}")

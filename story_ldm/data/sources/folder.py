@@ -104,7 +104,7 @@ def open_source(folder: Path) -> Source:
 
 def _stories(where: Path) -> list[dict]:
     """For each story its name, sentences, characters, backgrounds, and a function that returns its picture files."""
-    listed = where / "stories.jsonl"
+    listed = path_inside(where, "stories.jsonl")
     if listed.exists():
         return [_listed(row, where, f"line {n} of {listed}") for n, row in enumerate(read_json_lines(listed), 1)]
     tables = [path_inside(where, name) for name in METADATA if (where / name).exists()]
@@ -233,7 +233,7 @@ def _list(value: Any, where: str) -> list[str] | None:
 
 def _cast(folder: Path, rows: list[dict]) -> dict[str, str]:
     """Names and pronouns; without characters.json the pronouns are empty strings."""
-    file = folder / "characters.json"
+    file = path_inside(folder, "characters.json")
     if file.exists():
         cast = read_json(file, dict, "each character's pronoun")
         for name, pronoun in cast.items():

@@ -51,11 +51,11 @@ ID_FILES = {"train_seen_unseen_ids.npy": ("train", "validation", "test"), "train
 
 def open_source(folder: Path) -> Source:
     """A copy of Pororo-SV in `folder`."""
-    first = _paths(folder / "img_cache4.npy", 1)
-    following = _paths(folder / "following_cache4.npy", 2)
+    first = _paths(path_inside(folder, "img_cache4.npy"), 1)
+    following = _paths(path_inside(folder, "following_cache4.npy"), 2)
     if len(first) != len(following):
         raise StoryDataError(f"img_cache4.npy has {len(first)} entries and following_cache4.npy {len(following)}; both must list the same stories")
-    captions, labels = (of_type(read_npy(folder / name), dict, name) for name in ("descriptions.npy", "labels.npy"))
+    captions, labels = (of_type(read_npy(path_inside(folder, name)), dict, name) for name in ("descriptions.npy", "labels.npy"))
 
     def shots(split: str, n: int) -> list[str]:
         if not 0 <= n < len(first):
@@ -106,7 +106,7 @@ def _path(value: Any, file: Path) -> str:
 
 
 def _splits(folder: Path) -> dict[str, list[int]]:
-    file = next((folder / name for name in ID_FILES if (folder / name).exists()), None)
+    file = next((path_inside(folder, name) for name in ID_FILES if (folder / name).exists()), None)
     if file is None:
         raise StoryDataError(f"{folder} has neither {' nor '.join(ID_FILES)}; one of them lists the splits")
     value, names = read_npy(file), ID_FILES[file.name]
