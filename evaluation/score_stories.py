@@ -37,7 +37,7 @@ from story_ldm.data.stories import load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
-from story_ldm.files import markdown_table, model_folder, open_local, write_text
+from story_ldm.files import check_name, markdown_table, model_folder, open_local, plain_markdown, regular_file, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
 from story_ldm.metrics.cells import number, shown
@@ -97,6 +97,7 @@ class Settings:
 def main(s: Settings) -> None:
     started = time.monotonic()
     try:
+        check_name("--system", s.system)
         result = without_nan(score(s))
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(f"{s.system} was not scored: {error}") from error
@@ -106,7 +107,7 @@ def main(s: Settings) -> None:
     text = markdown(result)
     write_text(s.results / f"{s.system}.md", text)
     if s.card is not None:
-        set_section(s.card, f"Measured: {s.system}", text.partition("\n")[2])
+        set_section(s.card, f"Measured: {plain_markdown(s.system)}", text.partition("\n")[2])
     print(f"{text}\n{s.results / s.system}.json written after {result['seconds']:.0f} s")
 
 
@@ -135,7 +136,7 @@ def score(s: Settings) -> dict:
         stories = reference if same else load_stories(s.generated, s.split, None)
         frames = truth if same else generated_frames(stories, reference, size, s.resize, texts, s.background)
         file = Path(s.generated) / "generation.json"
-        generation = printable(json.loads(file.read_text())) if file.exists() else None
+        generation = printable(json.loads(regular_file(file).read_text())) if file.exists() else None
 
     evaluator.to(device)
     names = evaluator.config.characters
@@ -294,11 +295,13 @@ def markdown(result: dict) -> str:
     columns = list(next(iter(positions.values()), {}))
     by_position = [[name, *(shown(number(values[column]), 100) for column in columns)] for name, values in positions.items()]
     how = result["generation"] or {}
-    drawn = ", ".join(f"{name} {how[name]}" for name in DRAWN_WITH if how.get(name) is not None)
+    drawn = ", ".join(f"{name} {plain_markdown(how[name])}" for name in DRAWN_WITH if how.get(name) is not None)
+    split = plain_markdown(reference["split"])
+    title = plain_markdown(f"{result['system']}: {reference['dataset']}, {reference['split']}")
     read = ", ".join(f"{head} {100 * value:.2f}" for head, value in accuracy.items())
-    return f"""# {result["system"]}: {reference["dataset"]}, {reference["split"]}, {reference["stories"]} stories ({result["protocol"]})
+    return f"""# {title}, {reference["stories"]} stories ({result["protocol"]})
 
-{reference["stories"]} stories of {reference["split"]}{", drawn with " + drawn if drawn else ""}; intervals are 95 %, bootstrap over stories.
+{reference["stories"]} stories of {split}{", drawn with " + drawn if drawn else ""}; intervals are 95 %, bootstrap over stories.
 
 {rates_markdown(scores, result["ceiling"])}
 

@@ -8,6 +8,7 @@ model_folder("toon-damsm")                      # of a shipped model, or of a fo
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import os
 import re
@@ -64,15 +65,36 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def check_name(setting: str, name: str) -> None:
+    """Raises ValueError for what is no plain name: empty, "..", with a separator of folders, or with characters that are not printed."""
+    if not name.strip() or name.strip() in (".", "..") or not name.isprintable() or re.search(r"[/\\]", name):
+        raise ValueError(f"{setting} is {name!r}; it must be a name without / and \\ that can be printed, not a path")
+
+
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Key that sorts names by the numbers in them: 2.png before 10.png."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def markdown_table(head: Iterable, rows: Iterable[Iterable], align: Sequence[str] = ()) -> str:
-    """A table in Markdown. Cells are converted by `str`. align: "---" (left) or "---:" (right) for each column; by default all are left."""
+def plain_markdown(text: Any) -> str:
+    """Text escaped for Markdown, on one line: names and sentences come from files of others."""
+    text = html.escape(" ".join(str(text).split()), quote=False)
+    return re.sub(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+
+
+def code_span(text: str) -> str:
+    """Text as code in Markdown, on one line, between more backticks than it has in a row."""
+    text = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
+
+
+def markdown_table(head: Iterable, rows: Iterable[Iterable], align: Sequence[str] = (), *, formatted: bool = False) -> str:
+    """A table in Markdown. Cells are plain text, or Markdown if they are `formatted`. align: "---" (left) or "---:" (right) for each column; by
+    default all are left."""
     head = list(head)
-    titles, *lines = (f"| {' | '.join(map(str, cells))} |" for cells in [head, *rows])
+    cell = str if formatted else plain_markdown
+    titles, *lines = (f"| {' | '.join(map(cell, cells))} |" for cells in [head, *rows])
     rule = f"| {' | '.join(align)} |" if align else "|---" * len(head) + "|"
     return "\n".join([titles.replace("|  ", "| "), rule, *lines])  # an empty title is written as one space
 

@@ -7,6 +7,8 @@ import json
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
+from story_ldm.data.sources.base import Source
+from story_ldm.data.sources.convert import card
 from story_ldm.data.story_form import card_data
 from story_ldm.files import markdown_table
 from story_ldm.reports.cards import dataset_licence, model_licence, write_model_card, write_training_section
@@ -82,3 +84,31 @@ def test_metadata_of_a_dataset(tmp_path):
 def test_markdown_table():
     assert markdown_table(("a", "", "c"), [(1, None, ""), ("x", 2.5, "")]) == "| a | | c |\n|---|---|---|\n| 1 | None |  |\n| x | 2.5 |  |"
     assert markdown_table(("a", "b"), (), ("---", "---:")) == "| a | b |\n| --- | ---: |"
+
+
+def test_names_in_cards_are_text(tmp_path, dataset, monkeypatch):
+    """Of a dataset's folder, its licence, and the words of the command."""
+    monkeypatch.setattr("sys.argv", ["train.py", "--note", "`\n<script>alert(1)</script>\n# Title"])
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StoryLDMPipeline"}))
+    hostile = "a\n\n<img src=x onerror=alert(1)>|[b](javascript:c)"
+    write_model_card(tmp_path, record(hostile, license="mit\n---\n# Title"), {hostile: 1}, [], 1)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.license == "mit\n---\n# Title"
+    assert "<img" not in card.text and "[b](" not in card.text
+    assert "# Title" in card.text and "\n# Title" not in card.text
+
+
+def test_names_in_the_card_of_a_conversion_are_text():
+    source = Source({}, lambda *_: [], lambda *_: {}, cast={"<b>Mia</b>": "she"}, characters=True, backgrounds=("[x](javascript:y)",))
+    part = {
+        "stories": 1,
+        "frames": 1,
+        "broken": [["<i>a</i>", "is `broken`\n# Title"]],
+        "transparent": 0,
+        "files": {},
+        "sha256": "0" * 64,
+        "dropped_overlaps": 0,
+    }
+    conversion = {"source": "folder", "text": "full", "size": None, "frame": "middle", "drop_overlaps": False, "background": "white"}
+    made = card({"conversion": conversion, "splits": {"train": part}, "published": {}, "recalled": True, "overlaps": {}, "notes": []}, source)
+    assert "<b>" not in made and "<i>" not in made and "[x](" not in made and "\n# Title" not in made

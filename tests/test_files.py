@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from story_ldm.data.pictures import save_picture
-from story_ldm.files import partial_path, write_text, written_beside
+from story_ldm.files import check_name, code_span, markdown_table, partial_path, write_text, written_beside
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,3 +66,20 @@ def test_one_module_renames_partial_files():
     renames = {file.relative_to(ROOT).as_posix() for room in ("story_ldm", "pipelines", "training", "evaluation", "benchmarks")
                for file in (ROOT / room).rglob("*.py") if re.search(r"os\.(replace|rename)\(|[.]partial[\"']", file.read_text())}  # fmt: skip
     assert renames == {"story_ldm/files.py", "story_ldm/training/caches.py", "story_ldm/training/checkpoints.py"}
+
+
+def test_names_of_others_stay_in_their_cells():
+    table = markdown_table(("system", "a|b"), [["<b>x</b>\n| y", "[click](https://example.org)"]]).split("\n")
+    assert table == ["| system | a\\|b |", "|---|---|", "| &lt;b&gt;x&lt;/b&gt; \\| y | \\[click\\](https://example.org) |"]
+    assert code_span("a b") == "`a b`" and code_span("a ``b``\n# c") == "``` a ``b`` # c ```"
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "/a", "..\\a", "a\x00b", "a\nb", "a\x1b[2J", "a\u202eb"])
+def test_a_name_is_no_path(name):
+    with pytest.raises(ValueError, match=rf"--system is {re.escape(repr(name))}; it must be a name"):
+        check_name("--system", name)
+
+
+def test_names_are_in_any_script():
+    for name in ("story-ldm", "Story LDM 2.0", "история", "物語"):
+        check_name("--system", name)

@@ -115,6 +115,14 @@ def settings(scorer, tmp_path_factory):
     return scorer.Settings("truth", generated="toonstories", stories=STORIES, results=tmp_path_factory.mktemp("results"), resamples=20, ceiling=False)
 
 
+def test_a_system_is_a_name(scorer, settings, monkeypatch, tmp_path):
+    monkeypatch.setattr(scorer, "score", lambda s: pytest.fail("work has begun"))
+    for name in ("../truth", str(tmp_path / "truth"), "..", "", "a\nb"):
+        with pytest.raises(SystemExit, match=r"--system is .*; it must be a name"):
+            scorer.main(replace(settings, system=name, results=tmp_path / "results"))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def reference() -> Dataset:
     return load_stories("toonstories", "test", limit=STORIES)

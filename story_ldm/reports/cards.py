@@ -22,7 +22,7 @@ from huggingface_hub import DatasetCard, ModelCard, ModelCardData
 
 from story_ldm.data import toonstories
 from story_ldm.data.stories import is_local
-from story_ldm.files import markdown_table, write_text
+from story_ldm.files import code_span, markdown_table, plain_markdown, regular_file, write_text
 
 LICENCE = ("license", "license_name", "license_link")  # the hub's names
 
@@ -42,14 +42,14 @@ def write_model_card(
 
     record: a run's settings, including `preset`, `dataset` and `license`. curve: rows of the loss curve. seen: number of stories seen in training.
     samples: sample sheets, the newest last. how: keyword arguments of `training_section`."""
-    pipeline = json.loads((folder / "model_index.json").read_text())["_class_name"]
+    pipeline = json.loads(regular_file(folder / "model_index.json").read_text())["_class_name"]
     if samples:
         shutil.copy(samples[-1], folder / "samples.png")
     facts = ModelCardData(library_name="diffusers", pipeline_tag="text-to-image", **model_licence(record))
     text = f"""---
 {facts}
 ---
-# {system} {record["preset"]}, trained on {record["dataset"]}
+# {system} {record["preset"]}, trained on {plain_markdown(record["dataset"])}
 
 Opened by `{pipeline}.from_pretrained`; in plain diffusers, without the package story_ldm, from a local copy of this folder
 (`hf download OWNER/NAME --local-dir FOLDER`), by the code in its pipeline.py:
@@ -78,7 +78,7 @@ def write_training_section(
     """Write the section "Training" and the licence into the card of a component or an adapter. how: keyword arguments of `training_section`."""
     set_section(folder, "Training", training_section(record, parameters, curve, seen, **how))
     if licence := model_licence(record):
-        card = ModelCard((folder / "README.md").read_text(), ignore_metadata_errors=True)
+        card = ModelCard(regular_file(folder / "README.md").read_text(), ignore_metadata_errors=True)
         for key, value in licence.items():
             card.data[key] = value
         write_text(folder / "README.md", str(card))
@@ -99,7 +99,7 @@ def dataset_licence(dataset: str | Path) -> dict[str, str]:
     if str(dataset) == "toonstories":
         return {"license": "mit"}
     try:
-        card = DatasetCard.load(Path(dataset, "README.md") if is_local(dataset) else str(dataset), ignore_metadata_errors=True)
+        card = DatasetCard.load(regular_file(Path(dataset, "README.md")) if is_local(dataset) else str(dataset), ignore_metadata_errors=True)
     except Exception as error:  # no card, no network, or metadata that cannot be parsed, which raises YAML's own errors
         print(f"warning: the licence of {dataset} is unknown ({type(error).__name__}); the model's card will not name one", file=sys.stderr)
         return {}
@@ -118,7 +118,7 @@ def training_section(
     """Training command, sizes, loss curve and all settings as Markdown. columns: names of the numbers in a row of the curve."""
     command = shlex.join(["accelerate", "launch", f"training/{script}", *sys.argv[1:]])
     every = max(1, len(curve) // 20)
-    return f"""`{command}` — {seen:,} stories seen.
+    return f"""{code_span(command)} — {seen:,} stories seen.
 
 {_table(("part", "parameters"), ((name, f"{count / 1e6:.2f} M") for name, count in parameters.items()))}
 
@@ -134,7 +134,7 @@ def _table(head: Sequence[str], rows: Iterable[Iterable]) -> str:
 def set_section(folder: Path, title: str, text: str) -> None:
     """Write a section into the card in `folder`; a section with the same title is replaced."""
     file = folder / "README.md"
-    card = file.read_text() if file.exists() else ""
+    card = regular_file(file).read_text() if file.exists() else ""
     section = f"## {title}\n\n{text.strip()}\n"
     old = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", card, re.M | re.S)
     write_text(file, card[: old.start()] + section + "\n" + card[old.end() :] if old else f"{card.rstrip()}\n\n{section}".lstrip())

@@ -10,13 +10,11 @@ Texts in blocks are plain text, which both functions escape, because names of sy
 from __future__ import annotations
 
 import base64
-import html
-import re
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from story_ldm.files import markdown_table
+from story_ldm.files import markdown_table, plain_markdown
 
 
 class Heading(NamedTuple):
@@ -62,31 +60,25 @@ def to_markdown(blocks: list[Block]) -> str:
     for block in blocks:
         match block:
             case Heading(text, level):
-                parts.append(f"{'#' * level} {_plain(text)}")
+                parts.append(f"{'#' * level} {plain_markdown(text)}")
             case Note(text, warning):
-                parts.append(f"> **Warning:** {_plain(text)}" if warning else _plain(text))
+                parts.append(f"> **Warning:** {plain_markdown(text)}" if warning else plain_markdown(text))
             case Picture(file, alt):
-                parts.append(f"![{_plain(alt)}]({file})")
+                parts.append(f"![{plain_markdown(alt)}]({file})")
             case Grid(head, rows, first):
                 names = [first, *(f"{group}: {name}" if group else name for group, name in head)]
                 lines = [[_emphasised(row.name, row.aside), *(_markdown_cell(cell, row.aside) for cell in row.cells)] for row in rows]
-                parts.append(markdown_table(map(_plain, names), lines, ["---", *["---:"] * len(head)]))
+                parts.append(markdown_table(map(plain_markdown, names), lines, ["---", *["---:"] * len(head)], formatted=True))
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_cell(cell: Cell, aside: bool) -> str:
-    text = f"**{_plain(cell.text)}**" if cell.strong else _emphasised(cell.text, aside)
-    return "<br>".join([text, *(f"<sub>{_plain(line)}</sub>" for line in cell.small.splitlines())])
+    text = f"**{plain_markdown(cell.text)}**" if cell.strong else _emphasised(cell.text, aside)
+    return "<br>".join([text, *(f"<sub>{plain_markdown(line)}</sub>" for line in cell.small.splitlines())])
 
 
 def _emphasised(text: str, aside: bool) -> str:
-    return f"*{_plain(text)}*" if aside and text else _plain(text)
-
-
-def _plain(text: str) -> str:
-    """Text escaped for Markdown, on one line."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    return re.sub(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+    return f"*{plain_markdown(text)}*" if aside and text else plain_markdown(text)
 
 
 def to_html(blocks: list[Block], title: str, folder: Path) -> str:

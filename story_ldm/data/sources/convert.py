@@ -38,7 +38,7 @@ from story_ldm.data.references import is_referential, refer
 from story_ldm.data.sources import SOURCES, FrameChoice, Source, StoryDataError, open_source
 from story_ldm.data.sources.base import SPLITS, checked_row, decoded, of_type
 from story_ldm.data.story_form import card_data, is_damaged, parquet_name
-from story_ldm.files import file_digest, is_clutter, markdown_table, write_text, written_beside
+from story_ldm.files import file_digest, is_clutter, markdown_table, plain_markdown, write_text, written_beside
 from story_ldm.locks import locked
 
 STORIES_PER_FILE = 500
@@ -357,16 +357,16 @@ def card(record: dict, source: Source, most: int = 100) -> str:
     rows = []
     for split, part in splits.items():
         counts = [f"{n:,}" for n in (part["stories"], part["frames"], len(part["broken"]), part["dropped_overlaps"])]
-        rows.append([split, *counts[:2], published.get(split, "–"), *counts[2:], f"`{part['sha256'][:16]}`"])
+        rows.append([split, *counts[:2], published.get(split, "–"), *counts[2:], part["sha256"][:16]])
     text = "names replaced by references (`sentences`), as published (`sentences_full`)" if c["text"] == "referential" else "as published"
     shape = f"{c['size']} × {c['size']} pixels ({c['fit']})" if c["size"] else "of their original size"
     lines = [f"Text: {text}. Frames: {shape}; frame taken of a shot: {c['frame']}{', seed ' + str(c['seed']) if c['frame'] == 'random' else ''}."]
     if transparent := sum(part["transparent"] for part in splits.values()):
         lines.append(f"{transparent:,} frames were partly transparent; they are laid on {c['background']}.")
     if source.characters:
-        lines.append(f"Characters, in the order of the labels: {', '.join(source.cast)}.")
+        lines.append(f"Characters, in the order of the labels: {plain_markdown(', '.join(source.cast))}.")
     if source.backgrounds:
-        lines.append(f"Backgrounds, in the order of the labels: {', '.join(source.backgrounds)}.")
+        lines.append(f"Backgrounds, in the order of the labels: {plain_markdown(', '.join(source.backgrounds))}.")
     for pair, count in record["overlaps"].items():
         split, later = pair.split("/")
         lines.append(
@@ -375,7 +375,7 @@ def card(record: dict, source: Source, most: int = 100) -> str:
     if len(splits) > 1 and not record["overlaps"]:
         lines.append("No two splits share a shot.")
     broken = [(split, *fault) for split, part in splits.items() for fault in part["broken"]]
-    faults = "\n".join(f"- {split}, {key}: {fault}" for split, key, fault in broken[:most])
+    faults = "\n".join(f"- {split}, {plain_markdown(key)}: {plain_markdown(fault)}" for split, key, fault in broken[:most])
     rest = f"\n- and {len(broken) - most:,} more, in conversion.json" if len(broken) > most else ""
     return f"""---
 {card_data(splits, None if c["source"] == "folder" else "other")}
