@@ -38,6 +38,7 @@ from story_ldm.data.toonstories import story_row
 SYSTEMS = ("zebra-net", "okapi-net", "quagga-net")
 FEATURES = Features(story_id=Value("string"), frames=List(Image()), sentences=List(Value("string")))
 STORIES = 4
+TOKENS: dict[tuple[Path, str], str] = {}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,11 +95,21 @@ def opened(s, clock=lambda: 1000.0):
     """A client of the survey, and the survey."""
     asked = survey.read_survey(s)
     survey.open_database(s.database, asked.settings, asked.story_ids)
-    return survey.survey_app(asked, s.database, s.minutes, clock).test_client(), asked
+    app = survey.survey_app(asked, s.database, s.minutes, s.reservations, clock)
+    app.config["DATABASE"] = s.database
+    return app.test_client(), asked
+
+
+def token(client, name: str) -> str:
+    """The token of a rater, who starts under a name once."""
+    key = client.application.config["DATABASE"], name
+    if key not in TOKENS:
+        TOKENS[key] = client.post("/", data={"name": name}).headers["Location"].partition("?rater=")[2]
+    return TOKENS[key]
 
 
 def page(client, rater: str) -> str:
-    return client.get("/rate", query_string={"rater": rater}).text
+    return client.get("/rate", query_string={"rater": token(client, rater)}).text
 
 
 def sample_on(html: str) -> int | None:
@@ -109,7 +120,9 @@ def sample_on(html: str) -> int | None:
 def post(client, rater: str | None, sample, **changes):
     """An answer, of which `changes` replace (or, by None, take away) parts."""
     form = {"sample": sample, "visual quality": "A", "alignment": "B", "consistency": "C"} | {n.replace("_", " "): v for n, v in changes.items()}
-    return client.post("/rate", query_string={} if rater is None else {"rater": rater}, data={n: v for n, v in form.items() if v is not None})
+    return client.post(
+        "/rate", query_string={} if rater is None else {"rater": token(client, rater)}, data={n: v for n, v in form.items() if v is not None}
+    )
 
 
 def rate_all(client, rater: str) -> list[int]:
@@ -130,7 +143,7 @@ def test_nothing_that_a_rater_receives_tells_the_system(settings):
     client, asked = opened(replace(settings, raters=3))
     replies, orders = [client.get("/")], {}
     for rater in ("ann", "bob", "c & d"):
-        while (sample := sample_on((reply := client.get("/rate", query_string={"rater": rater})).text)) is not None:
+        while (sample := sample_on((reply := client.get("/rate", query_string={"rater": token(client, rater)})).text)) is not None:
             story = int(asked.story_ids[sample][-1])
             assert all(escape(told(story, m)).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in reply.text for m in range(2 + story % 2))
             assert "<b onclick" not in reply.text and "49" not in re.sub(r"<style>.*</style>", "", reply.text, flags=re.S)
@@ -143,17 +156,18 @@ def test_nothing_that_a_rater_receives_tells_the_system(settings):
             assert seen == wanted, "the row's own frames in their order"
             orders[rater, sample] = tuple(order)
             replies += [reply, *pictures, post(client, rater, sample, alignment="D"), post(client, rater, sample)]
-            assert dict(zip("ABC", (SYSTEMS[k] for k in order))) == asked.shown(sample, rater)
+            assert dict(zip("ABC", (SYSTEMS[k] for k in order))) == asked.shown(sample, token(client, rater))
         replies.append(reply)
-    replies += [client.get("/nothing"), client.get("/picture/0/zebra-net/0.png?rater=ann")]
+    replies += [client.get("/nothing"), client.get(f"/picture/0/zebra-net/0.png?rater={token(client, 'ann')}")]
     secrets = [*SYSTEMS, *(text.partition("=")[2] for text in settings.systems)]
     sent = [reply.data + str(reply.headers).encode() for reply in replies]
     assert not [(name, reply) for name in secrets for reply in sent if name.encode() in reply]
     assert len({orders["ann", n] for n in range(STORIES)}) > 1, "the order differs between samples"
     assert any(orders["ann", n] != orders["bob", n] for n in range(STORIES)), "and between raters"
+    names = dict(stored(settings.database, "SELECT rater, name FROM raters"))
     for sample, rater, criterion, system, label in stored(settings.database):
         chosen = {"visual quality": 0, "alignment": 1, "consistency": 2}[criterion]
-        assert label == "ABC"[chosen] and system == SYSTEMS[orders[rater, sample][chosen]]
+        assert label == "ABC"[chosen] and system == SYSTEMS[orders[names[rater], sample][chosen]]
     first = Counter(asked.shown(sample, f"rater {n}")["A"] for n in range(100) for sample in range(3))
     assert all(70 < count < 130 for count in first.values()) and len(first) == 3
 
@@ -198,7 +212,7 @@ def test_a_reservation_expires(settings):
     assert late.status_code == 400 and "other raters have taken this sample" in late.text and not stored(settings.database)
     now[0] += 31 * 60
     assert post(client, "bob", 0).status_code == 303, "late, but nobody took it"
-    assert {row[1] for row in stored(settings.database)} == {"bob"}
+    assert {row[1] for row in stored(settings.database)} == {token(client, "bob")}
     assert post(client, "ann", 0).status_code == 400 and len(stored(settings.database)) == 3
 
 
@@ -209,10 +223,46 @@ def test_a_rater_goes_on_where_he_stopped(settings):
     post(client, "Ann B", first)
     second = sample_on(page(client, "Ann B"))
     client, _ = opened(settings)  # started again
-    html = page(client, "  ann   B ")
+    html = page(client, "Ann B")
     assert sample_on(html) == second != first and "2 of 4" in html
-    assert sorted([first, *rate_all(client, "ann b")]) == list(range(STORIES))
-    assert "You answered 4 samples" in page(client, "ann b")
+    assert sorted([first, *rate_all(client, "Ann B")]) == list(range(STORIES))
+    assert "You answered 4 samples" in page(client, "Ann B")
+
+
+def test_a_rater_is_a_token_and_the_name_a_label(settings):
+    """Who knows a name, which raters may tell each other, can neither see nor give the answers of that rater."""
+    client, _ = opened(settings)
+    sample = sample_on(page(client, "ann"))
+    assert "<span>ann</span>" in page(client, "ann")
+    for guess in ("ann", "", "0" * 22, token(client, "ann").swapcase()):
+        assert client.get("/rate", query_string={"rater": guess}).status_code == 400
+        assert client.get(f"/picture/{sample}/A/0.png", query_string={"rater": guess}).status_code == 400
+    again = [client.post("/", data={"name": "ann"}).headers["Location"] for _ in range(20)]
+    assert len({*again, f"/rate?rater={token(client, 'ann')}"}) == 21 and all(len(address) > 30 for address in again)
+    assert {name for (name,) in stored(settings.database, "SELECT name FROM raters")} == {"ann"}
+    for name in ("", " ", "x" * 61, "a\x00b"):
+        reply = client.post("/", data={"name": name})
+        assert reply.status_code == 400 and "Please enter your name" in reply.text
+    hostile = client.post("/", data={"name": "<i>{{ 7 * 7 }}</i>"}).headers["Location"]
+    assert "<span>&lt;i&gt;{{ 7 * 7 }}&lt;/i&gt;</span>" in client.get(hostile).text
+
+
+def test_an_address_reserves_so_many_samples_at_once(settings):
+    now = [0.0]
+    client, _ = opened(replace(settings, reservations=3), lambda: now[0])
+
+    def status(rater: str, address: str = "10.0.0.1") -> int:
+        return client.get("/rate", query_string={"rater": token(client, rater)}, environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert [status(rater) for rater in ("ann", "bob", "cleo", "dan")] == [200, 200, 200, 429]
+    assert status("ann") == 200, "goes on with the reserved sample"
+    assert status("dan", "10.0.0.2") == 200 and status("dan") == 429, "wherever he began"
+    assert post(client, "ann", sample_on(page(client, "ann"))).status_code == 303
+    assert status("dan") == 200, "an answered sample is not reserved"
+    now[0] += 31 * 60
+    assert [status(rater) for rater in ("eve", "fay", "gus", "hal")] == [200, 200, 200, 429]
+    columns = str(stored(settings.database, "SELECT * FROM raters"))
+    assert "10.0.0" not in columns, "addresses are not stored"
 
 
 def test_the_button_pressed_twice_stores_once(settings):
@@ -241,10 +291,7 @@ def test_the_button_pressed_twice_stores_once(settings):
         ({"sample": "one"}, "This sample does not exist"),
         ({"sample": ["0", "1"]}, "This sample does not exist"),
         ({"sample": None}, "This sample does not exist"),
-        ({"rater": None}, "Please enter your name"),
-        ({"rater": " "}, "Please enter your name"),
-        ({"rater": "x" * 61}, "Please enter your name"),
-        ({"rater": "a\x00b"}, "Please enter your name"),
+        ({"rater": None}, "not the address of a rater"),
         ({"rater": "bob"}, "not assigned to you"),
     ],
 )
@@ -261,7 +308,7 @@ def test_other_bad_requests(settings):
     client, _ = opened(settings)
     page(client, "ann")
     for address in ("99/A/0", "0/D/0", "0/A/9", "0/A/x", f"{10**30}/A/0"):
-        assert client.get(f"/picture/{address}.png?rater=ann").status_code == 404
+        assert client.get(f"/picture/{address}.png?rater={token(client, 'ann')}").status_code == 404
     assert client.get("/rate").status_code == client.get("/picture/0/A/0.png").status_code == 400
     assert post(client, "ann", 0, alignment="A" * 10**6).status_code == 413 and not stored(settings.database)
 
@@ -301,6 +348,7 @@ def test_unequal_systems_are_refused_before_anything_is_served(settings, tmp_pat
     assert "system zebra-net: " in said(split="val") and "has no val-*.parquet" in said(split="val")
     assert "NAME=DIR of 2 to 26 systems" in said(systems=settings.systems[:1])
     assert "NAME=DIR of 2 to 26 systems" in said(systems=("a=b", "a=c")) and "--systems is a b;" in said(systems=("a", "b"))
+    assert "--systems is 'a/b'; it must be a name" in said(systems=("a/b=c", "d=e"))
     assert "--raters 0" in said(raters=0)
     assert not settings.database.exists()
 
@@ -454,7 +502,8 @@ def test_a_rater_in_a_browser(address, browser, tmp_path):
     look("end")
 
     answers = stored(tmp_path / "survey.sqlite")
-    assert len(answers) == 9 and {row[0] for row in answers} == {0, 1, 2} and {row[1] for row in answers} == {"ann"}
+    assert len(answers) == 9 and {row[0] for row in answers} == {0, 1, 2} and len({row[1] for row in answers}) == 1
+    assert stored(tmp_path / "survey.sqlite", "SELECT name FROM raters") == [("Ann",)]
     assert all(label == dict(zip(survey.CRITERIA, "ABC"))[criterion] for _, _, criterion, _, label in answers)
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     result = survey.tally(tmp_path / "survey.sqlite")
@@ -476,10 +525,11 @@ def test_answers_come_from_the_own_page(settings):
     client, _ = opened(settings)
     sample = sample_on(page(client, "Zo\u00eb"))
     form = {"sample": sample, "visual quality": "A", "alignment": "B", "consistency": "C"}
+    rater = {"rater": token(client, "Zo\u00eb")}
     for origin in ("https://example.org", "null", "http://localhost.example.org"):
-        assert client.post("/rate", query_string={"rater": "Zo\u00eb"}, data=form, headers={"Origin": origin}).status_code == 403
-    answer = client.post("/rate", query_string={"rater": "Zoe\u0308"}, data=form, headers={"Origin": "http://localhost"})
-    assert answer.status_code == 303, "the same name in another form of Unicode"
+        assert client.post("/rate", query_string=rater, data=form, headers={"Origin": origin}).status_code == 403
+        assert client.post("/", data={"name": "eve"}, headers={"Origin": origin}).status_code == 403
+    assert client.post("/rate", query_string=rater, data=form, headers={"Origin": "http://localhost"}).status_code == 303
     headers = client.get("/").headers
     assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "same-origin"
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

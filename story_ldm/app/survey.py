@@ -6,8 +6,8 @@
 
 Each DIR has generated stories in the story form. A sample is one story: its sentences, and one row of frames per system, labelled A, B, C … in an
 order that differs by sample and rater and follows from a secret in the database; nothing sent to the browser names a system. Opening a sample
-reserves it; at most `--raters` raters get it. A rater who returns under the same name continues: names are taken on trust. The tally has shares with
-95 % intervals (bootstrap over samples), and Fleiss' kappa.
+reserves it; at most `--raters` raters get it. A rater is known by a token that the server draws and puts into the address of the pages, at which the
+rater may continue later; the name is a label only. The tally has shares with 95 % intervals (bootstrap over samples), and Fleiss' kappa.
 
 Over 350 lines: one application, whose pages, database and tally share their tables.
 """
@@ -37,7 +37,7 @@ from werkzeug.serving import make_server
 
 from story_ldm.data.pictures import as_rgb
 from story_ldm.data.stories import load_stories
-from story_ldm.files import markdown_table, write_text
+from story_ldm.files import check_name, markdown_table, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 
 CRITERIA = {
@@ -49,6 +49,7 @@ TABLES = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS raters (rater TEXT PRIMARY KEY, name TEXT NOT NULL, address TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (sample INTEGER PRIMARY KEY, story_id TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS turns (sample INTEGER, rater TEXT, expires REAL NOT NULL, answered INTEGER NOT NULL, PRIMARY KEY (sample, rater));
 CREATE TABLE IF NOT EXISTS answers (sample INTEGER, rater TEXT, criterion TEXT, system TEXT, label TEXT, time REAL,
@@ -60,6 +61,11 @@ SELECT s.sample FROM samples s LEFT JOIN turns own ON own.sample = s.sample AND 
 WHERE NOT COALESCE(own.answered, 0) AND :raters > (
     SELECT COUNT(*) FROM turns t WHERE t.sample = s.sample AND t.rater != :rater AND (t.answered OR t.expires > :now)
 ) ORDER BY own.expires DESC, s.sample
+"""
+
+RESERVED = """
+SELECT COUNT(*) FROM turns t JOIN raters r ON r.rater = t.rater
+WHERE r.address = :address AND t.rater != :rater AND NOT t.answered AND t.expires > :now
 """
 
 
@@ -81,6 +87,8 @@ class Settings:
     """Seed for the choice of stories and the bootstrap."""
     minutes: float = 30.0
     """Minutes for which a sample is reserved for the rater who opened it."""
+    reservations: int = 50
+    """Number of samples that raters at one network address may have reserved at once; behind a proxy, all raters have its address."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 accepts connections from other machines."""
     port: int = 8000
@@ -123,7 +131,7 @@ def main(s: Settings) -> None:
     survey = read_survey(s)
     open_database(s.database, survey.settings, survey.story_ids)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it logs one line per picture
-    server = make_server(s.host, s.port, survey_app(survey, s.database, s.minutes), threaded=True)
+    server = make_server(s.host, s.port, survey_app(survey, s.database, s.minutes, s.reservations), threaded=True)
     print(f"{s.samples} samples of {len(survey.systems)} systems for {s.raters} raters each: http://{s.host}:{server.port}, Ctrl-C stops", flush=True)
     server.serve_forever()
 
@@ -138,8 +146,14 @@ def read_survey(s: Settings) -> Survey:
     systems = [name for name, _, _ in named]
     if not 2 <= len(systems) <= 26 or not all(name and folder for name, _, folder in named) or len(set(systems)) < len(systems):
         raise SystemExit(f"--systems is {' '.join(s.systems) or 'empty'}; it must be NAME=DIR of 2 to 26 systems with different names")
-    if min(s.samples, s.raters) < 1 or s.minutes <= 0:
-        raise SystemExit(f"--samples is {s.samples}, --raters {s.raters} and --minutes {s.minutes:g}; all must be positive")
+    for name in systems:
+        try:
+            check_name("--systems", name)
+        except ValueError as error:
+            raise SystemExit(str(error)) from None
+    if min(s.samples, s.raters, s.reservations) < 1 or s.minutes <= 0:
+        numbers = f"--samples is {s.samples}, --raters {s.raters}, --reservations {s.reservations} and --minutes {s.minutes:g}"
+        raise SystemExit(f"{numbers}; all must be positive")
     story_ids: list[str] = []
     pictures: list[dict[str, list[bytes]]] = [{} for _ in range(s.samples)]
     sentences, content = [], {}
@@ -217,9 +231,30 @@ def read_secret(database: Path, seed: int) -> str | int:
         return (connection.execute("SELECT value FROM secret").fetchone() or (seed,))[0]
 
 
-def take_turn(database: Path, rater: str, raters: int, now: float, seconds: float) -> tuple[int | None, int, int]:
-    """Reserve a sample for the rater. Returns its number (None if none is left), the count of samples answered, and the count still available."""
+def add_rater(database: Path, name: str, address: str) -> str:
+    """Store a new rater. Returns the token by which the rater is known."""
+    rater = secrets.token_urlsafe(16)
     with transaction(database) as connection:
+        connection.execute("INSERT INTO raters VALUES (?, ?, ?)", (rater, name, address))
+    return rater
+
+
+def name_of(database: Path, rater: str) -> str | None:
+    """The name that a rater typed; None for a token that is not of this survey."""
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        return (connection.execute("SELECT name FROM raters WHERE rater = ?", (rater,)).fetchone() or (None,))[0]
+
+
+def take_turn(
+    database: Path, rater: str, raters: int, now: float, seconds: float, address: str = "", reservations: int = 1
+) -> tuple[int | None, int, int] | None:
+    """Reserve a sample for the rater. Returns its number (None if none is left), the count of samples answered, and the count still available.
+    None if other raters at this address have as many `reservations`."""
+    with transaction(database) as connection:
+        connection.execute("UPDATE raters SET address = ? WHERE rater = ?", (address, rater))
+        (reserved,) = connection.execute(RESERVED, {"address": address, "rater": rater, "now": now}).fetchone()
+        if reserved >= reservations:
+            return None
         available = connection.execute(OPEN, {"rater": rater, "raters": raters, "now": now}).fetchall()
         (done,) = connection.execute("SELECT COUNT(*) FROM turns WHERE rater = ? AND answered", (rater,)).fetchone()
         if available:
@@ -246,31 +281,47 @@ def store(database: Path, sample: int, rater: str, raters: int, now: float, chos
     return None
 
 
-def survey_app(survey: Survey, database: Path, minutes: float = 30.0, clock: Callable[[], float] = time.time) -> Flask:
-    """The web application. minutes: how long a sample is reserved. clock: the time in seconds."""
+def survey_app(survey: Survey, database: Path, minutes: float = 30.0, reservations: int = 50, clock: Callable[[], float] = time.time) -> Flask:
+    """The web application. minutes: how long a sample is reserved. reservations: how many one address may have. clock: the time in seconds."""
     survey.secret = read_secret(database, survey.settings["seed"])
     app = Flask("survey", template_folder=str(Path(__file__).parent.resolve() / "templates"), static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 10_000
+
+    def address() -> str:
+        return digest(survey.secret, request.remote_addr)[:16]  # not the address itself, which need not be stored
+
+    def known_rater() -> tuple[str, str]:
+        """Token and name of the rater in the request; without a token of this survey, the request fails with status 400."""
+        rater = request.args.get("rater", "")
+        name = name_of(database, rater)
+        return (rater, name) if name is not None else abort(400, "This is not the address of a rater of this survey. Please start again.")
 
     @app.get("/")
     def start() -> str:
         return render_template("survey.html", page="start", samples=len(survey.story_ids), questions=CRITERIA)
 
+    @app.post("/")
+    def begin():
+        own_page_only()
+        name = clean_name(request.form.get("name", "")) or abort(400, "Please enter your name or code (1 to 60 characters).")
+        return redirect(url_for("rate", rater=add_rater(database, name, address())), 303)
+
     @app.get("/rate")
     def rate() -> str:
-        rater = rater_name()
-        sample, done, left = take_turn(database, rater, survey.settings["raters"], clock(), 60 * minutes)
+        rater, name = known_rater()
+        turn = take_turn(database, rater, survey.settings["raters"], clock(), 60 * minutes, address(), reservations)
+        if turn is None:
+            abort(429, "Too many samples are open at your network address. Please answer one of them, or come back later.")
+        sample, done, left = turn
         if sample is None:
-            return render_template("survey.html", page="end", rater=rater, done=done, samples=len(survey.story_ids))
+            return render_template("survey.html", page="end", name=name, done=done, samples=len(survey.story_ids))
         content = {"sentences": survey.sentences[sample], "labels": survey.labels, "questions": CRITERIA}
-        return render_template("survey.html", page="rate", rater=rater, sample=sample, number=done + 1, of=done + left, **content)
+        return render_template("survey.html", page="rate", rater=rater, name=name, sample=sample, number=done + 1, of=done + left, **content)
 
     @app.post("/rate")
     def answer():
-        origin = request.headers.get("Origin")  # browsers send it with every POST
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            abort(403, "Answers are accepted from the survey's own page only.")
-        rater = rater_name()
+        own_page_only()
+        rater, _ = known_rater()
         sample = next((n for n in range(len(survey.story_ids)) if request.form.getlist("sample") == [str(n)]), None)
         if sample is None:
             abort(400, "This sample does not exist.")
@@ -281,14 +332,16 @@ def survey_app(survey: Survey, database: Path, minutes: float = 30.0, clock: Cal
 
     @app.get("/picture/<int:sample>/<label>/<int:frame>.png")
     def picture(sample: int, label: str, frame: int) -> tuple[bytes, dict[str, str]]:
-        rater = rater_name()
+        rater, _ = known_rater()
         if sample >= len(survey.story_ids) or label not in survey.shown(sample, rater) or frame >= len(survey.sentences[sample]):
             abort(404, "This picture does not exist.")
         return survey.pictures[sample][survey.shown(sample, rater)[label]][frame], {"Content-Type": "image/png"}
 
     @app.errorhandler(HTTPException)
     def show_error(error: HTTPException):
-        return render_template("survey.html", page="error", message=error.description, rater=clean_name(request.args.get("rater", ""))), error.code
+        rater = request.args.get("rater", "")
+        known = rater if name_of(database, rater) is not None else ""
+        return render_template("survey.html", page="error", message=error.description, rater=known), error.code
 
     @app.after_request
     def set_headers(response: Response) -> Response:
@@ -296,21 +349,23 @@ def survey_app(survey: Survey, database: Path, minutes: float = 30.0, clock: Cal
         policy = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         response.headers["Content-Security-Policy"] = policy
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"  # the address has the rater's name
+        response.headers["Referrer-Policy"] = "same-origin"  # the address has the rater's token
         return response
 
     return app
 
 
 def clean_name(text: str) -> str:
-    """The name in Unicode's form NFC, in lower case, with single spaces; "" if it is empty, longer than 60 characters or not printable."""
-    name = " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower()).split())
+    """The name in Unicode's form NFC, with single spaces; "" if it is empty, longer than 60 characters or not printable."""
+    name = " ".join(unicodedata.normalize("NFC", text).split())
     return name if len(name) <= 60 and name.isprintable() else ""
 
 
-def rater_name() -> str:
-    """The rater's name in the request; without a valid one, the request fails with status 400."""
-    return clean_name(request.args.get("rater", "")) or abort(400, "Please enter your name or code (1 to 60 characters).")
+def own_page_only() -> None:
+    """Refuses a form that was sent from a page of another site, with status 403."""
+    origin = request.headers.get("Origin")  # browsers send it with every POST
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        abort(403, "Answers are accepted from the survey's own page only.")
 
 
 def choices(form: MultiDict[str, str], labels: str) -> dict[str, str]:
