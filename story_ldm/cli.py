@@ -206,7 +206,7 @@ def preview(
     """Writes a contact sheet of stories with their sentences.
 
     Args:
-        dataset: toonstories, a folder in the story form, or the name of a dataset on the Hugging Face hub.
+        dataset: toonstories, a folder in the story form, or hf://datasets/owner/name for one on the Hugging Face hub.
         output: Picture to write.
         split: Split to show; by default validation where there is one, else test, else train.
         stories: Number of stories.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from published_copies import COUNTS, save
 from story_ldm import cli, load_stories
 from story_ldm.data.sources import SOURCES
 from story_ldm.data.sources.convert import Conversion, convert
-from story_ldm.data.stories import held_out_split, one_length, story_lengths
+from story_ldm.data.stories import held_out_split, one_length, story_lengths, tested_split
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -62,12 +63,30 @@ def test_a_dataset_of_the_hub(copies, tmp_path, monkeypatch):
     monkeypatch.setattr(stories, "get_dataset_split_names", lambda name: ["train", "test"])
     expected = load_stories(tmp_path / "out", "train", 16)
     for limit, count in ((None, 5), (2, 2)):
-        found = load_stories("me/pororo", "train", 16, limit=limit)
+        found = load_stories("hf://datasets/me/pororo", "train", 16, limit=limit)
         assert len(found) == count and found.features == expected.features and found[1]["sentences"] == expected[1]["sentences"]
         assert found[1]["frames"][0].tobytes() == expected[1]["frames"][0].tobytes()
-    assert held_out_split("me/pororo") == "test" and held_out_split(tmp_path / "out") == held_out_split("toonstories") == "validation"
-    with pytest.raises(FileNotFoundError, match="no-one/nothing is not a local folder, and split train cannot be read from the hub"):
-        load_stories("no-one/nothing", "train")
+    assert (
+        held_out_split("hf://datasets/me/pororo") == tested_split("hf://datasets/me/pororo") == "test"
+        and held_out_split(tmp_path / "out") == held_out_split("toonstories") == "validation"
+    )
+    with pytest.raises(FileNotFoundError, match="split train of no-one/nothing cannot be read from the hub"):
+        load_stories("hf://datasets/no-one/nothing", "train")
+
+
+def test_a_folder_that_is_missing_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
+    from story_ldm.data import stories
+
+    for name in ("load_dataset", "get_dataset_split_names"):
+        monkeypatch.setattr(stories, name, lambda *a, **k: pytest.fail("the hub was asked"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("data/mine", Path("data/mine")):
+        with pytest.raises(FileNotFoundError, match=r"data/mine has no train-\*\.parquet; .*; a dataset of the hub is hf://datasets/data/mine"):
+            load_stories(name, "train")
+        assert held_out_split(name) == tested_split(name) == "train" and stories.dataset_digests(name) == {}
+    for name in ("hf://datasets/mine", "hf://me/mine", "hf://datasets/me/mine/x", "hf://datasets/../mine"):
+        with pytest.raises(ValueError, match=f"dataset is '{name}'; on the hub it must be hf://datasets/owner/name"):
+            load_stories(name, "train")
 
 
 def test_the_commands(copies, tmp_path, monkeypatch, capsys):

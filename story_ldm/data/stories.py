@@ -4,7 +4,7 @@ A story is one row of a Hugging Face dataset: `story_id`, `frames` (pictures), `
 `backgrounds`, `referential` and `attributes` (specific to the world). Training, generation and evaluation read this form only.
 
     from story_ldm import load_stories
-    stories = load_stories("toonstories", split="test", size=64, text="referential")  # or a folder in the story form, or owner/name on the hub
+    stories = load_stories("toonstories", split="test", size=64, text="referential")  # or a folder in the story form, or hf://datasets/owner/name
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pyarrow import ArrowException, parquet
 from story_ldm.data import toonstories
 from story_ldm.data.pictures import FITS, UNREADABLE, Fit, as_rgb, colour, is_plain, open_picture, square
 from story_ldm.data.story_form import check_columns, check_rows, parquet_files, with_pictures
-from story_ldm.files import file_digest
+from story_ldm.files import HUB_NAME, file_digest
 
 SIDES = re.compile(r"\b(left|right|leftmost|rightmost|leftward|rightward|clockwise|counterclockwise)s?\b", re.I)
 
@@ -47,8 +47,9 @@ def load_stories(
 ) -> Dataset:
     """Loads one split in the story form, with frames of `size` × `size` pixels (None: a folder's frames unchanged), cached as Arrow.
 
-    name_or_folder: "toonstories", a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form, or the owner/name of a
-        dataset of the hub in the story form, which is streamed where only its first stories are asked for.
+    name_or_folder: "toonstories", a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form, or
+        hf://datasets/owner/name for such a dataset of the hub, which is streamed where only its first stories are asked for. What is
+        not written so is looked for on this machine only.
     text: "referential" or "full", and of the built-in world "free"; a folder holds one form, and a column `sentences_full` where it has both.
     limit: only the first stories. seed, length: seed of the built-in world and length of its stories; several lengths take turns, story by story.
     pictures: False leaves `frames` empty, for work on text alone.
@@ -96,19 +97,28 @@ def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_
             gen_kwargs={"indices": list(range(count)), "source": toonstories.SOURCE_DIGEST, **settings},
             num_proc=min(num_proc, count) if num_proc and num_proc > 1 else None,
         )
-    stories = _open_folder(Path(name_or_folder), split, limit) if is_local(name_or_folder) else _open_hub(str(name_or_folder), split, limit)
+    name = hub_name(name_or_folder)
+    stories = _open_folder(Path(name_or_folder), split, limit) if name is None else _open_hub(name, split, limit)
     return _finished(stories, size, text, pictures, num_proc, fit, background)
 
 
-def is_local(name: str | Path) -> bool:
-    """Whether a dataset is a local folder; otherwise it is an owner/name on the hub."""
-    return isinstance(name, Path) or Path(name).is_dir() or not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name)
+def hub_name(name: str | Path) -> str | None:
+    """The owner/name of a dataset of the hub, which is asked for as hf://datasets/owner/name; None for every other name, which is local.
+
+    Raises ValueError for another address of the hub."""
+    if not str(name).startswith("hf:"):
+        return None
+    match = re.fullmatch(f"hf://datasets/({HUB_NAME})", str(name))
+    if match is None:
+        raise ValueError(f"dataset is {str(name)!r}; on the hub it must be hf://datasets/owner/name")
+    return match[1]
 
 
 def _open_folder(folder: Path, split: str, limit: int | None) -> Dataset:
     files = _split_files(folder, split)
     if not files:
-        raise FileNotFoundError(f"{folder} has no {split}-*.parquet; it must be a folder in the story form that has this split")
+        hub = f"; a dataset of the hub is hf://datasets/{folder}" if re.fullmatch(HUB_NAME, folder.as_posix()) and not folder.exists() else ""
+        raise FileNotFoundError(f"{folder} has no {split}-*.parquet; it must be a folder in the story form that has this split{hub}")
     try:
         rows = sum(parquet.read_metadata(file).num_rows for file in files)
     except (OSError, ArrowException) as error:
@@ -132,7 +142,7 @@ def _open_hub(name: str, split: str, limit: int | None) -> Dataset:
     try:
         stories = load_dataset(name, split=split, streaming=limit is not None)
     except (OSError, ValueError) as error:  # no such dataset or split, or no network
-        raise FileNotFoundError(f"{name} is not a local folder, and split {split} cannot be read from the hub: {error}") from error
+        raise FileNotFoundError(f"split {split} of {name} cannot be read from the hub: {error}") from error
     try:
         check_columns(stories.features)
     except ValueError as error:
@@ -145,7 +155,7 @@ def _open_hub(name: str, split: str, limit: int | None) -> Dataset:
 
 def dataset_digests(name_or_folder: str | Path) -> dict[str, str]:
     """File name → 16 hexadecimal digits of the SHA-256, of the Parquet files of a folder; empty for the built-in world and datasets of the hub."""
-    if not is_local(name_or_folder):
+    if hub_name(name_or_folder) is not None:
         return {}
     return {file.name: file_digest(file)[:16] for file in parquet_files(Path(name_or_folder))}
 
@@ -154,10 +164,10 @@ def held_out_split(name_or_folder: str | Path) -> str:
     """The split for evaluation during training: validation if the dataset has one, else test, else train."""
     if str(name_or_folder) == "toonstories":
         return "validation"
-    if is_local(name_or_folder):
+    if (name := hub_name(name_or_folder)) is None:
         existing = [split for split in ("validation", "test") if _split_files(Path(name_or_folder), split)]
     else:
-        existing = [split for split in ("validation", "test") if split in get_dataset_split_names(str(name_or_folder))]
+        existing = [split for split in ("validation", "test") if split in get_dataset_split_names(name)]
     return existing[0] if existing else "train"
 
 
@@ -165,7 +175,8 @@ def tested_split(name_or_folder: str | Path) -> str:
     """The split for the final evaluation: test if the dataset has one, else the held-out split."""
     if str(name_or_folder) == "toonstories":
         return "test"
-    has_test = _split_files(Path(name_or_folder), "test") if is_local(name_or_folder) else "test" in get_dataset_split_names(str(name_or_folder))
+    name = hub_name(name_or_folder)
+    has_test = _split_files(Path(name_or_folder), "test") if name is None else "test" in get_dataset_split_names(name)
     return "test" if has_test else held_out_split(name_or_folder)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from huggingface_hub import DatasetCard, ModelCard, ModelCardData
 
 from story_ldm.data import toonstories
-from story_ldm.data.stories import is_local
+from story_ldm.data.stories import hub_name
 from story_ldm.files import code_span, markdown_table, plain_markdown, regular_file, write_text
 
 LICENCE = ("license", "license_name", "license_link")  # the hub's names
@@ -99,7 +99,7 @@ def dataset_licence(dataset: str | Path) -> dict[str, str]:
     if str(dataset) == "toonstories":
         return {"license": "mit"}
     try:
-        card = DatasetCard.load(regular_file(Path(dataset, "README.md")) if is_local(dataset) else str(dataset), ignore_metadata_errors=True)
+        card = DatasetCard.load(hub_name(dataset) or regular_file(Path(dataset, "README.md")), ignore_metadata_errors=True)
     except Exception as error:  # no card, no network, or metadata that cannot be parsed, which raises YAML's own errors
         print(f"warning: the licence of {dataset} is unknown ({type(error).__name__}); the model's card will not name one", file=sys.stderr)
         return {}

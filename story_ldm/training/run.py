@@ -91,7 +91,7 @@ class StorySettings(RunSettings):
     """Settings of the scripts that train on whole stories."""
 
     dataset: str = "toonstories"
-    """Name, folder or hub name of the stories, as load_stories takes it."""
+    """toonstories, a folder, or hf://datasets/owner/name, as load_stories takes it."""
     fit: Literal["crop", "pad"] = "crop"
     """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
     background: str = "white"
