@@ -11,7 +11,7 @@ from pathlib import Path
 from diffusers import DiffusionPipeline
 
 from story_ldm import pipelines
-from story_ldm.files import shipped_models
+from story_ldm.files import regular_file, shipped_models
 
 
 def pipeline_class(folder: Path) -> type[DiffusionPipeline]:
@@ -19,7 +19,7 @@ def pipeline_class(folder: Path) -> type[DiffusionPipeline]:
     if not (folder / "model_index.json").exists():
         shipped = ", ".join(name for name, f in shipped_models().items() if (f / "model_index.json").exists())
         raise SystemExit(f"--model {folder} has no pipeline (model_index.json); it must be the folder of a pipeline, or a shipped one: {shipped}")
-    name = json.loads((folder / "model_index.json").read_text())["_class_name"]
+    name = json.loads(regular_file(folder / "model_index.json").read_text())["_class_name"]
     kind = getattr(pipelines, name, None)
     if kind is None:
         raise SystemExit(

@@ -109,7 +109,7 @@ def regular_file(file: Path) -> Path:
 def file_digest(file: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with regular_file(file).open("rb") as stream:
         while part := stream.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
@@ -128,7 +128,10 @@ def open_local(kind: Any, folder: str | Path, **settings: Any) -> Any:
 
 
 def check_shards(folder: Path) -> None:
-    """Raises ValueError if a list of weight files, in the folder or below, names one in another folder or of another kind than safetensors."""
+    """Raises ValueError if a list of weight files, in the folder or below, names one in another folder or of another kind than safetensors, and
+    OSError if a file is a pipe, a socket or a device, for which libraries would wait."""
+    for file in folder.rglob("*"):
+        regular_file(file)
     for index in folder.rglob("*.index*.json"):
         try:
             names = set(json.loads(regular_file(index).read_text(encoding="utf-8"))["weight_map"].values())

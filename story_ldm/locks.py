@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from story_ldm.files import regular_file
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -35,7 +37,7 @@ def hold(folder: Path) -> None:
     file = (folder / ".lock").resolve()
     if fcntl is None or (os.getpid(), file) in _HELD:
         return
-    stream = file.open("a+")
+    stream = regular_file(file).open("a+")
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock, which children of a killed process would go on holding
     except OSError as error:

@@ -16,6 +16,10 @@ SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 
 
 def check_not_single_file(model: str | Path) -> None:
+from story_ldm.files import regular_file
+
+MOST = 1_000_000  # of any number in a config that is not bounded by the weights: steps of a scheduler, pixels, tokens
+SPARE = 10_000_000  # numbers that a model may have beside its stored weights: tables that are computed
     """Raises ValueError for a model in a single file."""
     if Path(model).suffix.lower() in SINGLE_FILES and Path(model).is_file():
         raise ValueError(f"{model} is a model in a single file, which is not read yet: convert it to a folder in diffusers format")
@@ -67,7 +71,7 @@ def check_component(folder: Path, variant: str | None = None) -> None:
             raise ValueError(f"the component {folder.name!r} is not whole: {index} lists {absent[0]}, which is missing")
     for file in files:
         try:
-            with safe_open(file, "pt"):
+            with safe_open(regular_file(file), "pt"):
                 pass
         except (SafetensorError, OSError) as error:
             raise ValueError(f"the component {folder.name!r} is not whole: {file} cannot be read ({error})") from None
@@ -94,7 +98,7 @@ def check_weights(folder: Path, name: str, model: Any) -> None:
 
 def _json(file: Path) -> dict:
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(regular_file(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read as JSON: {error}") from None
     if not isinstance(value, dict):

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from conftest import ROOT, tiny_language_memory, tiny_unet
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
+from story_ldm import load_stories
+from story_ldm.data.story_form import is_damaged
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder
 from story_ldm.files import check_shards, open_local
+from story_ldm.locks import hold
 from story_ldm.pipelines import StoryLDMPipeline
+from story_ldm.pipelines.opening import pipeline_class
+from story_ldm.reports.tables import read_result
 from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, open_stable_diffusion, save_memory_adapter
+from story_ldm.training.checkpoints import checksums, damaged_files
+from story_ldm.training.run import claim_run
 
 
 @pytest.fixture
@@ -64,6 +74,41 @@ def test_no_code_of_a_folder_is_asked_for(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="trust_remote_code"):
         load_sentence_encoder(tmp_path)
     assert not (tmp_path / "executed").exists()
+
+
+def test_pipes_in_runs_models_and_results_are_not_waited_for(tmp_path):
+    """A pipe in the place of each file that a run, a model, a generation or a table of results may hold."""
+
+    def pipe(file: Path) -> Path:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(file)
+        return file
+
+    says = "is a pipe, a socket or a device"
+    with pytest.raises(SystemExit, match=says):
+        read_result(pipe(tmp_path / "scores.json"))
+    with pytest.raises(OSError, match=says):
+        hold(pipe(tmp_path / "held" / ".lock").parent)
+    step = pipe(tmp_path / "run" / "checkpoints" / "step-00000001" / "checksums.json").parent
+    assert damaged_files(step) == ["checksums.json"]
+    (step / "checksums.json").unlink()
+    (step / "model.bin").write_bytes(b"1")
+    (step / "checksums.json").write_text(json.dumps(checksums(step)))
+    assert damaged_files(step) == []
+    pipe(step / "random_states_0.pkl"), pipe(step / "model" / ".metadata")
+    assert sorted(damaged_files(step)) == ["model/.metadata", "random_states_0.pkl"], "neither is in the list"
+    (tmp_path / "run" / "settings.json").unlink(missing_ok=True)
+    pipe(tmp_path / "run" / "settings.json")
+    with pytest.raises(OSError, match=says):
+        claim_run(Accelerator(cpu=True), tmp_path / "run", {"seed": 0})
+    with pytest.raises(OSError, match=says):
+        load_stories(pipe(tmp_path / "stories" / "test-0.parquet").parent, "test", 8)
+    assert is_damaged(tmp_path / "stories" / "test-0.parquet")
+    for name in ("config.json", "model.safetensors", "tokenizer/vocab.json"):
+        with pytest.raises(OSError, match=says):
+            open_local(FrameEvaluator, pipe(tmp_path / name.replace(".", "-") / name).parents[name.count("/")])
+    with pytest.raises(OSError, match=says):
+        pipeline_class(pipe(tmp_path / "pipeline" / "model_index.json").parent)
 
 
 @pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/model.safetensors", "..\\model.safetensors", 7, "model.pkl"])

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from story_ldm.data.toonstories.told import LABELS
+from story_ldm.files import regular_file
 
 
 @dataclass
@@ -48,7 +49,7 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
     stories: list[HandWrittenStory] = []
     kinds: dict[str, str] = {}
     garments: dict[str, str] = {}
-    for number, line in enumerate(Path(file).read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(regular_file(Path(file)).read_text(encoding="utf-8-sig").split("\n"), 1):
         try:
             if line.startswith("## "):
                 level, voice = line.removeprefix("## ").split(" | ")

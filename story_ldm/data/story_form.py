@@ -11,7 +11,7 @@ from datasets import ClassLabel, Features, Image, List
 from huggingface_hub import DatasetCardData
 from pyarrow import parquet
 
-from story_ldm.files import is_clutter
+from story_ldm.files import is_clutter, regular_file
 
 REQUIRED_COLUMNS = ("story_id", "frames", "sentences")
 PER_SENTENCE = ("frames", "characters", "backgrounds", "referential", "attributes", "sentences_full", "shots")  # columns with one value per sentence
@@ -70,7 +70,7 @@ def check_rows(table: pa.Table) -> None:
 def is_damaged(file: Path) -> bool:
     """Whether a Parquet file cannot be read, or its pages do not have their checksums (those of files written with `write_page_checksum`)."""
     try:
-        with parquet.ParquetFile(file, page_checksum_verification=True) as opened:
+        with parquet.ParquetFile(regular_file(file), page_checksum_verification=True) as opened:
             for _ in opened.iter_batches(16):
                 pass
     except (OSError, pa.ArrowException):
@@ -93,7 +93,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def parquet_files(folder: Path, pattern: str = "*.parquet") -> list[Path]:
     """The Parquet files of a folder in the story form, which lie in the folder itself or in `data`."""
-    return sorted(file for place in (folder, folder / "data") for file in place.glob(pattern) if not is_clutter(file.name))
+    return sorted(regular_file(file) for place in (folder, folder / "data") for file in place.glob(pattern) if not is_clutter(file.name))
 
 
 def parquet_name(split: str, n: int, count: int) -> str:

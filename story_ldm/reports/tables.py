@@ -16,6 +16,7 @@ from collections.abc import ItemsView
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from story_ldm.files import regular_file
 from story_ldm.metrics.cells import first_number, number, shown
 from story_ldm.reports.pages import Block, Cell, Grid, Heading, Note, Row
 
@@ -67,7 +68,7 @@ def read_results(files: list[Path]) -> list[Result]:
 def read_result(file: Path) -> Result:
     """Read and check one results file; optional fields that are missing are added empty. Raises SystemExit, which names the file and the field."""
     try:
-        result = json.loads(Path(file).read_text(encoding="utf-8-sig"))
+        result = json.loads(regular_file(Path(file)).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise SystemExit(f"{file} cannot be read as a results file: {error}") from None
     if not isinstance(result, dict):

@@ -27,7 +27,7 @@ from transformers import CLIPTextModel
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.stories import story_lengths
 from story_ldm.encoders.latents import encode_frames
-from story_ldm.files import file_digest, partial_path, write_text
+from story_ldm.files import file_digest, partial_path, regular_file, write_text
 from story_ldm.training.checkpoints import digest
 from story_ldm.training.processes import any_process
 
@@ -109,7 +109,7 @@ def _checksum(file: Path) -> Path:
 def _is_whole(file: Path) -> bool:
     """Whether a cache exists and has its checksum."""
     try:
-        return file_digest(file) == _checksum(file).read_text()
+        return file_digest(file) == regular_file(_checksum(file)).read_text()
     except OSError:
         return False
 

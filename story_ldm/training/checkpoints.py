@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
-from story_ldm.files import file_digest, partial_path, written_beside
+from story_ldm.files import file_digest, partial_path, regular_file, written_beside
 from story_ldm.training.processes import any_process
 from story_ldm.training.sharding import all_finite
 
@@ -141,13 +141,14 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Relative paths of a checkpoint's files that are missing or do not match their checksum."""
+    """Relative paths of a checkpoint's files that are missing, differ from their checksum, or are pipes, sockets or devices, which are not opened."""
     try:
-        expected = json.loads((folder / "checksums.json").read_text())
+        expected = json.loads(regular_file(folder / "checksums.json").read_text())
     except (OSError, ValueError):
         return ["checksums.json"]
     actual = checksums(folder)
-    return [name for name, digest in expected.items() if actual.get(name) != digest]
+    odd = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.exists() and not path.is_file() and not path.is_dir()]
+    return odd + [name for name, digest in expected.items() if actual.get(name) != digest and name not in odd]
 
 
 def stop_training(accelerator: Accelerator, run: Path, step: int, what: str, good_until: int | None = None) -> NoReturn:

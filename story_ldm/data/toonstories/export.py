@@ -13,7 +13,7 @@ from pyarrow import parquet
 from story_ldm.data.stories import load_stories
 from story_ldm.data.story_form import card_data, parquet_name
 from story_ldm.data.toonstories import ACTIONS, CHARACTERS, COLORS, LAYOUTS, MARKS, PLACES, PROPS, SPLITS, WORLD_VERSION
-from story_ldm.files import markdown_table, write_text, written_beside
+from story_ldm.files import markdown_table, regular_file, write_text, written_beside
 
 STORIES_PER_FILE = 5_000
 
@@ -27,7 +27,7 @@ def export_toonstories(
     if unknown:
         raise ValueError(f"--split is {unknown[0]!r}; ToonStories has {', '.join(SPLITS)}")
     card, heading = out / "README.md", _heading(size, seed)
-    if card.exists() and heading not in card.read_text().splitlines():
+    if card.exists() and heading not in regular_file(card).read_text().splitlines():
         raise ValueError(f"{out} contains another export; this one would be {heading.lstrip('# ')!r}: set another --out")
     folder = out / "data"
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from story_ldm.files import regular_file
+
 PANELS = {"generator": "generator, averaged weights", "discriminator": "discriminator, real frames"}
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito's
 
@@ -33,7 +35,7 @@ def plot(choices: Path, out: Path = Path("choices.png")) -> None:
     """Plots choices.json: one panel for each network, one colour for each size; solid: share of SA at inference, dashed: mean of w."""
     from matplotlib.figure import Figure
 
-    table = json.loads(choices.read_text())
+    table = json.loads(regular_file(choices).read_text())
     if not table["rows"]:
         raise SystemExit(f"{choices} has no rows yet; the training writes one at each log line")
     curves = {tuple(name.split()): values for name, values in zip(table["columns"], zip(*table["rows"], strict=True), strict=True)}

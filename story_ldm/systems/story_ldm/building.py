@@ -22,7 +22,7 @@ from story_ldm.encoders.facts import fact_table, story_facts
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import tokenize_sentences
-from story_ldm.files import open_local
+from story_ldm.files import open_local, regular_file
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser
 from story_ldm.systems.story_ldm.memory_adapter import open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
@@ -37,7 +37,7 @@ def open_start(folder: Path | None) -> StableDiffusionPipeline | None:
     if folder is None:
         return None
     index = folder / "model_index.json"
-    if index.exists() and json.loads(index.read_text())["_class_name"] == "StoryLDMPipeline":
+    if index.exists() and json.loads(regular_file(index).read_text())["_class_name"] == "StoryLDMPipeline":
         return None
     sd = open_stable_diffusion(folder)
     kind = sd.scheduler.config.prediction_type
