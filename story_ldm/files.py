@@ -118,10 +118,14 @@ def file_digest(file: Path) -> str:
 def open_local(kind: Any, folder: str | Path, **settings: Any) -> Any:
     """`kind.from_pretrained(folder)` for a folder of this machine: weights in safetensors only, no code, and no network. kind: a model or tokenizer.
 
-    Raises FileNotFoundError for what is not a folder (libraries would take it for a name on the hub), ValueError if `check_shards` does."""
+    Raises FileNotFoundError for what is not a folder (libraries would take it for a name on the hub), ValueError if `check_shards` or `check_sizes`
+    does."""
+    from story_ldm.model_folders import check_sizes
+
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; it must hold a {kind.__name__}")
     check_shards(Path(folder))
+    check_sizes(Path(folder), kind)
     if hasattr(kind, "state_dict"):
         settings["use_safetensors"] = True
     return kind.from_pretrained(folder, local_files_only=True, **settings)

@@ -1,25 +1,29 @@
 """Folders of models, checked before a weight is read: what they are, which call opens them, and what they lack.
 
 check_model_folder(folder, "StoryLDMPipeline", needed=("unet", "vae"), known=(…))
+check_sizes(folder, CLIPTextModel)      # against the headers of its weight files
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import math
+import re
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
-
-
-def check_not_single_file(model: str | Path) -> None:
 from story_ldm.files import regular_file
 
 MOST = 1_000_000  # of any number in a config that is not bounded by the weights: steps of a scheduler, pixels, tokens
 SPARE = 10_000_000  # numbers that a model may have beside its stored weights: tables that are computed
+SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
+
+
+def check_not_single_file(model: str | Path) -> None:
     """Raises ValueError for a model in a single file."""
     if Path(model).suffix.lower() in SINGLE_FILES and Path(model).is_file():
         raise ValueError(f"{model} is a model in a single file, which is not read yet: convert it to a folder in diffusers format")
@@ -47,16 +51,18 @@ def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], kno
             raise ValueError(f"model_index.json of {folder} has no component {part!r}; a {pipeline} needs {', '.join(needed)}")
     for part, value in parts.items():
         if len(value) == 2 and value[1] is not None:
-            check_component(folder / part, variant)
+            check_component(folder / part, variant, getattr(sys.modules.get(str(value[0])), str(value[1]), None))
 
 
-def check_component(folder: Path, variant: str | None = None) -> None:
-    """Raises ValueError if the folder of a component is missing, or is that of a network without all its weights in safetensors."""
+def check_component(folder: Path, variant: str | None = None, kind: Any = None) -> None:
+    """Raises ValueError if the folder of a component is missing, or is that of a network without all its weights in safetensors, or asks for absurd
+    sizes. kind: its class, if known."""
     if not folder.is_dir() or not any(folder.iterdir()):
         raise ValueError(f"the component {folder.name!r} is missing: there is nothing in {folder}")
     config = folder / "config.json"
     if not config.exists() or not {"_class_name", "architectures"} & _json(config).keys():
-        return  # a tokenizer or a scheduler
+        check_sizes(folder)  # a tokenizer or a scheduler
+        return
     files = [file for file in folder.glob("*.safetensors") if not file.name.startswith(".")]
     plain = [file for file in files if ".fp16" not in file.name]
     if not files:
@@ -75,6 +81,92 @@ def check_component(folder: Path, variant: str | None = None) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise ValueError(f"the component {folder.name!r} is not whole: {file} cannot be read ({error})") from None
+    check_sizes(folder, kind)
+
+
+def check_sizes(folder: Path, kind: Any = None) -> None:
+    """Raises ValueError, before memory is taken, if a config asks for sizes that do not fit the stored weights, a tokenizer for more tokens than its
+    text encoder has, or a scheduler for absurdly many steps. kind: class of the model, if known; it is built without memory to count its weights."""
+    if (folder / "scheduler_config.json").exists():
+        _check_numbers(folder / "scheduler_config.json", MOST, MOST, "")
+    if (folder / "tokenizer_config.json").exists():
+        _check_tokenizer(folder, folder.with_name(folder.name.replace("tokenizer", "text_encoder")) / "config.json")
+    shapes = list(_shapes(folder))
+    if not shapes or not (folder / "config.json").exists():
+        return
+    stored = sum(map(math.prod, shapes))
+    _check_numbers(
+        folder / "config.json", max(stored, MOST), len(shapes), f", for the files beside it have {stored:,} weights in {len(shapes)} tensors"
+    )
+    needed = _needed(folder, kind)
+    if needed is not None and needed > 2 * stored + SPARE:
+        raise ValueError(f"{folder / 'config.json'} asks for {needed:,} weights; the files beside it have {stored:,}")
+
+
+def _check_numbers(file: Path, most: int, layers: int, why: str) -> None:
+    """Raises ValueError for a number in a config above `most`, or one of layers above `layers`. Ids of tokens are not sizes."""
+    for name, value in _numbers(_json(file)):
+        limit = layers if re.search("layers|depth|blocks", name) else most
+        if value > limit and not name.endswith(("_id", "_ids")):
+            raise ValueError(f"{name} of {file} is {value:,}; it must be at most {limit:,}{why}")
+
+
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
+    """Name and value of each integer in a config."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _numbers(part, str(key))
+    elif isinstance(value, list):
+        for part in value:
+            yield from _numbers(part, name)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield name, value
+
+
+def _check_tokenizer(folder: Path, encoder: Path) -> None:
+    """Sentences are padded to the tokenizer's length, and its ids are rows of the text encoder's table. encoder: config.json of that encoder."""
+    sizes = _json(encoder) if encoder.exists() else {}
+    longest = sizes.get("max_position_embeddings", MOST)
+    length = _json(folder / "tokenizer_config.json").get("model_max_length")
+    if encoder.exists() and isinstance(length, int) and isinstance(longest, int) and length > longest:
+        raise ValueError(f"model_max_length of {folder / 'tokenizer_config.json'} is {length:,}; it must be at most {longest:,}, as of {encoder}")
+    file = next((folder / name for name in ("tokenizer.json", "vocab.json") if (folder / name).exists()), None)
+    if file is None or not isinstance(sizes.get("vocab_size"), int):
+        return
+    table = _json(file)
+    parts = [table] if file.name == "vocab.json" else [(table.get("model") or {}).get("vocab"), table.get("added_tokens")]
+    ids = [n for part in parts for _, n in _numbers(part)]
+    if (largest := max(ids, default=0)) >= sizes["vocab_size"]:
+        raise ValueError(f"the largest token of {file} is {largest:,}; it must be below {sizes['vocab_size']:,}, the vocab_size of {encoder}")
+
+
+def _shapes(folder: Path) -> Iterator[list[int]]:
+    """Shapes of the stored tensors; of the headers only."""
+    for file in folder.glob("*.safetensors"):
+        try:
+            with safe_open(regular_file(file), "pt") as opened:
+                yield from [opened.get_slice(key).get_shape() for key in opened.keys()]
+        except SafetensorError as error:
+            raise ValueError(f"{file} cannot be read ({error})") from None
+
+
+def _needed(folder: Path, kind: Any) -> int | None:
+    """How many numbers the model of a config has, built without memory; None where that is not known, as of a class that cannot be built so."""
+    import torch
+
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            if hasattr(kind, "load_config"):  # of diffusers
+                model = kind.from_config(kind.load_config(folder, local_files_only=True))
+            elif getattr(kind, "config_class", None) is not None:  # of transformers
+                model = kind(kind.config_class.from_pretrained(folder, local_files_only=True))
+            else:
+                return None
+            return sum(part.numel() for part in (*model.parameters(), *model.buffers()))
+    except Exception as error:  # what is wrong with the config is told by the library that opens it
+        if isinstance(error, (OverflowError, MemoryError)) or "overflow" in str(error):
+            raise ValueError(f"{folder / 'config.json'} asks for sizes that no memory has ({error})") from None
+        return None
 
 
 def check_weights(folder: Path, name: str, model: Any) -> None:

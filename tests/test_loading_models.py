@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from conftest import ROOT, tiny_language_memory, tiny_unet
+from conftest import ROOT, tiny_language_memory, tiny_pipeline, tiny_unet
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from story_ldm import load_stories
 from story_ldm.data.story_form import is_damaged
@@ -22,10 +22,12 @@ from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder
 from story_ldm.files import check_shards, open_local
 from story_ldm.locks import hold
+from story_ldm.model_folders import check_component, check_sizes
 from story_ldm.pipelines import StoryLDMPipeline
 from story_ldm.pipelines.opening import pipeline_class
 from story_ldm.reports.tables import read_result
 from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, open_stable_diffusion, save_memory_adapter
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 from story_ldm.training.checkpoints import checksums, damaged_files
 from story_ldm.training.run import claim_run
 
@@ -109,6 +111,68 @@ def test_pipes_in_runs_models_and_results_are_not_waited_for(tmp_path):
             open_local(FrameEvaluator, pipe(tmp_path / name.replace(".", "-") / name).parents[name.count("/")])
     with pytest.raises(OSError, match=says):
         pipeline_class(pipe(tmp_path / "pipeline" / "model_index.json").parent)
+
+
+@pytest.fixture
+def no_building(monkeypatch):
+    """Fails if a library opens a model, which takes memory for it."""
+    for kind in (LanguageMemory, CLIPTextModel):
+        monkeypatch.setattr(kind, "from_pretrained", lambda *args, **settings: pytest.fail("memory was taken"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"width": 10**9}, r"width of .*config\.json is 1,000,000,000; it must be at most 1,000,000, for the files beside it have [0-9,]+ weights"),
+        ({"width": 10**6, "heads": 1}, r"config\.json asks for [0-9,]{17,} weights; the files beside it have"),
+        ({"layers": 10**6}, r"layers of .*config\.json is 1,000,000; it must be at most [0-9]+, for the files beside it have"),
+    ],
+)
+def test_a_model_of_absurd_size_is_refused(changes, says, tmp_path, no_building):
+    tiny_language_memory().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | changes))
+    for check in (lambda: open_local(LanguageMemory, tmp_path), lambda: check_component(tmp_path, kind=LanguageMemory)):
+        with pytest.raises(ValueError, match=says):
+            check()
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "says"),
+    [
+        ("text_encoder/config.json", {"vocab_size": 10**9}, "vocab_size of .* is 1,000,000,000; it must be at most"),
+        ("text_encoder/config.json", {"vocab_size": 10**6, "hidden_size": 10**6}, "asks for [0-9,]{17,} weights"),
+        ("text_encoder/config.json", {"vocab_size": 7}, "the largest token of .* is [0-9]+; it must be below 7, the vocab_size of"),
+        ("text_encoder/config.json", {"max_position_embeddings": 10**12}, "max_position_embeddings of .* is 1,000,000,000,000; it must be at most"),
+        (
+            "tokenizer/tokenizer_config.json",
+            {"model_max_length": 10**12},
+            "model_max_length of .* is 1,000,000,000,000; it must be at most 32, as of",
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            {"num_train_timesteps": 10**12},
+            "num_train_timesteps of .* is 1,000,000,000,000; it must be at most 1,000,000",
+        ),
+    ],
+)
+def test_a_pipeline_of_absurd_size_is_refused(file, changes, says, tokenizer, tmp_path, no_building):
+    tiny_pipeline(tokenizer).save_pretrained(tmp_path)
+    (tmp_path / file).write_text(json.dumps(json.loads((tmp_path / file).read_text()) | changes))
+    with pytest.raises(ValueError, match=says) as error:
+        StoryLDMPipeline.from_pretrained(tmp_path)
+    assert "\n" not in str(error.value)
+    kind = {"text_encoder": CLIPTextModel, "tokenizer": CLIPTokenizer}.get(file.partition("/")[0])
+    if kind is not None and changes != {"vocab_size": 7}:
+        with pytest.raises(ValueError, match=says):
+            open_local(kind, (tmp_path / file).parent)
+
+
+def test_sizes_of_the_shipped_models_fit():
+    state = torch.get_rng_state()
+    for kind, folder in ((FrameEvaluator, "toon-evaluator"), (StoryUNet2DConditionModel, "toon-story-ldm/unet")):
+        check_sizes(ROOT / "checkpoints" / folder, kind)
+    assert torch.equal(torch.get_rng_state(), state), "of which trainings draw their weights"
 
 
 @pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/model.safetensors", "..\\model.safetensors", 7, "model.pkl"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import torch
@@ -53,9 +54,10 @@ def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipe
         if found != expected:
             raise ValueError(f"{folder} is not a Stable Diffusion 1.x or 2.x: its {part} is {found}; in 1.x and 2.x it is {expected}")
     check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder)
-    for part in ("vae", "text_encoder", "unet"):
+    for part in ("vae", "text_encoder", "unet", "tokenizer", "scheduler"):
         if Path(folder).is_dir() and part not in settings:
-            check_component(Path(folder) / part, settings.get("variant"))
+            library, name = index.get(part) or (None, None)
+            check_component(Path(folder) / part, settings.get("variant"), getattr(sys.modules.get(str(library)), str(name), None))
     without = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False}
     if "torch_dtype" not in settings:
         settings.setdefault("dtype", torch.float32)
