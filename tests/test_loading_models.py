@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,6 +176,42 @@ def test_sizes_of_the_shipped_models_fit():
     for kind, folder in ((FrameEvaluator, "toon-evaluator"), (StoryUNet2DConditionModel, "toon-story-ldm/unet")):
         check_sizes(ROOT / "checkpoints" / folder, kind)
     assert torch.equal(torch.get_rng_state(), state), "of which trainings draw their weights"
+
+
+@pytest.fixture
+def command(tokenizer, tmp_path) -> list[str]:
+    """`story-ldm generate` with a tiny model."""
+    tiny_pipeline(tokenizer).save_pretrained(tmp_path / "model")
+    main = "import sys; from story_ldm.cli import main; sys.exit(main())"
+    words = ["--model", tmp_path / "model", "--output", tmp_path / "strip.png", "--steps", 1, "Bruno waves.", "He sits down."]
+    return [sys.executable, "-c", main, "generate", *map(str, words)]
+
+
+def online() -> dict[str, str]:
+    """The environment without the setting that forbids the hub."""
+    return {**{name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")}, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.slow
+def test_generate_connects_no_socket(command, tmp_path):
+    """As the kernel sees it."""
+    if shutil.which("strace") is None or subprocess.run(["strace", "-f", "--seccomp-bpf", "-o", tmp_path / "probe", "true"]).returncode:
+        pytest.skip("strace is missing or not permitted")
+    calls = tmp_path / "calls"
+    subprocess.run(["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", calls, *command], env=online(), check=True)
+    assert (tmp_path / "strip.png").exists()
+    assert [line for line in calls.read_text().splitlines() if "AF_INET" in line] == []
+    reach = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('127.0.0.1', 9))"
+    subprocess.run(["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect", "-o", calls, sys.executable, "-c", reach], check=True)
+    assert "AF_INET" in calls.read_text(), "a connection would be seen"
+
+
+@pytest.mark.slow
+def test_generate_needs_no_network(command, tmp_path):
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rn", "true"]).returncode:
+        pytest.skip("unshare is missing or not permitted")
+    subprocess.run(["unshare", "-rn", *command], env=online(), check=True)
+    assert (tmp_path / "strip.png").exists()
 
 
 @pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/model.safetensors", "..\\model.safetensors", 7, "model.pkl"])
