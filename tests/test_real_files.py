@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from datasets import ClassLabel, Features, List, Value
 from PIL import Image
 from published_copies import rows, save
 from pyarrow import parquet
@@ -334,6 +335,48 @@ def test_checks_and_loaders_agree_on_columns(tmp_path, fault):
     with pytest.raises(ValueError) as error:
         load_stories(tmp_path, "train", 16)
     assert message in str(error.value) and message in check(tmp_path)[1]
+
+
+LABELLED = Features(
+    {
+        "story_id": Value("string"),
+        "frames": List({"bytes": Value("binary"), "path": Value("string")}),
+        "sentences": List(Value("string")),
+        "characters": List(List(ClassLabel(names=["Mia", "Rex"]))),
+        "backgrounds": List(ClassLabel(names=["park"])),
+        "attributes": List({"garments": List(ClassLabel(names=["red", "blue"]))}),
+    }
+)
+KNOWN = {"characters": [[0], [0, 1]], "backgrounds": [0, 0], "attributes": [{"garments": [0]}, {"garments": [1, -1]}]}
+NAMELESS = {
+    "a character": ({"characters": [[0], [1, 2]]}, "characters of frame 1 of story b contain 2; there are 2 names"),
+    "a negative character": ({"characters": [[-1], [1]]}, "characters of frame 0 of story b contain -1; there are 2 names"),
+    "no character": ({"characters": [[None], [1]]}, "characters of frame 0 of story b contain None; there are 2 names"),
+    "a place": ({"backgrounds": [0, 7]}, "backgrounds of frame 1 of story b contain 7; there are 1 names"),
+    "an attribute": ({"attributes": [{"garments": [0]}, {"garments": [1, 5]}]}, "attributes of frame 1 of story b contain 5; there are 2 names"),
+}
+
+
+@pytest.mark.parametrize("fault", NAMELESS)
+def test_labels_without_a_name_are_named_by_checks_and_loaders(tmp_path, fault):
+    changed, message = NAMELESS[fault]
+    good, bad = {**WHOLE, **KNOWN}, {**WHOLE, **KNOWN, "story_id": "b", **changed}
+    parquet.write_table(pa.Table.from_pylist([good, bad], LABELLED.arrow_schema), tmp_path / "train-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=message):
+        load_stories(tmp_path, "train", 16)
+    whole, report = check(tmp_path)
+    assert not whole and message in report
+    parquet.write_table(pa.Table.from_pylist([good], LABELLED.arrow_schema), tmp_path / "train-00000-of-00001.parquet")
+    assert check(tmp_path)[0] and load_stories(tmp_path, "train", 16)[0]["attributes"] == KNOWN["attributes"]
+
+
+def test_labels_of_json_without_a_name_are_named(tmp_path):
+    copy = own(tmp_path / "in", "a", frames=1)
+    (copy / "characters.json").write_text('{"Mia": "she"}')
+    for characters, message in (([["Rex"]], "characters of story a contain 'Rex'; known names: Mia"), ([[7]], "characters of story a contain 7")):
+        (copy / "stories.jsonl").write_text(json.dumps({"story": "a", "sentences": ["Mia sits."], "characters": characters}))
+        with pytest.raises(StoryDataError, match=message):
+            convert(Conversion("folder"), copy, tmp_path / "out", num_proc=1)
 
 
 def test_a_broken_parquet_file_is_named(tmp_path):

@@ -128,7 +128,7 @@ def _open_folder(folder: Path, split: str, limit: int | None) -> Dataset:
     stories = load_dataset("parquet", data_files=files, split=f"train[:{limit}]" if limit else "train")
     try:
         check_columns(stories.features)
-        check_rows(stories.data.table)
+        check_rows(stories.data.table, stories.features)
     except ValueError as error:
         raise ValueError(f"{files[0] if len(files) == 1 else f'{folder}, split {split}'}: {error}") from None
     return stories if isinstance(getattr(stories.features["frames"], "feature", None), Image) else stories.cast(with_pictures(stories.features))

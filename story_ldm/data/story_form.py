@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,8 +38,9 @@ def check_columns(features: Features) -> None:
             raise ValueError(f"its {column} are {features[column]}; they must be ClassLabel, which has a list of names")
 
 
-def check_rows(table: pa.Table) -> None:
-    """Raises ValueError, which names the story and the column, if a value is missing or a story has not one of each per sentence. Decodes nothing."""
+def check_rows(table: pa.Table, features: Features) -> None:
+    """Raises ValueError, which names the story and the column, if a value is missing, a story has not one of each per sentence, or a label has no
+    name. Decodes nothing."""
     names, stories = table["story_id"].to_pylist(), table["sentences"].to_pylist()
     seen: set[str] = set()
     for n, (name, sentences) in enumerate(zip(names, stories, strict=True)):
@@ -58,6 +60,12 @@ def check_rows(table: pa.Table) -> None:
                 if count != len(sentences):
                     has = f"no {column}" if count is None else f"{len(sentences)} sentences and {count} {column}"
                     raise ValueError(f"story {name} has {has}; there must be one per sentence")
+    for column in ("characters", "backgrounds", "attributes"):
+        if hasattr(features.get(column), "feature"):
+            for name, values in zip(names, table[column].to_pylist(), strict=True):
+                for m, value in enumerate(values):
+                    if (wrong := nameless_label(value, features[column].feature, column == "attributes")) is not None:
+                        raise ValueError(f"{column} of frame {m} of story {name} contain {wrong[0]}; there are {wrong[1]} names, numbered from 0")
     if pc.struct_field(pc.list_flatten(table["frames"]), "bytes").null_count:
         for n, name in enumerate(names):
             without = [m for m, frame in enumerate(table["frames"][n]) if not frame.is_valid or not frame["bytes"].is_valid]
@@ -65,6 +73,20 @@ def check_rows(table: pa.Table) -> None:
                 frame = table["frames"][n][without[0]].as_py() or {}  # datasets would follow a path to any file or address
                 has = "has no bytes" + (f", but the path {frame['path']!r}" if frame.get("path") is not None else "")
                 raise ValueError(f"frame {without[0]} of story {name} {has}; a story holds the pictures themselves")
+
+
+def nameless_label(value: Any, feature: Any, may_lack: bool = False) -> tuple[Any, int] | None:
+    """The first label in a value of this feature that has no name, and the number of names; None if all have one. may_lack: None and -1, which say
+    that there is no label, are right."""
+    if isinstance(feature, ClassLabel):
+        right = (may_lack and value in (None, -1)) or (value is not None and 0 <= value < len(feature.names))
+        return None if right else (value, len(feature.names))
+    parts: Iterable[tuple[Any, Any]] = []
+    if isinstance(feature, dict) and value is not None:
+        parts = [(value[name], of) for name, of in feature.items()]
+    elif hasattr(feature, "feature"):
+        parts = [(part, feature.feature) for part in value or []]
+    return next((wrong for part, of in parts if (wrong := nameless_label(part, of, may_lack)) is not None), None)
 
 
 def is_damaged(file: Path) -> bool:

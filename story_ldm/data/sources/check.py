@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from datasets import ClassLabel, Features
+from datasets import Features
 from pyarrow import parquet
 from tqdm.auto import tqdm
 
@@ -23,7 +23,7 @@ from story_ldm.data.faults import as_fault, printable
 from story_ldm.data.sources import FrameChoice, StoryDataError, open_source
 from story_ldm.data.sources.base import SPLITS, checked_row, decoded, field_of, of_type, read_json
 from story_ldm.data.sources.convert import conversion_facts
-from story_ldm.data.story_form import PER_SENTENCE, REQUIRED_COLUMNS, check_columns, parquet_files
+from story_ldm.data.story_form import PER_SENTENCE, REQUIRED_COLUMNS, check_columns, nameless_label, parquet_files
 from story_ldm.files import file_digest, markdown_table
 
 Counts = dict[str, tuple[int, int, int]]  # split → complete stories, their frames, broken stories
@@ -148,13 +148,13 @@ def _check_file(file: Path, ids: set[str], faults: list[str]) -> tuple[int, int,
     except ValueError as error:
         raise StoryDataError(str(error)) from None
     stories = frames = broken = 0
-    names = {column: _count_names(column, features[column]) for column in ("characters", "backgrounds") if column in features}
-    columns = [*REQUIRED_COLUMNS, *names, *(column for column in PER_SENTENCE if column in features and column not in ("frames", *names))]
+    labels = {column: features[column].feature for column in ("characters", "backgrounds", "attributes") if hasattr(features.get(column), "feature")}
+    columns = [*REQUIRED_COLUMNS, *(column for column in PER_SENTENCE if column in features and column != "frames")]
     for batch in opened_file.iter_batches(16, columns=columns):
         for row in batch.to_pylist():
             try:
                 with as_fault(f"story {row['story_id']}"):
-                    _check_row(row, names, ids)
+                    _check_row(row, labels, ids)
                 stories, frames = stories + 1, frames + len(row["frames"])
             except StoryDataError as error:
                 broken += 1
@@ -162,7 +162,7 @@ def _check_file(file: Path, ids: set[str], faults: list[str]) -> tuple[int, int,
     return stories, frames, broken
 
 
-def _check_row(row: dict, names: dict[str, int], ids: set[str]) -> None:
+def _check_row(row: dict, labels: dict[str, Any], ids: set[str]) -> None:
     name, count = row["story_id"], len(row["sentences"] or [])
     if not name:
         raise StoryDataError(f"a story has the story_id {name!r}; every story needs one")
@@ -184,16 +184,7 @@ def _check_row(row: dict, names: dict[str, int], ids: set[str]) -> None:
         if not frame or frame["bytes"] is None:
             raise StoryDataError(f"frame {m} of story {name} has no bytes")
         decoded(frame["bytes"], f"frame {m} of story {name}")
-    for column, limit in names.items():
-        for values in row[column] or []:
-            for value in values if isinstance(values, list) else [values]:
-                if value is None or not 0 <= value < limit:
-                    raise StoryDataError(f"{column} of story {name} contain {value}; there are {limit} names, numbered from 0")
-
-
-def _count_names(column: str, feature: Any) -> int:
-    while hasattr(feature, "feature"):
-        feature = feature.feature
-    if not isinstance(feature, ClassLabel):
-        raise StoryDataError(f"its {column} are {feature}; they must be ClassLabel, which has a list of names")
-    return len(feature.names)
+    for column, feature in labels.items():
+        for m, value in enumerate(row[column]):
+            if (wrong := nameless_label(value, feature, column == "attributes")) is not None:
+                raise StoryDataError(f"{column} of frame {m} of story {name} contain {wrong[0]}; there are {wrong[1]} names, numbered from 0")
