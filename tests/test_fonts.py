@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from story_ldm.reports import fonts
+from story_ldm.reports.pictures import story_gallery
 from story_ldm.reports.strips import story_strip
 
 installed = pytest.mark.skipif(len(fonts.font_files()) < len(fonts.PACKAGES), reason="needs the extra fonts")
@@ -28,6 +29,16 @@ SCRIPTS = {
     "Chinese": "米娅坐在河边,看着远处的山。她很高兴。",
     "Japanese": "ミアは川のそばに座っています。",
     "Korean": "미아는 강가에 앉아 있다.",
+    "Georgian": "მია მდინარესთან ზის და მთებს უყურებს.",
+    "Armenian": "Միան նստած է գետի մոտ։",
+    "Amharic": "ሚያ በወንዙ ዳር ተቀምጣለች።",
+    "Gujarati": "મિયા નદી પાસે બેઠી છે",
+    "Kannada": "ಮಿಯಾ ನದಿಯ ಬಳಿ ಕುಳಿತಿದ್ದಾಳೆ",
+    "Malayalam": "മിയ നദിക്കരയിൽ ഇരിക്കുന്നു",
+    "Burmese": "မီယာ မြစ်ဘေးမှာ ထိုင်နေသည်",
+    "Lao": "ມີອານັ່ງຢູ່ແຄມແມ່ນ້ຳ",
+    "Sinhala": "මියා ගඟ අසල වාඩි වී සිටී",
+    "emoji": "Mia waves 👋🏽! Rex: 😀, ❤️ and 👩‍🚀.",
     "mixed": "Mia sagt 你好 und नमस्ते.",
 }
 
@@ -42,7 +53,7 @@ def test_every_script_has_a_font(script, capsys):
         for words, font in line:
             assert fonts.font_for(words, 14) is not None and fonts.opened(None, 14).getlength("a") > 0
             box = bytes(font.getmask("\U0010ffff"))  # what a font draws for characters that it lacks
-            assert all(bytes(font.getmask(c)) != box for c in words if not c.isspace())
+            assert all(bytes(font.getmask(c)) != box for c in words if not fonts._is_silent(c))
     strip = story_strip([Image.new("RGB", (64, 64))], [SCRIPTS[script]], 160)
     assert (np.asarray(strip)[175:] < 128).any() and not capsys.readouterr().err
 
@@ -58,6 +69,22 @@ def test_captions_are_drawn_with_and_without_the_extra(extra, capsys, monkeypatc
     for text, lacks in (('Mia waves: "Hi!"', False), ("Mia winkt 米", True)):
         assert (np.asarray(story_strip([Image.new("RGB", (64, 64))], [text], 160))[175:] < 128).any()
         assert ("'米' is drawn as boxes" in capsys.readouterr().err) == (lacks and extra == "none")
+
+
+@installed
+def test_titles_of_galleries_are_drawn_as_captions_are(capsys):
+    """Formerly as boxes, and silently."""
+    frames = [Image.new("RGB", (64, 64))] * 2
+    titles = [np.asarray(story_gallery([(name, frames, None)], ["Mia sits.", "Mia 😀."], 64)) for name in ("米娅", "河边", "😀", "👋")]
+    assert not any((a == b).all() for n, a in enumerate(titles) for b in titles[:n]) and not capsys.readouterr().err
+
+
+def test_titles_that_no_font_has_are_named(capsys, monkeypatch):
+    fonts._warn.cache_clear()
+    monkeypatch.setattr(fonts, "font_files", lambda: ())
+    for _ in range(2):
+        story_gallery([("system 😀!", [Image.new("RGB", (64, 64))], None)], ["Mia sits."], 64)
+    assert capsys.readouterr().err.startswith("warning: '😀' is drawn as boxes: pip install") and not capsys.readouterr().err
 
 
 @installed

@@ -18,6 +18,7 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont
 
 from story_ldm.metrics.cells import first_number, number
+from story_ldm.reports.fonts import caption_lines, draw_line
 from story_ldm.reports.strips import story_strip
 from story_ldm.reports.tables import DRAWN, Result
 
@@ -173,12 +174,11 @@ def memory_map(weights: ndarray | Sequence[ndarray], width: int, side: int) -> I
 def _named(name: str, picture: Image.Image, margin: int) -> Image.Image:
     """The picture with a name on its left."""
     size = max(11, margin // 10)
-    font = ImageFont.load_default(size)
     sheet = Image.new("RGB", (margin + picture.width, picture.height), "white")
     sheet.paste(picture, (margin, 0))
     draw, left = ImageDraw.Draw(sheet), max(3, margin // 24)
-    for n, words in enumerate(textwrap.wrap(name, max(6, int((margin - left) / (size * 0.56))))):
-        draw.text((left, left + n * size * 1.25), words, fill=(20, 20, 20), font=font)
+    for n, words in enumerate(caption_lines(name, size, margin - left, columns=max(6, int((margin - left) / (size * 0.56))))):
+        draw_line(draw, (left, left + n * size * 1.25), words, fill=(20, 20, 20))
     return sheet
 
 

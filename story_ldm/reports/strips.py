@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
-
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from story_ldm.data.pictures import as_rgb
-from story_ldm.reports.fonts import draw_line, font_for, wrapped
+from story_ldm.reports.fonts import caption_lines, draw_line
 
 
 def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192) -> Image.Image:
     """One story as one picture: its frames in a row, each `side` pixels wide, sentences below."""
     size = max(11, side // 13)
-    font = ImageFont.load_default(size)
     line = int(size * 1.35)
     columns = max(8, int(side / (size * 0.54)))
-    # the font that comes with Pillow, as ever, for what it has
-    own = [font_for(sentence, size) is font_for("a", size) for sentence in sentences]
-    texts: list[list] = [textwrap.wrap(text, columns) if plain else wrapped(text, size, side) for text, plain in zip(sentences, own, strict=True)]
+    texts = [caption_lines(text, size, side, columns) for text in sentences]
     gap, foot = side // 24, (max(map(len, texts)) + 1) * line
     strip = Image.new("RGB", (len(frames) * (side + gap) + gap, side + 2 * gap + foot), "white")
     draw = ImageDraw.Draw(strip)
@@ -28,11 +23,7 @@ def story_strip(frames: list[Image.Image], sentences: list[str], side: int = 192
         strip.paste(as_rgb(frame).resize((side, side), resample), (x, gap))
         draw.rectangle((x - 1, gap - 1, x + side, gap + side), outline=(60, 60, 60))
         for n, words in enumerate(text):
-            place = (x, side + 2 * gap + n * line)
-            if isinstance(words, str):
-                draw.text(place, words, (20, 20, 20), font)
-            else:
-                draw_line(draw, place, list(words), (20, 20, 20))
+            draw_line(draw, (x, side + 2 * gap + n * line), words, (20, 20, 20))
     return strip
 
 
