@@ -24,6 +24,7 @@ from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import load_stories
 from story_ldm.files import write_text
 from story_ldm.metrics.paired_tests import COLUMNS, paired_tests
+from story_ldm.one_line import one_line_errors
 from story_ldm.reports.pages import Block, Heading, Note, Picture, to_html, to_markdown
 from story_ldm.reports.pictures import GalleryRow, position_bars, rate_bars, stacked, story_gallery
 from story_ldm.reports.tables import Result, headline, paired_tables, published, read_results, summary, tables, warnings
@@ -137,4 +138,5 @@ def memory_weights(row: dict) -> Sequence[np.ndarray] | None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    with one_line_errors("compare_systems.py"):
+        main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -28,6 +28,7 @@ from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.reader import Reader, UnderstoodCharacter, UnderstoodFrame
 from story_ldm.files import markdown_table, model_folder, open_local, regular_file, write_text
 from story_ldm.metrics.understanding import FACTS, percent, understanding_counts
+from story_ldm.one_line import one_line_errors
 from story_ldm.pipelines.opening import pipeline_class
 
 
@@ -159,4 +160,5 @@ def show_mistakes(story: HandWrittenStory, reading: list[UnderstoodFrame], each_
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    with one_line_errors("free_english.py"):
+        main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

@@ -25,6 +25,7 @@ from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, reading_accuracy
 from story_ldm.encoders.latents import decode_latents, encode_frames, enlargement
 from story_ldm.files import markdown_table, model_folder, open_local
+from story_ldm.one_line import one_line_errors
 
 
 @dataclass
@@ -92,4 +93,5 @@ def write_sheet(true: Tensor, drawn: Tensor, file: Path, columns: int = 6) -> No
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    with one_line_errors("score_autoencoder.py"):
+        main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

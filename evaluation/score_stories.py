@@ -45,6 +45,7 @@ from story_ldm.metrics.frechet import distance, frame_features, open_network, st
 from story_ldm.metrics.generated import folder_frames, generated_frames
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
 from story_ldm.metrics.story_rates import PRONOUNS, Measures, Table, as_arrays, measures, per_story, rates_by_position, story_rates
+from story_ldm.one_line import one_line_errors
 from story_ldm.reports.cards import set_section
 from story_ldm.reports.rates import rates_markdown
 
@@ -323,4 +324,5 @@ def without_nan(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    with one_line_errors("score_stories.py"):
+        main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

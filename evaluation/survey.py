@@ -9,6 +9,8 @@ from __future__ import annotations
 import tyro
 
 from story_ldm.app.survey import Settings, main
+from story_ldm.one_line import one_line_errors
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__.split("\n")[0]))
+    with one_line_errors("survey.py"):
+        main(tyro.cli(Settings, description=__doc__.split("\n")[0]))

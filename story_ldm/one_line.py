@@ -12,17 +12,24 @@ from contextlib import contextmanager
 
 @contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
-    """Ends the program by one line on stderr and exit code 2 for wrong input (a ValueError of this package) and for files that cannot be read or
-    written (OSError: a full disk, a read-only folder, no network). Other errors are faults of the program, and keep their traceback."""
+    """Ends the program by one line on stderr and exit code 2 for wrong input (a ValueError of this package, a SystemExit with a text) and for files
+    that cannot be read or written (OSError: a full disk, a read-only folder, no network). Other errors are faults of the program, and keep their
+    traceback."""
     try:
         yield
-    except (ValueError, OSError) as error:
-        if isinstance(error, ValueError) and not _of_this_package(error):
+    except (ValueError, OSError, SystemExit) as error:
+        if (isinstance(error, SystemExit) and not isinstance(error.code, str)) or (isinstance(error, ValueError) and not _of_this_package(error)):
             raise
-        end = SystemExit(f"{program}: {' '.join(str(error).splitlines())}")
+        end = SystemExit(f"{program}: {_one_line(str(error))}")
         print(end, file=sys.stderr)
         end.code = 2
         raise end from None
+
+
+def _one_line(text: str) -> str:
+    """The lines of a text as one: those of a list, which an earlier line announces by a colon, are separated by semicolons."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "".join(line if n == len(lines) - 1 else f"{line} " if line.endswith((":", ";")) else f"{line}; " for n, line in enumerate(lines))
 
 
 def _of_this_package(error: BaseException) -> bool:

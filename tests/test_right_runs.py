@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -172,6 +173,38 @@ def test_wrong_input_is_one_line(capsys):
         assert out.startswith("story-ldm: ") and out.count("\n") == 1
     with pytest.raises(ValueError, match="a fault of the program"), one_line_errors("story-ldm"):
         exec("raise ValueError('a fault of the program')", {"__name__": "torch.nn"})
+
+
+def test_a_list_of_differences_is_one_line(capsys):
+    with pytest.raises(SystemExit) as stopped, one_line_errors("compare_systems.py"):
+        raise SystemExit("--output is run, which holds other settings:\n  batch: 8 → 4\n  seed: 0 → 1")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "compare_systems.py: --output is run, which holds other settings: batch: 8 → 4; seed: 0 → 1\n"
+    for code in (0, 75, None):
+        with pytest.raises(SystemExit) as stopped, one_line_errors("story-ldm"):
+            raise SystemExit(code)
+        assert stopped.value.code == code and not capsys.readouterr().err
+
+
+WRONG = {
+    "generate_stories": (["--model", "toon-story-ldm", "--out", "OUT", "--dataset", "MISSING"], "MISSING has no test-*.parquet"),
+    "compare_systems": (["MISSING.json"], "MISSING.json cannot be read as a results file"),
+    "free_english": (["--model", "toon-story-ldm", "--stories", "MISSING"], "No such file or directory: 'MISSING'"),
+    "score_autoencoder": (["--vae", "MISSING"], "MISSING"),
+    "score_stories": (["--system", "a", "--generated", "MISSING"], "a was not scored: MISSING has no test-*.parquet"),
+    "survey": (["--database", "MISSING/a.sqlite", "--tally"], "--database MISSING/a.sqlite does not exist"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (Path(__file__).parents[1] / "evaluation").glob("*.py")))
+def test_wrong_input_of_evaluation_scripts_is_one_line(name, tmp_path, monkeypatch, capsys):
+    argv, says = WRONG[name]
+    monkeypatch.setattr(sys, "argv", [name, *(word.replace("OUT", str(tmp_path / "out")) for word in argv)])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(Path(__file__).parents[1] / "evaluation" / f"{name}.py"), run_name="__main__")
+    said = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2 and said[-1].startswith(f"{name}.py: ") and says in said[-1], said
+    assert not any("Traceback" in line for line in said)
 
 
 def test_samples_missing_after_a_kill_are_drawn(trainer, tmp_path):
