@@ -26,8 +26,9 @@ from story_ldm.data.free_english import HandWrittenStory, read_stories
 from story_ldm.data.toonstories import CHARACTERS
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.reader import Reader, UnderstoodCharacter, UnderstoodFrame
-from story_ldm.files import markdown_table, model_folder, open_local, regular_file, write_text
+from story_ldm.files import markdown_table, model_folder, regular_file, write_text
 from story_ldm.metrics.understanding import FACTS, percent, understanding_counts
+from story_ldm.model_folders import open_local
 from story_ldm.one_line import one_line_errors
 from story_ldm.pipelines.opening import pipeline_class
 

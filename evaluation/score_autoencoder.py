@@ -24,7 +24,8 @@ from story_ldm.data.stories import load_stories
 from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, reading_accuracy
 from story_ldm.encoders.latents import decode_latents, encode_frames, enlargement
-from story_ldm.files import markdown_table, model_folder, open_local
+from story_ldm.files import markdown_table, model_folder
+from story_ldm.model_folders import open_local
 from story_ldm.one_line import one_line_errors
 
 

@@ -37,7 +37,7 @@ from story_ldm.data.stories import load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
-from story_ldm.files import check_name, markdown_table, model_folder, open_local, plain_markdown, regular_file, write_text
+from story_ldm.files import check_name, markdown_table, model_folder, plain_markdown, regular_file, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
 from story_ldm.metrics.cells import number, shown
@@ -45,6 +45,7 @@ from story_ldm.metrics.frechet import distance, frame_features, open_network, st
 from story_ldm.metrics.generated import folder_frames, generated_frames
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
 from story_ldm.metrics.story_rates import PRONOUNS, Measures, Table, as_arrays, measures, per_story, rates_by_position, story_rates
+from story_ldm.model_folders import open_local
 from story_ldm.one_line import one_line_errors
 from story_ldm.reports.cards import set_section
 from story_ldm.reports.rates import rates_markdown

@@ -115,22 +115,6 @@ def file_digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def open_local(kind: Any, folder: str | Path, **settings: Any) -> Any:
-    """`kind.from_pretrained(folder)` for a folder of this machine: weights in safetensors only, no code, and no network. kind: a model or tokenizer.
-
-    Raises FileNotFoundError for what is not a folder (libraries would take it for a name on the hub), ValueError if `check_shards` or `check_sizes`
-    does."""
-    from story_ldm.model_folders import check_sizes
-
-    if not Path(folder).is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder; it must hold a {kind.__name__}")
-    check_shards(Path(folder))
-    check_sizes(Path(folder), kind)
-    if hasattr(kind, "state_dict"):
-        settings["use_safetensors"] = True
-    return kind.from_pretrained(folder, local_files_only=True, **settings)
-
-
 def check_shards(folder: Path) -> None:
     """Raises ValueError if a list of weight files, in the folder or below, names one in another folder or of another kind than safetensors, and
     OSError if a file is a pipe, a socket or a device, for which libraries would wait."""

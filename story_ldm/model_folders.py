@@ -16,10 +16,11 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from story_ldm.files import regular_file
+from story_ldm.files import check_shards, regular_file
 
 MOST = 1_000_000  # of any number in a config that is not bounded by the weights: steps of a scheduler, pixels, tokens
 SPARE = 10_000_000  # numbers that a model may have beside its stored weights: tables that are computed
+VERY_LARGE_INTEGER = int(1e30)  # transformers' length of a tokenizer that has none
 SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 
 
@@ -84,6 +85,20 @@ def check_component(folder: Path, variant: str | None = None, kind: Any = None) 
     check_sizes(folder, kind)
 
 
+def open_local(kind: Any, folder: str | Path, **settings: Any) -> Any:
+    """`kind.from_pretrained(folder)` for a folder of this machine: weights in safetensors only, no code, and no network. kind: a model or tokenizer.
+
+    Raises FileNotFoundError for what is not a folder (libraries would take it for a name on the hub), ValueError if `check_shards` or `check_sizes`
+    does."""
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder; it must hold a {kind.__name__}")
+    check_shards(Path(folder))
+    check_sizes(Path(folder), kind)
+    if hasattr(kind, "state_dict"):
+        settings["use_safetensors"] = True
+    return kind.from_pretrained(folder, local_files_only=True, **settings)
+
+
 def check_sizes(folder: Path, kind: Any = None) -> None:
     """Raises ValueError, before memory is taken, if a config asks for sizes that do not fit the stored weights, a tokenizer for more tokens than its
     text encoder has, or a scheduler for absurdly many steps. kind: class of the model, if known; it is built without memory to count its weights."""
@@ -128,7 +143,8 @@ def _check_tokenizer(folder: Path, encoder: Path) -> None:
     sizes = _json(encoder) if encoder.exists() else {}
     longest = sizes.get("max_position_embeddings", MOST)
     length = _json(folder / "tokenizer_config.json").get("model_max_length")
-    if encoder.exists() and isinstance(length, int) and isinstance(longest, int) and length > longest:
+    limited = isinstance(length, int) and length < VERY_LARGE_INTEGER
+    if encoder.exists() and limited and isinstance(longest, int) and length > longest:
         raise ValueError(f"model_max_length of {folder / 'tokenizer_config.json'} is {length:,}; it must be at most {longest:,}, as of {encoder}")
     file = next((folder / name for name in ("tokenizer.json", "vocab.json") if (folder / name).exists()), None)
     if file is None or not isinstance(sizes.get("vocab_size"), int):

@@ -23,9 +23,9 @@ from story_ldm.data.story_form import is_damaged
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder
-from story_ldm.files import check_shards, open_local
+from story_ldm.files import check_shards
 from story_ldm.locks import hold
-from story_ldm.model_folders import check_component, check_sizes
+from story_ldm.model_folders import check_component, check_sizes, open_local
 from story_ldm.pipelines import StoryLDMPipeline
 from story_ldm.pipelines.opening import pipeline_class
 from story_ldm.reports.tables import read_result

@@ -52,7 +52,7 @@ def test_words_are_what_the_encoder_says(bert):
     words.project = torch.nn.Identity()
     texts = ["the bear waves.", "Lúna sitting"]  # of different length
     tokens, mask = reader.tokenize([[text] for text in texts])
-    vectors = words(tokens[:, 0, :, 1 + NGRAMS :].long(), mask[:, 0])
+    vectors = words(tokens[:, 0, :, 1 + NGRAMS + 1 :].long(), mask[:, 0])
     model = BertModel.from_pretrained(bert).eval()
     tokenizer = BertTokenizerFast.from_pretrained(bert)
     for text, of_words, pieces in zip(texts, vectors, ([[1], [2], [3], [4]], [[1], [2, 3, 4, 5]]), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ def test_words():
 def test_tokens():
     reader = tiny_reader()
     tokens, mask = reader.tokenize([["The bear.", "Quux"], ["She waves and waves."]])
-    assert tokens.shape == (2, 2, 5, 1 + NGRAMS) and mask.sum(-1).tolist() == [[3, 1], [5, 0]]
+    assert tokens.shape == (2, 2, 5, 2 + NGRAMS) and mask.sum(-1).tolist() == [[3, 1], [5, 0]]
     assert tokens[0, 0, :, 0].tolist() == [2, 3, 6, PAD, PAD] and tokens[0, 1, 0, 0] == UNKNOWN
     assert set(tokens[0, 1, 0, 1:].tolist()) >= {*ngram_buckets("quux"), PAD}
 
@@ -314,3 +315,29 @@ def test_a_reader_learns_to_bind():
         loss.backward()
         optimizer.step()
     assert (logits.argmax(-1) == targets).float().mean() > 0.99
+
+
+def test_a_reader_learns_names():
+    """Who does what, told by names that no story had before, in another order than before. A reader whose slots keep no words reads names in the
+    order of appearance, right in three of four cases here, also after 600 steps."""
+    torch.manual_seed(0)
+    draw, kinds, actions = random.Random(0), ["bear", "frog", "duck"], ["waves", "sits"]
+    labels = {"kinds": kinds, "actions": actions, "places": ["moon"]}
+    reader = Reader(words=[*kinds, *actions, "the", "and", ","], labels=labels, characters=2, scratch=1, width=48, heads=2, layers=2)
+    optimizer, right = torch.optim.AdamW(reader.parameters(), lr=4e-3), []
+    while sum(right[-10:]) < 9.2 and len(right) < 600:  # a hundred steps or two
+        stories, of_kinds, of_actions = [], torch.randint(0, 3, (64, 2)), torch.randint(0, 2, (64, 2))
+        for (one, other), (x, y) in zip(of_kinds.tolist(), of_actions.tolist(), strict=True):
+            a, b = ("".join(draw.choices(["ba", "do", "ki", "lu", "me", "no", "pa", "ri", "su", "to", "va", "ze"], k=3)) for _ in range(2))
+            says = [f"{a} {actions[x]}", f"{b} {actions[y]}"]
+            draw.shuffle(says)
+            stories.append([f"{a} the {kinds[one]} and {b} the {kinds[other]}", ", ".join(says)])
+        logits = reader(*reader.tokenize(stories))[1]
+        loss = torch.nn.functional.cross_entropy(logits["actions"][:, 1].flatten(0, 1), of_actions.flatten())
+        for m in (0, 1):
+            loss = loss + torch.nn.functional.cross_entropy(logits["kinds"][:, m].flatten(0, 1), of_kinds.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        right.append((logits["actions"][:, 1].argmax(-1) == of_actions).float().mean().item())
+    assert sum(right[-10:]) >= 9.2, right[::20]

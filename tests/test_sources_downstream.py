@@ -14,9 +14,10 @@ from PIL import Image
 from published_copies import COUNTS, save
 
 from story_ldm import cli, load_stories
+from story_ldm.data import stories as reading
 from story_ldm.data.sources import SOURCES
 from story_ldm.data.sources.convert import Conversion, convert
-from story_ldm.data.stories import held_out_split, one_length, story_lengths, tested_split
+from story_ldm.data.stories import held_out_split, one_length, story_lengths
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -67,7 +68,7 @@ def test_a_dataset_of_the_hub(copies, tmp_path, monkeypatch):
         assert len(found) == count and found.features == expected.features and found[1]["sentences"] == expected[1]["sentences"]
         assert found[1]["frames"][0].tobytes() == expected[1]["frames"][0].tobytes()
     assert (
-        held_out_split("hf://datasets/me/pororo") == tested_split("hf://datasets/me/pororo") == "test"
+        held_out_split("hf://datasets/me/pororo") == reading.tested_split("hf://datasets/me/pororo") == "test"
         and held_out_split(tmp_path / "out") == held_out_split("toonstories") == "validation"
     )
     with pytest.raises(FileNotFoundError, match="split train of no-one/nothing cannot be read from the hub"):
@@ -83,7 +84,7 @@ def test_a_folder_that_is_missing_is_not_looked_for_on_the_hub(tmp_path, monkeyp
     for name in ("data/mine", Path("data/mine")):
         with pytest.raises(FileNotFoundError, match=r"data/mine has no train-\*\.parquet; .*; a dataset of the hub is hf://datasets/data/mine"):
             load_stories(name, "train")
-        assert held_out_split(name) == tested_split(name) == "train" and stories.dataset_digests(name) == {}
+        assert held_out_split(name) == reading.tested_split(name) == "train" and stories.dataset_digests(name) == {}
     for name in ("hf://datasets/mine", "hf://me/mine", "hf://datasets/me/mine/x", "hf://datasets/../mine"):
         with pytest.raises(ValueError, match=f"dataset is '{name}'; on the hub it must be hf://datasets/owner/name"):
             load_stories(name, "train")

@@ -10,7 +10,7 @@ from conftest import assert_same_training, script, weights
 from test_reader import STORY, WORDS, tiny_reader
 
 from story_ldm.data.toonstories.told import LABELS
-from story_ldm.encoders.reader import UNKNOWN, Reader
+from story_ldm.encoders.reader import UNKNOWN, WORD, Reader
 from story_ldm.pipelines import StoryLDMPipeline
 
 STEPS, BATCH = 6, 4
@@ -59,7 +59,7 @@ def test_dropped_words():
     draws = torch.tensor([[0.0, 0.9, 0.9, 0.9], [0.0, 0.9, 0.0, 0.0]]).view(2, 1, 1, 4)
     dropped = module.drop_words(tokens, draws, 0.5)
     assert dropped[0, 0, :, 0].tolist() == [UNKNOWN, *tokens[0, 0, 1:, 0].tolist()]
-    assert not dropped[0, 0, 2, 1:].any()  # "waves" has lost its n-grams; "the" its row alone, and "Zix", which has no row, nothing
+    assert not dropped[0, 0, 2, 1:WORD].any()  # "waves" has lost its n-grams; "the" its row alone, and "Zix", which has no row, nothing
     assert torch.equal(dropped[0, 0, [0, 1, 3], 1:], tokens[0, 0, [0, 1, 3], 1:])
 
 

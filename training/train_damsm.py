@@ -29,8 +29,9 @@ from story_ldm.data.frames import decode_frames, to_float
 from story_ldm.data.stories import held_out_split, load_stories, story_lengths
 from story_ldm.encoders.damsm import DAMSMImageEncoder, DAMSMTextEncoder, damsm_loss, embed_frames, embed_sentences, load_damsm, tokenize
 from story_ldm.encoders.sentences import train_tokenizer
-from story_ldm.files import open_local, write_text
+from story_ldm.files import write_text
 from story_ldm.metrics.matching import r_precision, sentence_frame_cosines
+from story_ldm.model_folders import open_local
 from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script

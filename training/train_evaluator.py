@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from story_ldm.data.frames import decode_frames, to_float
 from story_ldm.data.stories import held_out_split, load_stories, tested_split
 from story_ldm.encoders.evaluator import UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels, label_names, reading_accuracy
-from story_ldm.files import open_local, write_text
+from story_ldm.files import write_text
+from story_ldm.model_folders import open_local
 from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script

@@ -24,7 +24,8 @@ from story_ldm.data.toonstories import FROZEN_FORMS
 from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_sentences, train_tokenizer
-from story_ldm.files import open_local, written_beside
+from story_ldm.files import written_beside
+from story_ldm.model_folders import open_local
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component

@@ -23,9 +23,10 @@ from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.tales import LONGEST, told_tale
 from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, ToldStory, told_story
-from story_ldm.encoders.reader import MAX_WORDS, NGRAMS, PAD, UNKNOWN, Reader, reading_loss, split_words
-from story_ldm.files import open_local, write_text
+from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, WORD, Reader, reading_loss, split_words
+from story_ldm.files import write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
+from story_ldm.model_folders import open_local
 from story_ldm.reports.cards import write_training_section
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.optimizers import muon_groups, new_optimizer
@@ -131,10 +132,10 @@ def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
     """Tokens (B, M, L, columns) of which a share has lost its word's row, and as many their n-grams; no word loses both, and a word without
     a row, as most names are, keeps its n-grams. draws: (2, B, M, MAX_WORDS) in [0, 1)."""
     dropped = draws[..., : tokens.shape[2]] < share
-    words, grams, pieces = tokens[..., :1], tokens[..., 1 : 1 + NGRAMS], tokens[..., 1 + NGRAMS :]
+    words, grams, rest = tokens[..., :1], tokens[..., 1:WORD], tokens[..., WORD:]
     keeps_row = ~dropped[0][..., None] & (words > UNKNOWN)
     words = torch.where(dropped[0][..., None] & (words != PAD), UNKNOWN, words)
-    return torch.cat([words, torch.where(dropped[1][..., None] & keeps_row, PAD, grams), pieces], -1)
+    return torch.cat([words, torch.where(dropped[1][..., None] & keeps_row, PAD, grams), rest], -1)
 
 
 def check(s: Settings) -> None:
@@ -172,7 +173,7 @@ def main(s: Settings) -> None:
     tokens, mask, _ = collate(reader)([stream[n, "free", 5] for n in range(8)])
     with torch.no_grad():
         accelerator.print(f"{sizes(parameters)} | forward {forward_flops(reader, tokens, mask) / len(tokens) / 1e9:.2f} GFLOPs per story")
-    tables = ("word", "ngram", "which", "start", "position", "character_head", "place_head")
+    tables = ("word", "ngram", "which", "start", "position", "character_head", "place_head", "same_word", "known_word")
     optimizer = new_optimizer("muon", muon_groups(reader, tables), lr=s.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_stable_decay(step, s.warmup, total, s.decay))
     model, optimizer = accelerator.prepare(reader, optimizer)

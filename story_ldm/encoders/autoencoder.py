@@ -19,7 +19,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  diffusers looks the base class up in this module
 from torch import Tensor, nn
 
-from story_ldm.files import open_local
+from story_ldm.model_folders import open_local
 from story_ldm.nn.layers import zero_init
 
 

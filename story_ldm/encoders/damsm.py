@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import CLIPTokenizer
 
-from story_ldm.files import open_local
+from story_ldm.model_folders import open_local
 from story_ldm.nn.hooks import LSTM
 from story_ldm.nn.layers import ResidualBlock
 

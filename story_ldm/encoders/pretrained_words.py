@@ -21,7 +21,7 @@ from tokenizers.models import WordPiece
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from story_ldm.files import open_local
+from story_ldm.model_folders import open_local
 
 PIECES = 4  # of a word that are read
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")

@@ -7,6 +7,9 @@
 Each sentence passes a few layers of its own, with rotary positions: with absolute ones, "Bruno in red and Rosa in blue" is bound at chance. Then
 the slots, those of the sentence before, attend to each other and to the sentence, and what comes out is the state after this sentence. So sentence
 m sees S^{<m} through the slots alone: causal, of any length, at constant cost a sentence. Slots of characters are in the order of appearance.
+
+Names are bound to slots by the words themselves: a slot keeps codes of the words that it has read, and attends to them again; a word attends to equal
+ones of its sentence. Without this, names that come in another order than before were read in the old order.
 """
 
 from __future__ import annotations
@@ -27,15 +30,20 @@ from transformers import BertConfig
 
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.pretrained_words import PIECES, PretrainedWords
+from story_ldm.encoders.reader_blocks import CODE, ReaderBlock, word_codes
 
 PAD, UNKNOWN = 0, 1  # rows of the table of words before the first word
 BUCKETS = 4096  # hashed letter n-grams share so many vectors
 NGRAMS = 14  # letter n-grams of a word
+WORD = 1 + NGRAMS  # the column of a token that says which word it is, whether it has a vector of its own or not
+WORDS = 32_749  # numbers of that column
 MAX_WORDS = 96  # of a frame
 PARTS = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W\d_]+|\d|[^\w\s]|_")
 PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-"})
 NEGATIONS = re.compile(r"\b(ca|wo|do|did|does|is|was|are|were|could|would|should|had|has|have|must)n't\b")
 HASH = torch.tensor([pow(7, 11 * n + 13, 2**61 - 1) for n in range(1 + NGRAMS)])  # multipliers
+NAME = 32  # width of the queries and keys by which a slot chooses the word to keep
+GAIN = 16.0  # of trained logits, so that they grow as fast as is needed at usual learning rates
 FAR = -1e4  # added to attention logits of padding
 
 
@@ -51,16 +59,6 @@ def ngram_buckets(word: str) -> tuple[int, ...]:
     marked = f"<{word}>"
     grams = {marked[i : i + n] for n in (3, 4) for i in range(len(marked) - n + 1)}
     return tuple(sorted(zlib.crc32(gram.encode()) % BUCKETS + 1 for gram in grams)[:NGRAMS])
-
-
-def rotate(x: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021) of queries or keys (N, heads, L, d)."""
-    length, width = x.shape[-2:]
-    frequencies = 100.0 ** (-torch.arange(0, width, 2, device=x.device) / width)
-    angles = torch.arange(length, device=x.device)[:, None] * frequencies
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
 WEIGHTS = {"seen": 4.0, "kinds": 1.0, "garments": 0.7, "actions": 1.5, "props": 0.5, "prop_colors": 0.3, "places": 1.0}  # of the facts' losses
@@ -105,35 +103,6 @@ class UnderstoodFrame:
         return f"{self.place} | " + " | ".join(map(str, self.characters))
 
 
-class ReaderBlock(nn.Module):
-    """A pre-norm transformer block whose tokens attend to each other and, where given, to further keys and values."""
-
-    def __init__(self, width: int, heads: int, rotary: bool):
-        super().__init__()
-        self.heads, self.rotary = heads, rotary
-        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.to_q, self.to_kv, self.to_out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def keys_values(self, x: Tensor) -> Tensor:
-        """(N, L, D) → (2, N, heads, L, d)"""
-        return self.to_kv(x).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-
-    def forward(self, x: Tensor, bias: Tensor, more: Tensor | None = None) -> Tensor:
-        """x (N, L, D); bias, added to the logits of all keys, (N, 1, 1, L + K); more (2, N, heads, K, d)."""
-        y = self.norm_attention(x)
-        q = self.to_q(y).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        k, v = own = self.keys_values(y)
-        if self.rotary:
-            q, k = rotate(q), rotate(k)
-        if more is not None:
-            k, v = torch.cat([own, more.to(own.dtype)], 3)
-        # written out: at these sizes it is faster on a CPU than fused attention
-        weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias, -1)
-        x = x + self.to_out((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
-        return x + self.mlp(self.norm_mlp(x))
-
-
 class Reader(ModelMixin, ConfigMixin):
     """Sentences to slots: `characters` of them for the characters in the order of their appearance, one for the place, and `scratch` more.
 
@@ -170,7 +139,7 @@ class Reader(ModelMixin, ConfigMixin):
             nn.init.normal_(table.weight, std=0.5)
             table.weight.data[PAD] = 0
         self.word_encoder = PretrainedWords(**pretrained, width=width) if pretrained else None
-        self.columns = 1 + NGRAMS + (PIECES if pretrained else 0)  # of a token
+        self.columns = WORD + 1 + (PIECES if pretrained else 0)  # of a token
         self.position = nn.Parameter(torch.randn(MAX_WORDS, width) * 0.5) if positions == "absolute" else None
         self.token_blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=positions == "rotary") for _ in range(token_layers))
         self.token_norm = nn.LayerNorm(width)
@@ -179,6 +148,10 @@ class Reader(ModelMixin, ConfigMixin):
         self.start = nn.Parameter(torch.randn(slots, width) * 0.1)
         self.blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=False) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
+        # names: logits that words add for equal words of their sentence, and slots for words that they have kept, for each layer and head
+        self.same_word = nn.Parameter(torch.zeros(token_layers, heads))
+        self.known_word = nn.Parameter(torch.full((layers, heads), 4 / GAIN))  # from zero they may be learnt late, or not at all
+        self.name_query, self.name_key = nn.Linear(width, NAME), nn.Linear(width, NAME)
         labels = labels or {}
         # what is read off a character's slot: whether it is to be seen, its kind, …; "not said" and "nothing" come first
         self.facts = {"seen": 1} | {
@@ -190,8 +163,8 @@ class Reader(ModelMixin, ConfigMixin):
         self.place_head = nn.Linear(width, len(labels["places"])) if "places" in labels else None
 
     def tokenize(self, stories: list[list[str]]) -> tuple[Tensor, Tensor]:
-        """Tokens (B, M, L, columns), each a word's row, the buckets of its n-grams and its pieces for a pretrained encoder, and mask (B, M, L).
-        Shorter stories are padded with empty sentences, sentences to the longest.
+        """Tokens (B, M, L, columns), each a word's row, the buckets of its n-grams, its number and its pieces for a pretrained encoder, and
+        mask (B, M, L). Shorter stories are padded with empty sentences, sentences to the longest.
 
         Raises ValueError for a frame of more than MAX_WORDS words and punctuation marks."""
         split = [[split_words(sentence) for sentence in story] for story in stories]
@@ -212,7 +185,7 @@ class Reader(ModelMixin, ConfigMixin):
     def _token(self, word: str) -> list[int]:
         buckets = ngram_buckets(word)
         pieces = self.word_encoder.pieces_of(word) if self.word_encoder is not None else []
-        return [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets)), *pieces]
+        return [self.rows.get(word, UNKNOWN), *buckets, *[PAD] * (NGRAMS - len(buckets)), zlib.crc32(word.encode()) % WORDS + 1, *pieces]
 
     def with_words(self, words: list[str]) -> Reader:
         """This reader with vectors of their own for those of the words that had none; until they are trained, it reads as before."""
@@ -256,17 +229,26 @@ class Reader(ModelMixin, ConfigMixin):
         return Conditioning(slots, slots[..., -1, :]), logits
 
     def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """The slots (B, M, S, D) after each sentence."""
-        stories = len(mask)
-        keys, lengths = self._read_words(tokens.transpose(0, 1).flatten(0, 1), mask.transpose(0, 1).flatten(0, 1), stories)
+        """The slots (B, M, S, D) after each sentence.
+
+        Besides its state, a slot keeps the codes of words, of at most one a sentence (its name, say), and attends by them to equal words from then
+        on."""
+        stories, slots = len(mask), len(self.which)
+        keys, names, lengths = self._read_words(tokens.transpose(0, 1).flatten(0, 1), mask.transpose(0, 1).flatten(0, 1), stories)
         state, states = self.start.expand(stories, -1, -1), []
-        for m, (of_frame, counts) in enumerate(zip(keys.split(stories), lengths.split(stories), strict=True)):
+        known = self.start.new_zeros(stories, slots, CODE)
+        for m, (of_frame, name_keys, counts) in enumerate(zip(keys.split(stories), names.split(stories), lengths.split(stories), strict=True)):
             longest = int(counts.max())
-            bias = nn.functional.pad(self._bias(mask[:, m, :longest]), (len(self.which), 0))
+            bias = nn.functional.pad(self._bias(mask[:, m, :longest]), (slots, 0))
+            codes = word_codes(tokens[:, m, :longest, WORD]).to(known.dtype)
+            familiar = nn.functional.pad((known / known.norm(dim=-1, keepdim=True).clamp(min=1)) @ codes.mT, (slots, 0))[:, None]
             x = state + self.which
-            for block, more in zip(self.blocks, of_frame[..., :longest, :].unbind(1), strict=True):
-                x = block(x, bias, more.transpose(0, 1))
+            for block, gain, more in zip(self.blocks, self.known_word, of_frame[..., :longest, :].unbind(1), strict=True):
+                x = block(x, bias + GAIN * gain[:, None, None] * familiar, more.transpose(0, 1))
             state = self.norm(x)
+            chosen = self.name_query(state) @ name_keys[:, :longest].mT * NAME**-0.5 + self._bias(mask[:, m, :longest])[:, 0]
+            chosen = torch.softmax(nn.functional.pad(chosen, (1, 0)).float(), -1)[..., 1:]  # the first choice is none
+            known = known + chosen.to(known.dtype) @ codes
             states.append(state)
         return torch.stack(states, 1)
 
@@ -274,30 +256,36 @@ class Reader(ModelMixin, ConfigMixin):
     def _bias(mask: Tensor) -> Tensor:
         return (~mask.bool()).float()[:, None, None] * FAR
 
-    def _read_words(self, tokens: Tensor, mask: Tensor, stories: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of N = M·B sentences for each block (N, layers, 2, heads, L, d), and the sentences' lengths (N,).
+    def _read_words(self, tokens: Tensor, mask: Tensor, stories: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys and values of N = M·B sentences for each block (N, layers, 2, heads, L, d), keys of the words as names (N, L, NAME), and the
+        sentences' lengths (N,).
 
         In training, sentences of like length pass together, for speed: a sentence's rounding then depends on the others. Otherwise those of one
         position pass together, and no sentence depends on a later one to the bit."""
         lengths = mask.sum(1)
         order = lengths.argsort(stable=True) if self.training else torch.arange(len(mask), device=mask.device)
-        parts = []
+        parts, names = [], []
         for rows in order.split(max(8, -(-len(mask) // 6)) if self.training else stories):
             longest = max(1, int(lengths[rows].max()))
             x, bias = self._embed(tokens[rows, :longest, : 1 + NGRAMS].long()), self._bias(mask[rows, :longest])
             if self.word_encoder is not None:
-                x = x + self.word_encoder(tokens[rows, :longest, 1 + NGRAMS :].long(), mask[rows, :longest])
+                x = x + self.word_encoder(tokens[rows, :longest, WORD + 1 :].long(), mask[rows, :longest])
             if self.position is not None:
                 x = x + self.position[:longest]
-            for block in self.token_blocks:
-                x = block(x, bias)
+            words = tokens[rows, :longest, WORD]
+            same = (words[:, None] == words[:, :, None]).to(x.dtype)[:, None]
+            for block, gain in zip(self.token_blocks, self.same_word, strict=True):
+                x = block(x, bias + GAIN * gain[:, None, None] * same)
             x = self.token_norm(x)
+            names.append(nn.functional.pad(self.name_key(x), (0, 0, 0, mask.shape[1] - longest)))
             keys = torch.stack([block.keys_values(x).transpose(0, 1) for block in self.blocks if isinstance(block, ReaderBlock)], 1)
             parts.append(nn.functional.pad(keys, (0, 0, 0, mask.shape[1] - longest)))
-        return torch.cat(parts)[order.argsort()], lengths
+        back = order.argsort()
+        return torch.cat(parts)[back], torch.cat(names)[back], lengths
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        """Vectors (N, L, D) of tokens (N, L, 1 + NGRAMS): the word's own and the sum of its n-grams' over the root of their number."""
+        """Vectors (N, L, D) of tokens (N, L, 1 + NGRAMS), their first columns: the word's own and the sum of its n-grams' over the root of their
+        number."""
         flat = tokens.flatten(0, 1)
         # equal tokens are embedded once; rows are compared by a hash
         _, inverse = (flat * HASH.to(flat.device)).sum(-1).unique(return_inverse=True)

@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 
 from story_ldm.encoders.damsm import DAMSMTextEncoder, load_damsm, tokenize
 from story_ldm.encoders.sentences import check_lengths
-from story_ldm.files import open_local
+from story_ldm.model_folders import open_local
 
 
 def load_sentence_encoder(folder: str | Path) -> tuple[nn.Module, PreTrainedTokenizerBase]:

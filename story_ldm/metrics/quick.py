@@ -11,8 +11,8 @@ from PIL import Image
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names
-from story_ldm.files import open_local
 from story_ldm.metrics.story_rates import PRONOUNS, as_arrays, measures
+from story_ldm.model_folders import open_local
 
 QUICK_RATES = (
     ("all", "characters"),

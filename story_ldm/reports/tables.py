@@ -6,6 +6,8 @@
 
 A results file has one system's rates, as cells {"value", "low", "high", "count"} by row and column. All rows and columns of all files are shown;
 cells that are missing, or counted nothing, are "–". The best of a column is bold, and so are values that equal it as printed.
+
+Over 350 lines: what is read of results files and each of the tables made from it.
 """
 
 from __future__ import annotations
@@ -292,7 +294,7 @@ def _cost(results: list[Result]) -> list[Block]:
     generations = [result["generation"] for result in results]
     if not any(generations):
         return []
-    parts = [g.get("parameters") or {} for g in generations]
+    parts = [{name: n for name, n in (g.get("parameters") or {}).items() if n is not None} for g in generations]
     totals = [{"value": part.get("total", sum(part.values()))} if part else None for part in parts]
     seconds: list[dict | None] = [{"value": g.get("seconds_per_story")} for g in generations]
     costs = grid(

@@ -36,8 +36,9 @@ from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder
-from story_ldm.files import model_folder, open_local, write_text
+from story_ldm.files import model_folder, write_text
 from story_ldm.metrics.frechet import frame_features, frechet_distance, story_features
+from story_ldm.model_folders import open_local
 from story_ldm.nn.norms import settle_statistics
 from story_ldm.reports.cards import set_section, write_model_card
 from story_ldm.reports.strips import story_sheet

@@ -22,7 +22,8 @@ from story_ldm.encoders.facts import fact_table, story_facts
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import tokenize_sentences
-from story_ldm.files import open_local, regular_file
+from story_ldm.files import regular_file
+from story_ldm.model_folders import open_local
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser
 from story_ldm.systems.story_ldm.memory_adapter import open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
