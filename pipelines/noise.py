@@ -24,7 +24,8 @@ class FrameNoise:
 
     def __init__(self, generator: Generators, seeds: Any, lengths: Sequence[int]):
         check_generator(generator, len(lengths))
-        self.generator, self.seeds, self.base = generator, _checked_seeds(seeds, generator, lengths), None
+        self.generator, self.seeds = generator, _checked_seeds(seeds, generator, lengths)
+        self.base: int | None = None
 
     def generators(self, stories: Sequence[int], m: int) -> Generators:
         """What frame m of these stories, by their numbers, draws from."""
@@ -40,16 +41,14 @@ class FrameNoise:
         return torch.cat([randn_tensor((1, *shape), g, device, dtype) for g in each])
 
     def _of_frame(self, n: int, m: int) -> torch.Generator:
-        if isinstance(self.generator, list):
-            given, parts = self.generator[n], (self.generator[n].initial_seed(), m)
-        elif self.generator is not None:
-            given, parts = self.generator, (self.generator.initial_seed(), m, *([n] if n else []))
-        else:
-            if self.base is None:
-                self.base = int(torch.randint(2**62, ()))
-            given, parts = torch.Generator(), (self.base, m, n)
-        digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-        return torch.Generator(given.device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        given = self.generator[n] if isinstance(self.generator, list) else self.generator
+        if given is None and self.base is None:
+            self.base = int(torch.randint(2**62, ()))
+        seed = self.base if given is None else given.initial_seed()
+        shared = f"/{n}" if n and not isinstance(self.generator, list) else ""
+        digest = hashlib.sha256(f"{seed}/{m}{shared}".encode()).digest()
+        device = torch.device("cpu") if given is None else given.device
+        return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def _checked_seeds(seeds: Any, generator: Generators, lengths: Sequence[int]) -> list[list[int]] | None:

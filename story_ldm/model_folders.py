@@ -143,8 +143,7 @@ def _check_tokenizer(folder: Path, encoder: Path) -> None:
     sizes = _json(encoder) if encoder.exists() else {}
     longest = sizes.get("max_position_embeddings", MOST)
     length = _json(folder / "tokenizer_config.json").get("model_max_length")
-    limited = isinstance(length, int) and length < VERY_LARGE_INTEGER
-    if encoder.exists() and limited and isinstance(longest, int) and length > longest:
+    if encoder.exists() and isinstance(length, int) and isinstance(longest, int) and longest < length < VERY_LARGE_INTEGER:
         raise ValueError(f"model_max_length of {folder / 'tokenizer_config.json'} is {length:,}; it must be at most {longest:,}, as of {encoder}")
     file = next((folder / name for name in ("tokenizer.json", "vocab.json") if (folder / name).exists()), None)
     if file is None or not isinstance(sizes.get("vocab_size"), int):
