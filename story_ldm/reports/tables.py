@@ -94,7 +94,10 @@ def read_result(file: Path) -> Result:
     _numbers(file, "reference", {name: value for name, value in result["reference"].items() if name in ("stories", "frames", "size")})
     for field in ("evaluator/accuracy", "generation/parameters"):
         part, name = field.split("/")
-        _numbers(file, field, dict(_items(file, field, result[part].get(name) or {})))
+        values = dict(_items(file, field, result[part].get(name) or {}))
+        _numbers(file, field, values)
+        if values:
+            result[part][name] = {key: value for key, value in values.items() if value is not None}
     _numbers(file, "generation", {"seconds_per_story": result["generation"].get("seconds_per_story")})
     if not all(isinstance(story, str) for story in result["story_ids"]):
         raise SystemExit(f"{file} is not a results file: the field story_ids has the wrong type")
@@ -294,7 +297,7 @@ def _cost(results: list[Result]) -> list[Block]:
     generations = [result["generation"] for result in results]
     if not any(generations):
         return []
-    parts = [{name: n for name, n in (g.get("parameters") or {}).items() if n is not None} for g in generations]
+    parts = [g.get("parameters") or {} for g in generations]
     totals = [{"value": part.get("total", sum(part.values()))} if part else None for part in parts]
     seconds: list[dict | None] = [{"value": g.get("seconds_per_story")} for g in generations]
     costs = grid(
