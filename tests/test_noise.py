@@ -17,7 +17,7 @@ def test_going_on_from_frames_is_the_whole_run(form, scheduler, tokenizer):
     for extra in ({}, {"generator": None, "seeds": [5, 6, 5, 7]}):
         whole = draw(pipe, STORY, **extra)
         for k in range(1, len(STORY)):
-            again = {name: value for name, value in extra.items()} or {"generator": seeded()}
+            again = extra or {"generator": seeded()}
             assert torch.equal(draw(pipe, STORY, frames=whole[:k], **again), whole), k
 
 

@@ -104,6 +104,8 @@ def test_saved_and_opened(bert, tmp_path):
 def test_an_encoder_that_does_not_fit_is_refused(bert, tmp_path):
     with pytest.raises(ValueError, match=r"layers is 3; the encoder in .* has 2"):
         tiny_reader().with_pretrained(bert, 3, 100)
+    with pytest.raises(ValueError, match="pieces is 4; it must be above 4, the special ones"):
+        tiny_reader().with_pretrained(bert, 1, 4)
     with pytest.raises(FileNotFoundError, match="is not a folder; it must hold a BERT"):
         tiny_reader().with_pretrained(tmp_path / "none", 1, 100)
     short = BertConfig.from_pretrained(bert)

@@ -1,6 +1,7 @@
 """Words as a pretrained BERT reads them, frozen, beside the reader's own vectors.
 
-    words = PretrainedWords.from_folder(Path("all-MiniLM-L6-v2"), width=192, layers=4)
+    words = PretrainedWords(**PretrainedWords.settings(Path("all-MiniLM-L6-v2"), layers=3, pieces=20_000), width=192)
+    words.load_encoder(Path("all-MiniLM-L6-v2"))
     pieces = torch.tensor([[words.pieces_of("luna"), words.pieces_of("waves")]])         # (N, L, PIECES)
     words(pieces, mask)                                                                   # (N, L, D)
 
@@ -52,12 +53,14 @@ class PretrainedWords(nn.Module):
         """`encoder` and `vocabulary` of a BERT saved in `folder`, cut to its first layers and to as many pieces of English words and signs, which
         are the most frequent ones if its vocabulary is sorted, as published ones are.
 
-        Raises FileNotFoundError if it is no folder, ValueError if the encoder has fewer layers."""
+        Raises FileNotFoundError if it is no folder, ValueError if the encoder has fewer layers, or if no piece is left of the special ones."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder; it must hold a BERT: config.json, model.safetensors and vocab.txt")
         encoder = BertConfig.from_pretrained(folder, local_files_only=True).to_diff_dict()
         if not 1 <= layers <= (most := BertConfig(**encoder).num_hidden_layers):
             raise ValueError(f"layers is {layers}; the encoder in {folder} has {most}")
+        if pieces <= len(SPECIAL):
+            raise ValueError(f"pieces is {pieces}; it must be above {len(SPECIAL)}, the special ones")
         encoder["num_hidden_layers"] = layers
         vocabulary = [*SPECIAL, *(piece for piece in _rows(folder) if ENGLISH.fullmatch(piece))]
         return {"encoder": encoder, "vocabulary": vocabulary[:pieces]}

@@ -1,7 +1,7 @@
 """What the reader is made of: a transformer block with rotary positions, and fixed codes of words.
 
-x, weights = ReaderBlock(width=192, heads=4, rotary=True)(x, bias)      # (N, L, D), (N, 1, 1, L) → (N, L, D), (N, heads, L, L)
-word_codes(numbers)                                                     # (…,) → (…, CODE)
+x = ReaderBlock(width=192, heads=4, rotary=True)(x, bias)      # (N, L, D), (N, 1, 1, L) → (N, L, D)
+word_codes(numbers)                                            # (…,) → (…, CODE)
 """
 
 from __future__ import annotations

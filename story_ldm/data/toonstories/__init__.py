@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 # Part of the arguments of every cached dataset, so that a changed world is never read from an old cache. No row has a tale.
-SOURCE_FILES = sorted(file for pattern in ("*.py", "*.txt") for file in Path(__file__).parent.rglob(pattern) if not file.parent.name == "tales")
+SOURCE_FILES = sorted(file for pattern in ("*.py", "*.txt") for file in Path(__file__).parent.rglob(pattern) if file.parent.name != "tales")
 SOURCE_DIGEST = hashlib.sha256(b"".join(file.read_bytes() for file in SOURCE_FILES)).hexdigest()[:16]
 
 TEXT_FORMS = (*FROZEN_FORMS, "free")
