@@ -16,7 +16,7 @@ from story_ldm.cli import generate
 from story_ldm.data.free_english import SaidFrame, read_stories
 from story_ldm.data.toonstories import ACTIONS, CHARACTERS, SPLITS, TEXT_FORMS, make_story
 from story_ldm.data.toonstories.free import free_story
-from story_ldm.data.toonstories.told import IGNORED, LABELS, told_story
+from story_ldm.data.toonstories.told import CANDIDATES, IGNORED, LABELS, told_story
 from story_ldm.data.toonstories.world import kind_of
 from story_ldm.encoders.reader import MAX_WORDS, NGRAMS, PAD, UNKNOWN, Reader, UnderstoodCharacter, UnderstoodFrame, ngram_buckets, split_words
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
@@ -160,6 +160,13 @@ def test_slots_are_in_the_order_of_the_text():
         told = told_story(0, "train", index, "referential")
         positions = [told.sentences[0].find(CHARACTERS[c].name) for c in told.facts["kinds"][0] if c != IGNORED]
         assert positions == sorted(positions) and min(positions) >= 0
+
+
+def test_stories_chosen_for_names_cross_them():
+    chosen = [told_story(0, "train_wide", index, "names", 5) for index in range(8)]
+    plain = [told_story(0, "train_wide", index, "free", 5) for index in range(8 * CANDIDATES)]
+    assert chosen[3] in plain[3 * CANDIDATES : 4 * CANDIDATES] and sum(told.crossed for told in chosen) > 4
+    assert sum(told.crossed for told in plain) < len(plain) / 4, "a plain story seldom needs its names"
 
 
 def test_counts():

@@ -53,6 +53,8 @@ class Settings(RunSettings):
     """Split of the built-in world whose stories are read."""
     tales: float = 0.5
     """Share of the stories that are tales, in steps whose stories are no longer than tales are."""
+    names: float = 0.2
+    """Share of the stories, in the form free, that are chosen for naming characters in another order than they appeared in."""
     free: float = 0.8
     """Share of the other stories in the form free; two thirds of the rest are referential, one third full."""
     lengths: tuple[int, ...] = (5, 3, 6, 4, 8, 5, 7, 12)
@@ -85,10 +87,11 @@ class Settings(RunSettings):
     """Processes that write stories."""
 
 
-def forms_of(seed: int, step: int, batch: int, tales: float, free: float) -> list[str]:
-    """The form of each story of a step; tales count as one."""
-    draws = torch.rand(batch, 2, generator=step_generator(seed, step, 1)).tolist()
-    return ["tales" if y < tales else "free" if x < free else "referential" if x < free + (1 - free) * 2 / 3 else "full" for x, y in draws]
+def forms_of(s: Settings, step: int, count: int, tales: float) -> list[str]:
+    """The form of each of a step's stories; tales and the choice for names count as one."""
+    draws = torch.rand(count, 2, generator=step_generator(s.seed, step, 1)).tolist()
+    others = [(s.free, "free"), (s.free + (1 - s.free) * 2 / 3, "referential"), (1.0, "full")]
+    return ["tales" if y < tales else "names" if y < tales + s.names else next(form for share, form in others if x < share) for x, y in draws]
 
 
 def told(seed: int, split: str, number: int, form: str, length: int | None, characters: int = 4) -> ToldStory:
@@ -115,7 +118,7 @@ def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[
     share, step = s.batch // world, start
     while True:
         length = s.lengths[step % len(s.lengths)]
-        forms = forms_of(s.seed, step, s.batch, s.tales if length <= LONGEST else 0.0, s.free)
+        forms = forms_of(s, step, s.batch, s.tales if length <= LONGEST else 0.0)
         yield [(step * s.batch + n, forms[n], length) for n in range(rank * share, (rank + 1) * share)]
         step += 1
 
@@ -140,7 +143,14 @@ def drop_words(tokens: Tensor, draws: Tensor, share: float) -> Tensor:
 
 def check(s: Settings) -> None:
     """Raises ValueError for settings that are out of range."""
-    for name, value in (("--tales", s.tales), ("--free", s.free), ("--word-dropout", s.word_dropout), ("--decay", s.decay)):
+    for name, value in (
+        ("--tales", s.tales),
+        ("--names", s.names),
+        ("--tales and --names together", s.tales + s.names),
+        ("--free", s.free),
+        ("--word-dropout", s.word_dropout),
+        ("--decay", s.decay),
+    ):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is {value}; it must be between 0 and 1")
     if not s.lengths or min(s.lengths) < 1:
@@ -226,7 +236,7 @@ def main(s: Settings) -> None:
 
 def frequent_words(s: Settings) -> list[str]:
     """Words that occur at least three times in the first `vocabulary` stories, the most frequent first."""
-    stories = (told(s.seed, s.split, n, form, None) for n, form in enumerate(forms_of(s.seed, 0, s.vocabulary, s.tales, s.free)))
+    stories = (told(s.seed, s.split, n, form, None) for n, form in enumerate(forms_of(s, 0, s.vocabulary, s.tales)))
     seen = Counter(word for story in stories for sentence in story.sentences for word in split_words(sentence))
     return [word for word, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])) if count >= 3]
 
