@@ -31,7 +31,7 @@ CANDIDATES = 16  # stories of which the form "names" takes one
 class ToldStory:
     sentences: list[str]
     facts: dict[str, list]  # rows of `slots` values by frame; "places": one value a frame; "weights": of the actions
-    crossed: int = 0  # frames of known characters that are named in another order than they appeared in, and act differently
+    crossed: int = 0  # frames whose names come in another order than the characters appeared in, though these act or dress differently
 
 
 def told_story(seed: int, split: str, index: int, form: str, length: int | None = None, slots: int = 4) -> ToldStory:
@@ -55,12 +55,11 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
             garments = {c: story.garment(m, c) for c in frame.characters}
             actions = dict(zip(frame.characters, frame.actions))
             first = {c: sentences[m].find(EVERYONE[c].name) for c in frame.characters}
-        new = [c for c in frame.characters if c not in order]
-        order += sorted(new, key=lambda c: first[c])
-        if told and not new:
+        order += sorted((c for c in frame.characters if c not in order), key=lambda c: first[c])
+        if told:
             named = list(dict.fromkeys(r.who[0] for r in sorted(told[m].references, key=lambda r: r.start) if r.how == "name"))
             named = [c for c in named if c in frame.characters]
-            crossed += named != sorted(named, key=order.index) and len({actions[c] for c in named}) > 1
+            crossed += named != sorted(named, key=order.index) and len({(actions[c], garments[c]) for c in named}) > 1
         row: dict[str, list] = {name: [IGNORED] * slots for name in facts}
         row["seen"], row["weights"] = [0] * slots, [0.0] * slots
         for slot, c in enumerate(order):
