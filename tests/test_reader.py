@@ -165,8 +165,8 @@ def test_slots_are_in_the_order_of_the_text():
 def test_stories_chosen_for_names_cross_them():
     chosen = [told_story(0, "train_wide", index, "names", 5) for index in range(8)]
     plain = [told_story(0, "train_wide", index, "free", 5) for index in range(8 * CANDIDATES)]
-    assert chosen[3] in plain[3 * CANDIDATES : 4 * CANDIDATES] and sum(told.crossed for told in chosen) > 4
-    assert sum(told.crossed for told in plain) < len(plain) / 4, "a plain story seldom needs its names"
+    assert chosen[3] in plain[3 * CANDIDATES : 4 * CANDIDATES] and sum(told.crossed for told in chosen) >= 8
+    assert sum(told.crossed for told in plain) < len(plain) / 2
 
 
 def test_counts():

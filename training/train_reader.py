@@ -54,7 +54,7 @@ class Settings(RunSettings):
     tales: float = 0.5
     """Share of the stories that are tales, in steps whose stories are no longer than tales are."""
     names: float = 0.2
-    """Share of the stories, in the form free, that are chosen for naming characters in another order than they appeared in."""
+    """Share of the stories, half of them tales, that are chosen for mentioning characters in another order than they appeared in."""
     free: float = 0.8
     """Share of the other stories in the form free; two thirds of the rest are referential, one third full."""
     lengths: tuple[int, ...] = (5, 3, 6, 4, 8, 5, 7, 12)
@@ -97,6 +97,8 @@ def forms_of(s: Settings, step: int, count: int, tales: float) -> list[str]:
 def told(seed: int, split: str, number: int, form: str, length: int | None, characters: int = 4) -> ToldStory:
     if form == "tales":
         return told_tale(seed, split, number, length, characters)
+    if form == "names" and number % 2 and (length or 1) <= LONGEST:
+        return told_tale(seed, split, number, length, characters, candidates=8)
     return told_story(seed, split, number, form, length, characters)
 
 
