@@ -128,7 +128,13 @@ def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[
 def collate(reader: Reader) -> Callable[[list[ToldStory]], tuple[Tensor, Tensor, dict[str, Tensor]]]:
     def together(stories: list[ToldStory]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         facts = {name: torch.tensor([story.facts[name] for story in stories]) for name in stories[0].facts}
-        return *reader.tokenize([story.sentences for story in stories]), facts
+        tokens, mask = reader.tokenize([story.sentences for story in stories])
+        facts["mentions"] = torch.zeros(len(stories), mask.shape[1], reader.config.characters, mask.shape[2], dtype=torch.bool)
+        for n, story in enumerate(stories):
+            for m, frame in enumerate(story.mentions):
+                for words, slots in frame:
+                    facts["mentions"][n, m, slots, words.start : words.stop] = True
+        return tokens, mask, facts
 
     return together
 
@@ -221,7 +227,7 @@ def main(s: Settings) -> None:
         optimizer.zero_grad()
         ema.step(model.parameters())
         step += 1
-        shown = {name: losses[name] for name in ("seen", "kinds", "garments", "actions", "places")}
+        shown = {name: losses[name] for name in ("seen", "kinds", "garments", "actions", "places", "mentions")}
         watch.tick(step, step * s.batch, s.batch, schedule.get_last_lr()[0], loss=loss, **shown)
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep)

@@ -8,14 +8,13 @@ Each sentence passes a few layers of its own, with rotary positions: with absolu
 the slots, those of the sentence before, attend to each other and to the sentence, and what comes out is the state after this sentence. So sentence
 m sees S^{<m} through the slots alone: causal, of any length, at constant cost a sentence. Slots of characters are in the order of appearance.
 
-Names are bound to slots by the words themselves: a slot keeps codes of the words that it has read, and attends to them again; a word attends to equal
-ones of its sentence. Without this, names that come in another order than before were read in the old order.
+Names are bound to slots by the words themselves: a slot attends to the words that mean its character, which is trained on the stories' references,
+keeps codes of them, and attends by these to equal words again; a word attends to equal ones of its sentence. Without this, names that come in
+another order than before were read in the old order.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +27,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from transformers import BertConfig
 
+from story_ldm.data.words import MAX_WORDS, split_words
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.pretrained_words import PIECES, PretrainedWords
 from story_ldm.encoders.reader_blocks import CODE, ReaderBlock, word_codes
@@ -37,20 +37,10 @@ BUCKETS = 4096  # hashed letter n-grams share so many vectors
 NGRAMS = 14  # letter n-grams of a word
 WORD = 1 + NGRAMS  # the column of a token that says which word it is, whether it has a vector of its own or not
 WORDS = 32_749  # numbers of that column
-MAX_WORDS = 96  # of a frame
-PARTS = re.compile(r"n't\b|'(?:s|m|re|ve|ll|d)\b|[^\W\d_]+|\d|[^\w\s]|_")
-PLAIN = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-"})
-NEGATIONS = re.compile(r"\b(ca|wo|do|did|does|is|was|are|were|could|would|should|had|has|have|must)n't\b")
 HASH = torch.tensor([pow(7, 11 * n + 13, 2**61 - 1) for n in range(1 + NGRAMS)])  # multipliers
-NAME = 32  # width of the queries and keys by which a slot chooses the word to keep
+NAME = 32  # width of the queries and keys by which a slot chooses the words to keep
 GAIN = 16.0  # of trained logits, so that they grow as fast as is needed at usual learning rates
 FAR = -1e4  # added to attention logits of padding
-
-
-def split_words(text: str) -> list[str]:
-    """Words and punctuation marks of a text, in lower case; "didn't" is two words, as is "bear's"."""
-    text = unicodedata.normalize("NFKC", text).lower().translate(PLAIN)
-    return PARTS.findall(NEGATIONS.sub(r"\1 n't", text))
 
 
 @lru_cache(2**16)
@@ -61,16 +51,28 @@ def ngram_buckets(word: str) -> tuple[int, ...]:
     return tuple(sorted(zlib.crc32(gram.encode()) % BUCKETS + 1 for gram in grams)[:NGRAMS])
 
 
-WEIGHTS = {"seen": 4.0, "kinds": 1.0, "garments": 0.7, "actions": 1.5, "props": 0.5, "prop_colors": 0.3, "places": 1.0}  # of the facts' losses
+WEIGHTS = {
+    "seen": 4.0,
+    "kinds": 1.0,
+    "garments": 0.7,
+    "actions": 1.5,
+    "props": 0.5,
+    "prop_colors": 0.3,
+    "places": 1.0,
+    "mentions": 0.5,
+}  # of the facts' losses
 
 
 def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the losses by fact, and each of them. facts: `data/toonstories/told.py`'s, (B, M, C) or (B, M). weight (B, M): of the frames
     (`padded_frames`). Each loss is a mean over all frames, whether their facts are known or not: N processes with 1/N of the batch
-    each compute alike."""
+    each compute alike. "mentions" (B, M, C, L), if given: the words that mean a character, to which its slot shall attend."""
     losses = {}
-    for name in logits:
-        if name == "seen":
+    for name in logits if "mentions" in facts else [name for name in logits if name != "mentions"]:
+        if name == "mentions":
+            mass = (logits[name].float() * facts[name]).sum(-1)
+            loss = (-(mass + 1e-4).log() * facts[name].any(-1)).sum(-1)
+        elif name == "seen":
             known, target = facts[name] >= 0, facts[name].clamp(min=0).float()
             loss = (nn.functional.binary_cross_entropy_with_logits(logits[name][..., 0].float(), target, reduction="none") * known).mean(-1)
         else:
@@ -218,24 +220,25 @@ class Reader(ModelMixin, ConfigMixin):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Conditioning, dict[str, Tensor]]:
         """tokens (B, M, L, columns) and mask (B, M, L) → conditioning with the slots as states (B, M, S, D), and logits by fact: "seen"
-        (B, M, C, 1), the others (B, M, C, values), "places" (B, M, values)."""
-        slots = self.read(tokens, mask)
+        (B, M, C, 1), the others (B, M, C, values), "places" (B, M, values); "mentions" are attention weights (B, M, C, L)."""
+        slots, mentions = self.read(tokens, mask)
         characters, place = slots[..., : self.config.characters, :], slots[..., self.config.characters, :]
         logits: dict[str, Tensor] = {}
         if self.character_head is not None:
             logits = dict(zip(self.facts, self.character_head(characters).split(list(self.facts.values()), -1), strict=True))
+            logits["mentions"] = mentions[:, :, : self.config.characters]
         if self.place_head is not None:
             logits["places"] = self.place_head(place)
         return Conditioning(slots, slots[..., -1, :]), logits
 
-    def read(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """The slots (B, M, S, D) after each sentence.
+    def read(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The slots (B, M, S, D) after each sentence, and how much each attends to its words (B, M, S, L), in the first head of the middle layer.
 
-        Besides its state, a slot keeps the codes of words, of at most one a sentence (its name, say), and attends by them to equal words from then
-        on."""
+        Besides its state, a slot keeps the codes of words that it has attended to so (its name, say), as far as it chooses to, and attends by them
+        to equal words from then on."""
         stories, slots = len(mask), len(self.which)
         keys, names, lengths = self._read_words(tokens.transpose(0, 1).flatten(0, 1), mask.transpose(0, 1).flatten(0, 1), stories)
-        state, states = self.start.expand(stories, -1, -1), []
+        state, states, attended = self.start.expand(stories, -1, -1), [], []
         known = self.start.new_zeros(stories, slots, CODE)
         for m, (of_frame, name_keys, counts) in enumerate(zip(keys.split(stories), names.split(stories), lengths.split(stories), strict=True)):
             longest = int(counts.max())
@@ -243,14 +246,16 @@ class Reader(ModelMixin, ConfigMixin):
             codes = word_codes(tokens[:, m, :longest, WORD]).to(known.dtype)
             familiar = nn.functional.pad((known / known.norm(dim=-1, keepdim=True).clamp(min=1)) @ codes.mT, (slots, 0))[:, None]
             x = state + self.which
-            for block, gain, more in zip(self.blocks, self.known_word, of_frame[..., :longest, :].unbind(1), strict=True):
-                x = block(x, bias + GAIN * gain[:, None, None] * familiar, more.transpose(0, 1))
+            for number, (block, gain, more) in enumerate(zip(self.blocks, self.known_word, of_frame[..., :longest, :].unbind(1), strict=True)):
+                x, weights = block(x, bias + GAIN * gain[:, None, None] * familiar, more.transpose(0, 1))
+                if number == len(self.blocks) // 2:
+                    pointing = weights[:, 0, :, slots:]
             state = self.norm(x)
-            chosen = self.name_query(state) @ name_keys[:, :longest].mT * NAME**-0.5 + self._bias(mask[:, m, :longest])[:, 0]
-            chosen = torch.softmax(nn.functional.pad(chosen, (1, 0)).float(), -1)[..., 1:]  # the first choice is none
-            known = known + chosen.to(known.dtype) @ codes
+            kept = torch.sigmoid(self.name_query(state) @ name_keys[:, :longest].mT * NAME**-0.5) * pointing
+            known = known + kept @ codes
             states.append(state)
-        return torch.stack(states, 1)
+            attended.append(nn.functional.pad(pointing, (0, mask.shape[2] - longest)))
+        return torch.stack(states, 1), torch.stack(attended, 1)
 
     @staticmethod
     def _bias(mask: Tensor) -> Tensor:
@@ -273,9 +278,9 @@ class Reader(ModelMixin, ConfigMixin):
             if self.position is not None:
                 x = x + self.position[:longest]
             words = tokens[rows, :longest, WORD]
-            same = (words[:, None] == words[:, :, None]).to(x.dtype)[:, None]
+            same = ((words[:, None] == words[:, :, None]) & ~torch.eye(longest, dtype=torch.bool, device=words.device)).to(x.dtype)[:, None]
             for block, gain in zip(self.token_blocks, self.same_word, strict=True):
-                x = block(x, bias + GAIN * gain[:, None, None] * same)
+                x, _ = block(x, bias + GAIN * gain[:, None, None] * same)
             x = self.token_norm(x)
             names.append(nn.functional.pad(self.name_key(x), (0, 0, 0, mask.shape[1] - longest)))
             keys = torch.stack([block.keys_values(x).transpose(0, 1) for block in self.blocks if isinstance(block, ReaderBlock)], 1)
@@ -308,7 +313,7 @@ class Reader(ModelMixin, ConfigMixin):
         seen = logits["seen"][..., 0] > 0
         most = nn.functional.one_hot(logits["seen"][..., 0].argmax(-1), seen.shape[-1]).bool()
         seen = torch.where(seen.any(-1, keepdim=True), seen, most)
-        values = {name: logits[name].argmax(-1).tolist() for name in logits if name != "seen"}
+        values = {name: logits[name].argmax(-1).tolist() for name in logits if name not in ("seen", "mentions")}
 
         def name_of(fact: str, value: int, first: int = 0) -> str | None:
             return labels[fact][value - first] if value >= first else None

@@ -1,6 +1,6 @@
 """What the reader is made of: a transformer block with rotary positions, and fixed codes of words.
 
-x = ReaderBlock(width=192, heads=4, rotary=True)(x, bias)      # (N, L, D), (N, 1, 1, L) → (N, L, D)
+x, weights = ReaderBlock(width=192, heads=4, rotary=True)(x, bias)      # (N, L, D), (N, 1, 1, L) → (N, L, D), (N, heads, L, L)
 word_codes(numbers)                                            # (…,) → (…, CODE)
 """
 
@@ -45,8 +45,8 @@ class ReaderBlock(nn.Module):
         """(N, L, D) → (2, N, heads, L, d)"""
         return self.to_kv(x).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
 
-    def forward(self, x: Tensor, bias: Tensor, more: Tensor | None = None) -> Tensor:
-        """x (N, L, D); bias, added to the logits, (N, heads or 1, L or 1, L + K); more (2, N, heads, K, d)."""
+    def forward(self, x: Tensor, bias: Tensor, more: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (N, L, D); bias, added to the logits, (N, heads or 1, L or 1, L + K); more (2, N, heads, K, d) → x and weights (N, heads, L, L + K)."""
         y = self.norm_attention(x)
         q = self.to_q(y).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k, v = own = self.keys_values(y)
@@ -57,4 +57,4 @@ class ReaderBlock(nn.Module):
         # written out: at these sizes it is faster on a CPU than fused attention
         weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias, -1)
         x = x + self.to_out((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
-        return x + self.mlp(self.norm_mlp(x))
+        return x + self.mlp(self.norm_mlp(x)), weights

@@ -33,12 +33,13 @@ from story_ldm.data.toonstories.free.people import FORMS
 from story_ldm.data.toonstories.free.slips import Slips, make_slips
 from story_ldm.data.toonstories.free.templates import Template, pick, table
 from story_ldm.data.toonstories.free.text import Text
-from story_ldm.data.toonstories.told import IGNORED, LABELS, STANDS_BY, ToldStory
+from story_ldm.data.toonstories.told import IGNORED, LABELS, STANDS_BY, ToldStory, words_of
 from story_ldm.data.toonstories.world import Dice, seeded_by
 
 FOLDER = Path(__file__).with_name("tales")
 GAP = re.compile(r"\{([^{}]*)\}")
-MENTION = re.compile(r"\{([A-C])(?:\.kind)?\}")
+NAMED = re.compile(r"\{([A-C])(?:\.kind)?\}")
+MENTION = re.compile(r"\{([A-C])(?:\.(?:kind|[Hh]e(?:'s)?|[Hh]im|[Hh]is|[Hh]imself))?\}")
 ACTING = tuple(action for action in LABELS["actions"] if action != "stand")
 LONGEST = 7  # beginnings of tales are told up to this length: hundreds have as many frames
 PLACE_LETTERS, ACTION_LETTERS = "PQR", "VWX"
@@ -149,7 +150,7 @@ def crossed(tale: Tale, length: int | None) -> int:
     count = 0
     for frame in tale.frames[:length]:
         order += [letter for letter in frame.who if letter not in order]
-        named = [order.index(letter) for letter in MENTION.findall(frame.sentences) if letter in frame.who]
+        named = [order.index(letter) for letter in NAMED.findall(frame.sentences) if letter in frame.who]
         count += named != sorted(named)
     return count
 
@@ -159,10 +160,10 @@ def fill(tale: Tale, dice: Dice, split: str, length: int | None = None, slots: i
     gaps = _Gaps(tale, dice, split)
     order: list[str] = []
     facts: dict[str, list] = {name: [] for name in ("seen", "kinds", "garments", "actions", "weights", "props", "prop_colors", "places")}
-    sentences = []
+    texts = []
     for frame in tale.frames[:length]:
         gaps.begin(frame)
-        sentences.append(gaps.filled(frame.sentences))
+        texts.append(gaps.filled(frame.sentences))
         order += [letter for letter in frame.who if letter not in order]
         row: dict[str, list] = {name: [IGNORED] * slots for name in facts}
         row["seen"], row["weights"] = [0] * slots, [0.0] * slots
@@ -183,7 +184,9 @@ def fill(tale: Tale, dice: Dice, split: str, length: int | None = None, slots: i
             row["prop_colors"][slot] = 1 + LABELS["prop_colors"].index(color) if held else 0
         for name, values in row.items():
             facts[name].append(LABELS["places"].index(gaps.places.get(frame.place, frame.place)) if name == "places" else values)
-    return ToldStory(_with_slips(sentences, dice), facts)
+    _add_slips(texts, dice)
+    read = [text.read() for text in texts]
+    return ToldStory([text for text, _ in read], facts, [words_of(text, references, [ord(letter) for letter in order]) for text, references in read])
 
 
 class _Gaps:
@@ -256,12 +259,25 @@ class _Gaps:
                 self.old[letter] = next(color for color in self.colors if color not in self.worn.values())
         return self.worn[letter]
 
-    def filled(self, template: str) -> str:
+    def filled(self, template: str) -> Text:
+        """The template with its gaps filled in; words that mean characters refer to them by the codes of their letters."""
         text = GAP.sub(lambda found: self._gap(found[1]), template)
-        text = re.sub(r"\b([Aa])n? (?=[aeiou]\w)(?!one\b|uni|use)", r"\1n ", text)
-        return re.sub(r"\b([Aa])n (?=[bcdfgjklmnpqrstvwxyz]\w)", r"\1 ", text)
+        text = re.sub(r"\b([Aa])n? (?=(?:\0[A-C])?[aeiou]\w)(?!(?:\0[A-C])?(?:one\b|uni|use))", r"\1n ", text)
+        text = re.sub(r"\b([Aa])n (?=(?:\0[A-C])?[bcdfgjklmnpqrstvwxyz]\w)", r"\1 ", text)
+        parts = re.split(r"\0([A-C])([^\0]*)\0", text)
+        filled = Text()
+        for plain, letter, words in zip(parts[::3], [*parts[1::3], ""], [*parts[2::3], ""], strict=True):
+            filled.pieces += (
+                [(plain, "", ())] * bool(plain) + [(words, "name", (ord(letter),))] * bool(words) if letter else [(plain, "", ())] * bool(plain)
+            )
+        return filled
 
     def _gap(self, gap: str) -> str:
+        words = self._plain_gap(gap)
+        means = MENTION.fullmatch(f"{{{gap}}}")
+        return f"\0{gap[0]}{words}\0" if means else words
+
+    def _plain_gap(self, gap: str) -> str:
         words = self._lower(gap[0].lower() + gap[1:] if gap[:2] in ("In", "To", "Fr") else gap)
         part = gap.partition(".")[2]
         return words[0].upper() + words[1:] if part[:1].isupper() or gap[:2] in ("In", "To", "Fr") else words
@@ -308,10 +324,10 @@ def _plain(nodes: Template, dice: Dice) -> str:
     return "".join(value if kind == "text" else _plain(pick(value, dice), dice) for kind, value in nodes)
 
 
-def _with_slips(sentences: Iterable[str], dice: Dice) -> list[str]:
-    """One tale in six with errors of typing or hearing, in lower case, or without full stops."""
+def _add_slips(texts: Iterable[Text], dice: Dice) -> None:
+    """One tale in six gets errors of typing or hearing, lower case, or lacks full stops."""
     if not dice.chance(1 / 6):
-        return list(sentences)
+        return
     slips = Slips(
         typing=dice.pick((0.0, 0.03)),
         hearing=dice.pick((0.0, 0.3)),
@@ -319,10 +335,5 @@ def _with_slips(sentences: Iterable[str], dice: Dice) -> list[str]:
         lower=dice.chance(0.4),
         full_stops=dice.pick((0.0, 0.5)),
     )
-    wrong = []
-    for sentence in sentences:
-        text = Text()
-        text.pieces = [(sentence, "", ())]
+    for text in texts:
         make_slips(text, slips, dice)
-        wrong.append("".join(words for words, _, _ in text.pieces))
-    return wrong

@@ -7,11 +7,14 @@ story.sentences, story.facts["garments"]            # one row a frame, one colum
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from story_ldm.data.toonstories.free import free_story
+from story_ldm.data.toonstories.free.text import Reference
 from story_ldm.data.toonstories.stories import make_story
 from story_ldm.data.toonstories.world import ACTIONS, CHARACTERS, COLORS, EVERYONE, PLACES, PROPS, SPLITS, kind_of
+from story_ldm.data.words import split_words
 
 IGNORED = -100  # as torch's cross-entropy has it
 LABELS = {  # by kind of fact, the names of the values; "not said" and "nothing" are value 0 of garments, props and prop_colors
@@ -31,6 +34,7 @@ CANDIDATES = 8  # stories of which the form "names" takes one
 class ToldStory:
     sentences: list[str]
     facts: dict[str, list]  # rows of `slots` values by frame; "places": one value a frame; "weights": of the actions
+    mentions: list[list[tuple[range, list[int]]]] = field(default_factory=list)  # by frame: words that mean characters, and the slots of these
     crossed: int = 0  # frames whose mentions are not in the order of appearance, of characters that act or dress differently
 
 
@@ -43,6 +47,7 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
     story = make_story(seed, split, index, length)
     order: list[int] = []
     crossed = 0
+    meant: list[list[tuple[range, list[int]]]] = []
     facts: dict[str, list] = {name: [] for name in ("seen", "kinds", "garments", "actions", "weights", "props", "prop_colors", "places")}
     told = free_story(story) if form == "free" else None
     sentences = [frame.text for frame in told] if told else story.sentences[form]
@@ -60,6 +65,7 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
             mentions = sorted((r.start, r.who[0]) for r in told[m].references if len(r.who) == 1 and r.how != "pronoun")
             named = [order.index(c) for _, c in mentions if c in frame.characters]
             crossed += named != sorted(named) and len({(actions[order[slot]], garments[order[slot]]) for slot in named}) > 1
+        meant.append(words_of(sentences[m], told[m].references, order) if told else [])
         row: dict[str, list] = {name: [IGNORED] * slots for name in facts}
         row["seen"], row["weights"] = [0] * slots, [0.0] * slots
         for slot, c in enumerate(order):
@@ -77,7 +83,13 @@ def told_story(seed: int, split: str, index: int, form: str, length: int | None 
             row["prop_colors"][slot] = 1 + story.prop[1] if holds else 0
         for name, values in row.items():
             facts[name].append(frame.place if name == "places" else values)
-    return ToldStory(list(sentences), facts, crossed)
+    return ToldStory(list(sentences), facts, meant, crossed)
+
+
+def words_of(text: str, references: Iterable[Reference], order: list) -> list[tuple[range, list[int]]]:
+    """The words that each reference to characters in `order` consists of, and the places of these in it."""
+    slots = [(r, [order.index(c) for c in r.who if c in order]) for r in references]
+    return [(range(len(split_words(text[: r.start])), len(split_words(text[: r.end]))), which) for r, which in slots if which]
 
 
 def told_facts(story_ids: list[str], lengths: list[int], form: str, slots: int) -> dict[str, list] | None:
