@@ -129,11 +129,13 @@ def collate(reader: Reader) -> Callable[[list[ToldStory]], tuple[Tensor, Tensor,
     def together(stories: list[ToldStory]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         facts = {name: torch.tensor([story.facts[name] for story in stories]) for name in stories[0].facts}
         tokens, mask = reader.tokenize([story.sentences for story in stories])
-        facts["mentions"] = torch.zeros(len(stories), mask.shape[1], reader.config.characters, mask.shape[2], dtype=torch.bool)
+        facts["mentions"] = torch.zeros(len(stories), mask.shape[1], reader.config.characters, mask.shape[2], dtype=torch.int8)
         for n, story in enumerate(stories):
             for m, frame in enumerate(story.mentions):
                 for words, slots in frame:
-                    facts["mentions"][n, m, slots, words.start : words.stop] = True
+                    for slot in slots:
+                        of_slot = facts["mentions"][n, m, slot]
+                        of_slot[words.start : words.stop] = of_slot.max() + 1
         return tokens, mask, facts
 
     return together

@@ -66,12 +66,16 @@ WEIGHTS = {
 def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of the losses by fact, and each of them. facts: `data/toonstories/told.py`'s, (B, M, C) or (B, M). weight (B, M): of the frames
     (`padded_frames`). Each loss is a mean over all frames, whether their facts are known or not: N processes with 1/N of the batch
-    each compute alike. "mentions" (B, M, C, L), if given: the words that mean a character, to which its slot shall attend."""
+    each compute alike. "mentions" (B, M, C, L), if given: which mention of a character a word belongs to, from 1, or 0; its slot
+    shall attend to all of them."""
     losses = {}
     for name in logits if "mentions" in facts else [name for name in logits if name != "mentions"]:
         if name == "mentions":
-            mass = (logits[name].float() * facts[name]).sum(-1)
-            loss = (-(mass + 1e-4).log() * facts[name].any(-1)).sum(-1)
+            number, loss = facts[name], torch.zeros(facts[name].shape[:-1], device=facts[name].device)
+            for mention in range(1, int(number.max()) + 1):
+                words = number == mention
+                loss = loss - ((logits[name].float() * words).sum(-1) + 1e-4).log() * words.any(-1)
+            loss = (loss / number.amax(-1).clamp(min=1)).sum(-1)
         elif name == "seen":
             known, target = facts[name] >= 0, facts[name].clamp(min=0).float()
             loss = (nn.functional.binary_cross_entropy_with_logits(logits[name][..., 0].float(), target, reduction="none") * known).mean(-1)
