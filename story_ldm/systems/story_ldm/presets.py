@@ -35,13 +35,17 @@ def toon_128() -> dict[str, Any]:
 
 
 def paper_256() -> dict[str, Any]:
-    """Sizes of Make-A-Story's published configuration: 256 px, latents at 1/8, UNet width 128 × (1, 2, 4, 4), 8 heads, a text encoder with 32 layers
-    and width 1280. Differences: the tokenizer is trained on the corpus, and the text encoder is a CLIP model, not BERT."""
+    """Make-A-Story's published configuration: 256 px, latents at 1/8, UNet width 128 × (1, 2, 4, 4) with attention in all levels but the deepest
+    (`attention_resolutions` 4, 2, 1), 8 heads, a text encoder with 32 layers and width 1280. Differences: the tokenizer is trained on the corpus, the
+    text encoder is a CLIP model, not BERT, and one memory layer follows each block with attention, where the published model has one a layer."""
     return {
         "resolution": 256,
         "max_length": 77,
         "vae": vae(256, in_channels=3, latent_channels=4, widths=(128, 256, 512, 512), layers=2),
-        "unet": unet(32, 4, (128, 256, 512, 512), layers=2, heads=8, text_width=1280),
+        "unet": {
+            **unet(32, 4, (128, 256, 512, 512), layers=2, heads=8, text_width=1280, last_plain=True),
+            "memory_blocks": ["down.0", "down.1", "down.2", "mid", "up.1", "up.2", "up.3"],  # those with attention
+        },
         "text": {"width": 1280, "layers": 32, "heads": 16},
         "language_memory": {"width": 1280, "layers": 2, "heads": 16},
     }
@@ -57,6 +61,24 @@ def sd15() -> dict[str, Any]:
         "unet": {**blocks, "memory_blocks": ["down.0", "down.1", "down.2", "mid", "up.0", "up.1"]},
         "text": {"width": 768, "layers": 12, "heads": 12},
         "language_memory": {"width": 768, "layers": 2, "heads": 12},
+    }
+
+
+def sdxl() -> dict[str, Any]:
+    """The shape of Stable Diffusion XL at 1024 px, for memory on one: new ones are not trained (two text encoders, 2.6 B parameters). Memory layers
+    only on maps of 32 × 32 cells; larger ones cost too much."""
+    blocks = unet(128, 4, (320, 640, 1280), layers=2, heads=10, text_width=2048)
+    blocks |= {"down_block_types": ("DownBlock2D", *["CrossAttnDownBlock2D"] * 2), "up_block_types": (*["CrossAttnUpBlock2D"] * 2, "UpBlock2D")}
+    blocks |= {"attention_head_dim": (5, 10, 20), "transformer_layers_per_block": (1, 2, 10), "use_linear_projection": True}
+    blocks |= {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 1280 + 6 * 256}
+    return {
+        "resolution": 1024,
+        "max_length": 77,
+        "vae": vae(1024, in_channels=3, latent_channels=4, widths=(128, 256, 512, 512), layers=2),
+        "unet": {**blocks, "memory_blocks": ["down.1", "down.2", "mid"]},
+        "text": {"width": 768, "layers": 12, "heads": 12},
+        "text_2": {"width": 1280, "layers": 32, "heads": 20},
+        "language_memory": {"width": 2048, "layers": 2, "heads": 32},
     }
 
 
@@ -107,7 +129,7 @@ def unet(
     }
 
 
-PRESETS = {"toon-64": toon_64, "toon-128": toon_128, "paper-256": paper_256, "sd15": sd15}
+PRESETS = {"toon-64": toon_64, "toon-128": toon_128, "paper-256": paper_256, "sd15": sd15, "sdxl": sdxl}
 
 
 def preset_at(name: str, resolution: int | None = None) -> dict[str, Any]:
@@ -128,7 +150,7 @@ def parameter_table() -> str:
     import torch
     from diffusers import AutoencoderKL
     from torch import nn
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     from story_ldm.encoders.language_memory import LanguageMemory
     from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
@@ -138,18 +160,22 @@ def parameter_table() -> str:
 
     rows = []
     for name, preset in PRESETS.items():
-        p, text = preset(), preset()["text"]
-        config = CLIPTextConfig(
-            hidden_size=text["width"],
-            intermediate_size=4 * text["width"],
-            num_hidden_layers=text["layers"],
-            num_attention_heads=text["heads"],
-            vocab_size=1000 if name.startswith("toon") else 49408,
-            max_position_embeddings=p["max_length"],
-        )
+        p = preset()
         with torch.device("meta"):
+            encoders: list[nn.Module] = []
+            for text in (p[key] for key in ("text", "text_2") if key in p):
+                config = CLIPTextConfig(
+                    hidden_size=text["width"],
+                    intermediate_size=4 * text["width"],
+                    num_hidden_layers=text["layers"],
+                    num_attention_heads=text["heads"],
+                    vocab_size=1000 if name.startswith("toon") else 49408,
+                    max_position_embeddings=p["max_length"],
+                    projection_dim=text["width"],
+                )
+                encoders.append(CLIPTextModelWithProjection(config) if encoders else CLIPTextModel(config))
             model = StoryUNet2DConditionModel(**p["unet"])
-            parts = [AutoencoderKL(**p["vae"]), model, model.memory_layers, CLIPTextModel(config), LanguageMemory(**p["language_memory"])]
+            parts = [AutoencoderKL(**p["vae"]), model, model.memory_layers, nn.ModuleList(encoders), LanguageMemory(**p["language_memory"])]
         size, channels = p["unet"]["sample_size"], p["unet"]["in_channels"]
         rows.append([name, f"{p['resolution']} px", f"{size} × {size} × {channels}", *(f"{millions(part):.2f} M" for part in parts)])
     head = ("preset", "frames", "latents", "autoencoder", "UNet", "of it memory", "text encoder", "language memory")
