@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from story_ldm.files import HUB_NAME, check_shards, model_folder, write_text
-from story_ldm.model_folders import check_model_folder, check_not_single_file, check_weights
+from story_ldm.model_folders import check_model_folder, check_weights, half_variant, is_single_file
 
 from .bundle import pipeline_file
 
@@ -56,7 +56,10 @@ class StoryPipeline(DiffusionPipeline):
         those of diffusers, but the default dtype is float32, whatever the weights are stored in.
 
         Raises OSError for what is none of these, and ValueError for a folder of another pipeline or one that is not whole."""
-        check_not_single_file(model)
+        if is_single_file(model):
+            raise ValueError(
+                f"{model} is a model in a single file: open a Stable Diffusion by StoryLDMPipeline.from_stable_diffusion({str(model)!r})"
+            )
         folder = model_folder(model)
         if not folder.is_dir():
             options = {name: kwargs.pop(name) for name in HUB_OPTIONS if name in kwargs}
@@ -69,7 +72,8 @@ class StoryPipeline(DiffusionPipeline):
         required, optional = cls._get_signature_keys(cls)
         known = [*required, *optional]
         needed = [part for part in required if part not in (*cls._optional_components, *kwargs)]
-        check_model_folder(folder, cls._folder_class(), needed, known, kwargs.get("variant"))
+        check_model_folder(folder, cls._folder_class(), needed, known)
+        kwargs.setdefault("variant", half_variant(folder))
         kwargs = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False, **kwargs}
         pipe = super().from_pretrained(str(folder), **kwargs)
         for name, part in pipe.components.items():

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any, Self
 
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
-from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from diffusers.loaders import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 from torch import Tensor
@@ -26,14 +26,15 @@ REFUSED = {
     "ip_adapter_image": "IP-Adapter is not supported",
     "ip_adapter_image_embeds": "IP-Adapter is not supported",
     "num_videos_per_prompt": "it is called `num_images_per_prompt`",
-    "negative_prompt_2": "there is one text encoder",
-    "prompt_2": "there is one text encoder",
+    "negative_prompt_2": "all text encoders read `negative_prompt`",
+    "prompt_2": "all text encoders read `sentences`",
     "strength": "`frames` are kept as they are",
     "image": "finished frames are called `frames`",
 }
 
 
-class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, StableDiffusionMixin):
+class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin, StableDiffusionMixin):
+    _lora_loadable_modules = ["unet", "text_encoder", "text_encoder_2"]
     _callback_tensor_inputs = ["latents", "prompt_embeds", "negative_prompt_embeds", "noise_prediction"]
     _guidance_scale = 1.0
     _guidance_rescale = 0.0
@@ -79,7 +80,7 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
 
         kwargs: components to take instead; memory_adapter, for a Stable Diffusion; dtype, by default as they are."""
         dtype = kwargs.pop("dtype", kwargs.pop("torch_dtype", None))
-        if isinstance(pipeline, StableDiffusionPipeline):
+        if isinstance(pipeline, (StableDiffusionPipeline, StableDiffusionXLPipeline)):
             adapter = kwargs.pop("memory_adapter", None)
             pipe = cls.from_stable_diffusion(pipeline, adapter)  # type: ignore[attr-defined]
             pipe.register_modules(**kwargs)
@@ -87,7 +88,7 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
             pipe = cls(**{**pipeline.components, **kwargs})
         return pipe if dtype is None else pipe.to(dtype=dtype)
 
-    def to_stable_diffusion(self) -> StableDiffusionPipeline:
+    def to_stable_diffusion(self) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
         """The Stable Diffusion that this pipeline was made from, without memory; its components, the UNet's weights among them, are shared.
 
         Raises ValueError if the UNet or what reads the sentences is not that of a Stable Diffusion, or if the UNet has LoRAs."""
@@ -102,8 +103,45 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
         weights = {name: value for name, value in self.unet.state_dict().items() if not name.startswith("memory_layers.")}
         unet.load_state_dict(weights, assign=True)
         parts = {name: getattr(self, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
+        if self.text_encoder_2 is not None:
+            parts |= {"text_encoder_2": self.text_encoder_2, "tokenizer_2": self.tokenizer_2, "unet": unet.train(self.unet.training)}
+            return StableDiffusionXLPipeline(**parts, force_zeros_for_empty_prompt=self.config.force_zeros_for_empty_prompt, add_watermarker=False)
         none = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
         return StableDiffusionPipeline(unet=unet.train(self.unet.training), **parts, **none)
+
+    def load_lora_weights(self, *args: Any, **kwargs: Any) -> None:
+        """diffusers' method, of Stable Diffusion or of XL."""
+        kind = StableDiffusionLoraLoaderMixin if self.text_encoder_2 is None else StableDiffusionXLLoraLoaderMixin
+        kind.load_lora_weights(self, *args, **kwargs)
+
+    @classmethod
+    def save_lora_weights(cls, *args: Any, **kwargs: Any) -> None:
+        """diffusers' method, of Stable Diffusion or, if there are layers of a second text encoder, of XL."""
+        xl = any(name.startswith("text_encoder_2") for name in kwargs)
+        kind = StableDiffusionXLLoraLoaderMixin if xl else StableDiffusionLoraLoaderMixin
+        kind.save_lora_weights.__func__(cls, *args, **kwargs)
+
+    def fuse_lora(self, components: list[str] | None = None, *args: Any, **kwargs: Any) -> None:
+        """diffusers' method; by default of all parts that have LoRAs."""
+        super().fuse_lora(self._lora_loadable_modules if components is None else components, *args, **kwargs)
+
+    def unfuse_lora(self, components: list[str] | None = None, **kwargs: Any) -> None:
+        """diffusers' method; by default of all parts that have LoRAs."""
+        super().unfuse_lora(self._lora_loadable_modules if components is None else components, **kwargs)
+
+    def enable_vae_slicing(self) -> None:
+        """Frames pass the autoencoder one by one. (They do so already when they are decoded.)"""
+        self.vae.enable_slicing()
+
+    def disable_vae_slicing(self) -> None:
+        self.vae.disable_slicing()
+
+    def enable_vae_tiling(self) -> None:
+        """Large frames pass the autoencoder in overlapping tiles, which takes less memory."""
+        self.vae.enable_tiling()
+
+    def disable_vae_tiling(self) -> None:
+        self.vae.disable_tiling()
 
     def load_textual_inversion(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError(
@@ -155,6 +193,19 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
             raise ValueError(f"eta is {eta}, and {type(self.scheduler).__name__} takes none: leave it 0, or take DDIMScheduler")
         return {"eta": eta} if takes else {}
 
+    def _pooled_width(self, states: Tensor) -> int:
+        """Of the pooled embeddings that go with states (…, L, D)."""
+        if self.text_encoder_2 is None:
+            return states.shape[-1]
+        return self.text_encoder_2.config.projection_dim + (states.shape[-1] if self._needs_pooled else 0)
+
+    def _defaults(self) -> tuple[int, float]:
+        """Steps and guidance where a call gives none: diffusers' own for a Stable Diffusion, and those of the built-in world's models for others."""
+        if self.text_encoder_2 is not None:
+            return default_steps(self.scheduler), 5.0
+        own = self.text_encoder is None or self.unet.config.class_embed_type is not None or self.vae.config.get("latents_mean") is not None
+        return (20, 2.0) if own else (default_steps(self.scheduler), 7.5)
+
     @property
     def _needs_pooled(self) -> bool:
         return self.unet.config.memory != "none" or self.unet.config.class_embed_type is not None
@@ -173,21 +224,22 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
 
     def _check_text(self, negative_prompt: Any, negative_embeds: Any, negative_pooled: Any, clip_skip: Any, embeds: bool) -> None:
         if negative_prompt is not None:
-            if not isinstance(negative_prompt, str):
-                raise ValueError(f"negative_prompt is {negative_prompt!r}; it must be a string, which applies to all stories, or None")
-            check_text("negative_prompt", negative_prompt)
             if negative_embeds is not None:
                 raise ValueError("negative_prompt and negative_prompt_embeds are both given; give one of them")
         if negative_embeds is not None:
             check_tensor("negative_prompt_embeds", negative_embeds, (None, None))
-        if negative_pooled is not None or (negative_embeds is not None and self._needs_pooled):
+        needed = self._needs_pooled or self.text_encoder_2 is not None
+        if negative_pooled is not None or (negative_embeds is not None and needed):
             check_tensor("negative_pooled_prompt_embeds", negative_pooled, (None,))
-            if negative_embeds is None or len(negative_pooled) != negative_embeds.shape[1]:
+            if negative_embeds is None or len(negative_pooled) != self._pooled_width(negative_embeds):
                 raise ValueError("negative_pooled_prompt_embeds must be given together with negative_prompt_embeds, and have their width")
         if clip_skip is not None:
             if self.text_encoder is None or embeds:
                 raise ValueError(f"clip_skip is {clip_skip!r}; there is no CLIP text encoder to be used, of which layers could be left out")
-            check_number("clip_skip", clip_skip, 0, self.text_encoder.config.num_hidden_layers)
+            layers = self.text_encoder.config.num_hidden_layers
+            if self.text_encoder_2 is not None:  # of which the last one is left out anyway
+                layers = min(layers, self.text_encoder_2.config.num_hidden_layers) - 1
+            check_number("clip_skip", clip_skip, 0, layers)
             if int(clip_skip) != clip_skip:
                 raise ValueError(f"clip_skip is {clip_skip!r}; it must be a whole number of layers")
 
@@ -197,9 +249,44 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
         check_tensor("prompt_embeds", states, (None, None, None, width if isinstance(width, int) else None))
         if not states.numel():
             raise ValueError(f"prompt_embeds have the shape {tuple(states.shape)}; they must be of at least one sentence")
-        if pooled is not None or self._needs_pooled:
-            check_tensor("pooled_prompt_embeds", pooled, (*states.shape[:2], states.shape[-1]))
+        if pooled is not None or self._needs_pooled or self.text_encoder_2 is not None:
+            check_tensor("pooled_prompt_embeds", pooled, (*states.shape[:2], self._pooled_width(states)))
         return [states.shape[1]] * (len(states) * copies)
+
+
+def default_steps(scheduler: Any) -> int:
+    """Steps for a Stable Diffusion: diffusers' 50, or what its scheduler is made for: 25 of a solver of higher order, 4 of a distilled model."""
+    kind = type(scheduler).__name__
+    if kind in ("LCMScheduler", "TCDScheduler"):
+        return 4
+    return 25 if kind.startswith(("DPMSolver", "UniPC", "DEIS", "SASolver", "KDPM2", "Heun")) else 50
+
+
+def check_negative(negative: Any, lengths: list[int]) -> str | list[list[str]] | None:
+    """A negative prompt for all frames, or one a frame as lists of stories. lengths: frames of each story."""
+    if negative is None:
+        return None
+    if isinstance(negative, str):
+        check_text("negative_prompt", negative)
+        return negative
+    one = isinstance(negative, (list, tuple)) and not any(isinstance(story, (list, tuple)) for story in negative)
+    stories = [negative] if one and len(lengths) == 1 else negative
+    right = "it must be a string, a list with a string for each frame, a list of such lists with one for each story, or None"
+    if not isinstance(stories, (list, tuple)) or len(stories) != len(lengths) or not all(isinstance(story, (list, tuple)) for story in stories):
+        raise ValueError(f"negative_prompt is {negative!r}; {right}")
+    for n, (story, length) in enumerate(zip(stories, lengths, strict=True)):
+        if len(story) != length or not all(isinstance(text, str) for text in story):
+            raise ValueError(f"negative_prompt is {negative!r}, and story {n} has {length} frames; {right}")
+        for m, text in enumerate(story):
+            check_text(f"negative_prompt of frame {m} of story {n}", text)
+    return [list(story) for story in stories]
+
+
+def check_long(long_sentences: Any, clip: bool) -> None:
+    if long_sentences not in ("error", "chunks"):
+        raise ValueError(f"long_sentences is {long_sentences!r}; it must be error or chunks")
+    if long_sentences == "chunks" and not clip:
+        raise ValueError("long_sentences is 'chunks', and this pipeline has a reader, which reads a sentence whole; only CLIP's are read in chunks")
 
 
 def refuse(arguments: dict[str, Any]) -> None:

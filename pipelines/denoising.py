@@ -39,9 +39,9 @@ class Denoising(DiffusersConventions):
     ) -> tuple[Tensor, np.ndarray | None]:
         """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents (B, c, h, w) and memory weights (B, K).
 
-        condition: (B, …), of these frames. negative: of the empty or negative sentence, without leading dimensions. memory: the K earlier frames
-        to read; it may be empty. on_step(index, timestep, tensors) returns those of the callback's tensors that it changed. The weights are None
-        unless requested, and if memory is empty.
+        condition: (B, …), of these frames. negative: of the empty or negative sentence, (B, …) or without leading dimensions. memory: the K earlier
+        frames to read; it may be empty. on_step(index, timestep, tensors) returns those of the callback's tensors that it changed. The weights are
+        None unless requested, and if memory is empty.
         """
         stories = len(noise)
         self._guidance_scale = guidance_scale
@@ -91,7 +91,7 @@ class Denoising(DiffusersConventions):
         kinds: list[tuple[bool, bool]], condition: Conditioning, negative: Conditioning, memory: StoryMemory, stories: int
     ) -> tuple[Conditioning, StoryMemory | None]:
         """Conditioning and memory of the UNet's rows, all stories of one kind after those of another."""
-        without_text = negative.map(lambda y: y.expand(stories, *y.shape))
+        without_text = negative if negative.states.ndim == 3 else negative.map(lambda y: y.expand(stories, *y.shape))
         rows = Conditioning.cat([condition if text else without_text for text, _ in kinds])
         if not len(memory):
             return rows, None

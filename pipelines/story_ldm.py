@@ -14,35 +14,27 @@ This file has over 350 lines because the arguments of a call, with what each mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline
+from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.utils import scale_lora_layers, unscale_lora_layers
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 import story_ldm.encoders.autoencoder  # noqa: F401  diffusers finds component classes in imported modules only
-from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
-from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames
+from story_ldm.encoders.latents import decode_latents, downscale_factor, encode_frames, upcast
 from story_ldm.encoders.reader import Reader
-from story_ldm.encoders.sentences import encode_stories, tokenize_stories
-from story_ldm.systems.story_ldm.memory_adapter import (
-    ADAPTER,
-    check_stable_diffusion,
-    load_memory_adapter,
-    open_stable_diffusion,
-    save_memory_adapter,
-)
+from story_ldm.encoders.xl_text import with_size
+from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
+from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion, check_parts, check_stable_diffusion, open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 from .base import hub_folder
@@ -56,22 +48,23 @@ from .checks import (
     check_sentences,
     check_tensor,
 )
-from .conventions import refuse
+from .conventions import check_long, check_negative, refuse
 from .denoising import Denoising
 from .noise import FrameNoise
 from .output import StoryPipelineOutput
+from .reading import Reading, of_frame, same_length
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
-class StoryLDMPipeline(Denoising):
+class StoryLDMPipeline(Denoising, Reading):
     """Story-LDM (Make-A-Story, CVPR 2023) as a diffusers pipeline. What reads the sentences is a `reader`, or a `text_encoder` with its `tokenizer`
-    and, except in the paper's form, a `language_memory`.
+    and, except in the paper's form, a `language_memory`. A Stable Diffusion XL has a second text encoder and tokenizer.
 
     LoRAs for the underlying Stable Diffusion are loaded, weighted and fused with diffusers' methods (`load_lora_weights`, …)."""
 
-    model_cpu_offload_seq = "text_encoder->language_memory->reader->unet->vae"
-    _optional_components = ["text_encoder", "tokenizer", "language_memory", "reader"]
+    model_cpu_offload_seq = "text_encoder->text_encoder_2->language_memory->reader->unet->vae"
+    _optional_components = ["text_encoder", "tokenizer", "language_memory", "reader", "text_encoder_2", "tokenizer_2"]
 
     def __init__(
         self,
@@ -82,10 +75,18 @@ class StoryLDMPipeline(Denoising):
         scheduler: SchedulerMixin,
         language_memory: LanguageMemory | None = None,
         reader: Reader | None = None,
+        text_encoder_2: CLIPTextModelWithProjection | None = None,
+        tokenizer_2: CLIPTokenizer | None = None,
+        force_zeros_for_empty_prompt: bool = True,
     ):
+        """force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a negative prompt, guidance starts from zeros."""
         super().__init__()
         if (reader is None) != (text_encoder is not None and tokenizer is not None):
             raise ValueError("a story pipeline needs a reader, or a text_encoder and a tokenizer, and not both")
+        if (text_encoder_2 is None) != (tokenizer_2 is None) or (text_encoder_2 is not None and text_encoder is None):
+            raise ValueError("text_encoder_2 and tokenizer_2 are those of a Stable Diffusion XL: give both, beside a text_encoder and a tokenizer")
+        if text_encoder_2 is not None:
+            self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,
@@ -94,34 +95,41 @@ class StoryLDMPipeline(Denoising):
             scheduler=scheduler,
             language_memory=language_memory,
             reader=reader,
+            text_encoder_2=text_encoder_2,
+            tokenizer_2=tokenizer_2,
         )
         self.image_processor = VaeImageProcessor()
 
     @classmethod
-    def from_stable_diffusion(
-        cls, sd: str | Path | StableDiffusionPipeline, memory_adapter: str | Path | None = None, **kwargs: Any
-    ) -> StoryLDMPipeline:
-        """A story pipeline from a Stable Diffusion and a memory adapter; without an adapter each frame is drawn alone.
+    def from_stable_diffusion(cls, sd: str | Path | StableDiffusion, memory_adapter: str | Path | None = None, **kwargs: Any) -> StoryLDMPipeline:
+        """A story pipeline from a Stable Diffusion (1.x, 2.x, XL) and a memory adapter; without an adapter each frame is drawn alone.
 
         sd: folder, hub name, or an open pipeline, whose components are shared except for the UNet. kwargs: those of `from_pretrained`.
         Raises ValueError if the Stable Diffusion or the adapter does not fit."""
-        if isinstance(sd, StableDiffusionPipeline):
-            check_stable_diffusion(sd.unet.config, "the open pipeline")
+        if isinstance(sd, (StableDiffusionPipeline, StableDiffusionXLPipeline)):
+            check_stable_diffusion(sd.unet.config, "the open pipeline", isinstance(sd, StableDiffusionXLPipeline))
+            check_parts(sd, "the open pipeline")
             if getattr(sd.unet, "peft_config", None):
                 raise ValueError(f"the UNet has the LoRAs {list(sd.unet.peft_config)}; it must have none: fuse them, or load them afterwards")
         else:
             sd = open_stable_diffusion(sd, **kwargs)
         unet = StoryUNet2DConditionModel.from_unet(sd.unet, memory="none")
-        pipe = cls(sd.vae, sd.text_encoder, sd.tokenizer, unet, sd.scheduler)
+        xl: dict[str, Any] = {}
+        if isinstance(sd, StableDiffusionXLPipeline):
+            xl = {"text_encoder_2": sd.text_encoder_2, "tokenizer_2": sd.tokenizer_2}
+            xl["force_zeros_for_empty_prompt"] = sd.config.force_zeros_for_empty_prompt
+        pipe = cls(sd.vae, sd.text_encoder, sd.tokenizer, unet, sd.scheduler, **xl)
         if memory_adapter is not None:
             pipe.load_memory_adapter(memory_adapter)
         return pipe
 
     def load_memory_adapter(self, memory_adapter: str | Path, **hub: Any) -> None:
         """Replace memory layers and language memory by those of an adapter: a folder, a file, or `owner/name` of the Hugging Face hub, with `hub`
-        (revision, token, cache_dir, local_files_only). Raises ValueError if it does not fit the UNet, OSError if the hub has none."""
+        (revision, token, cache_dir, local_files_only). Frames then have by default the size that it was trained at. Raises ValueError if it does
+        not fit the UNet, OSError if the hub has none."""
         folder = hub_folder(memory_adapter, "a memory adapter", [ADAPTER], **hub) or memory_adapter
-        self.register_modules(language_memory=load_memory_adapter(folder, self.unet, self.scheduler.config.get("prediction_type")))
+        language = load_memory_adapter(folder, self.unet, self.scheduler.config.get("prediction_type"), downscale_factor(self.vae))
+        self.register_modules(language_memory=language)
 
     def save_memory_adapter(self, folder: str | Path, dtype: torch.dtype | None = None, **facts: Any) -> Path:
         """Save memory layers and language memory as a memory adapter with a card; both include `facts` (JSON). Returns the file."""
@@ -134,10 +142,10 @@ class StoryLDMPipeline(Denoising):
         sentences: list[str] | list[list[str]] | None = None,
         height: int | None = None,
         width: int | None = None,
-        num_inference_steps: int = 20,
-        guidance_scale: float = 2.0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         memory_guidance_scale: float | None = None,
-        negative_prompt: str | None = None,
+        negative_prompt: str | list[str] | list[list[str]] | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
         frames: list[Image.Image] | Tensor | list[list[Image.Image] | Tensor] | None = None,
@@ -161,13 +169,17 @@ class StoryLDMPipeline(Denoising):
         negative_prompt_embeds: Tensor | None = None,
         pooled_prompt_embeds: Tensor | None = None,
         negative_pooled_prompt_embeds: Tensor | None = None,
+        long_sentences: str = "error",
         **refused: Any,
     ) -> StoryPipelineOutput | tuple:
         """Draw one frame for each sentence.
 
-        sentences: one story or a list of stories. height, width: pixels, by default the training resolution.
+        sentences: one story or a list of stories. height, width: pixels, by default the training resolution: of a memory adapter, if it says so.
+        num_inference_steps: by default 20; of a Stable Diffusion 50, or fewer if its scheduler is made for fewer (`default_steps`). Some schedulers
+        call the UNet once more (PNDM) or twice a step: `num_timesteps` says how often.
         guidance_scale, memory_guidance_scale: e = e(∅,∅) + g (e(S,∅) - e(∅,∅)) + g_memory (e(S,memory) - e(S,∅)); by default both are equal,
-        which needs two UNet rows per frame, not three.
+        which needs two UNet rows per frame, not three: 2.0, of a Stable Diffusion 7.5, of XL 5.0.
+        negative_prompt: of all frames, or a list with one a frame, or a list of such lists with one for each story.
         generator: one, or a list with one per story. Frame 0 draws its noise from it, frame m ≥ 1 from one seeded by its initial seed and m, so a
         frame that is drawn again after the same frames is the same picture. seeds: one a frame instead, or a list for each story.
         latents: the initial noise (stories, M, c, h, w). frames: the first frames of each story, to be continued: PIL images, or their latents
@@ -178,7 +190,8 @@ class StoryLDMPipeline(Denoising):
         negative_prompt_embeds (L, D).
         num_images_per_prompt: draw each story so often, one after another; noise, generators and frames are then one for each drawing.
         timesteps, sigmas, eta, guidance_rescale, clip_skip, cross_attention_kwargs: as in diffusers' Stable Diffusion.
-        prompt_embeds, …: what `encode_prompt` returns, instead of sentences.
+        prompt_embeds, …: what `encode_prompt` returns, instead of sentences. long_sentences: "error" refuses sentences that are longer than the text
+        encoder reads; "chunks" lets a CLIP text encoder read them in parts of its length, each on its own.
 
         Raises ValueError for invalid input, before any frame is drawn.
         """
@@ -196,7 +209,12 @@ class StoryLDMPipeline(Denoising):
             if sentences is not None:
                 raise ValueError("sentences and prompt_embeds are both given; give one of them")
             lengths = self._check_embeds(prompt_embeds, pooled_prompt_embeds, num_images_per_prompt)
-        self._check_text(negative_prompt, negative_prompt_embeds, negative_pooled_prompt_embeds, clip_skip, prompt_embeds is not None)
+        without = check_negative(negative_prompt, lengths[::num_images_per_prompt])
+        self._check_text(without, negative_prompt_embeds, negative_pooled_prompt_embeds, clip_skip, prompt_embeds is not None)
+        check_long(long_sentences, self.reader is None)
+        default_steps, default_guidance = self._defaults()
+        num_inference_steps = default_steps if num_inference_steps is None else num_inference_steps
+        guidance_scale = default_guidance if guidance_scale is None else guidance_scale
         factor = downscale_factor(self.vae)
         height, width = self._check_size(height, width, factor)
         check_count("num_inference_steps", num_inference_steps, self.scheduler.config.get("num_train_timesteps"))
@@ -225,19 +243,24 @@ class StoryLDMPipeline(Denoising):
         self._cross_attention_kwargs, self._interrupt = cross_attention_kwargs, False
         device, dtype = self._execution_device, self.unet.dtype
         if prompt_embeds is None:
-            condition = self.encode_sentences(stories, clip_skip=clip_skip, lora_scale=lora_scale)
+            condition = self.encode_sentences(stories, clip_skip=clip_skip, lora_scale=lora_scale, chunks=long_sentences == "chunks")
         else:
-            given = Conditioning(prompt_embeds, pooled_prompt_embeds).to(device, dtype)
+            given = self._given(prompt_embeds, pooled_prompt_embeds).to(device, dtype)
             condition = given.map(lambda x: x.repeat_interleave(num_images_per_prompt, 0))
         if negative_prompt_embeds is None:
-            negative = self.encode_sentences([[negative_prompt or ""]], alone=True, lora_scale=lora_scale)[0, 0]
+            if isinstance(without, list):
+                without = [texts for texts in without for _ in range(num_images_per_prompt)]
+            negative = self._without(without, condition, lora_scale, long_sentences == "chunks")
+            if long_sentences == "chunks":
+                condition, negative = same_length(condition, negative)
         else:
-            negative = Conditioning(negative_prompt_embeds, negative_pooled_prompt_embeds).to(device, dtype)
-        if negative.states.shape != condition.states.shape[2:]:
+            negative = self._given(negative_prompt_embeds, negative_pooled_prompt_embeds).to(device, dtype)
+        if negative.states.shape[-2:] != condition.states.shape[2:]:
             shapes = f"{tuple(negative.states.shape)}, those of the sentences {tuple(condition.states.shape[2:])}"
             raise ValueError(f"negative_prompt_embeds have the shape {shapes}; they must have the same")
         if not self._needs_pooled:
             condition, negative = replace(condition, pooled=None), replace(negative, pooled=None)
+        condition, negative = with_size(condition, height, width), with_size(negative, height, width)
         first_frames = [self._latents(story, dtype) for story in given_frames for _ in range(num_images_per_prompt)]
         has_memory = use_memory and self.unet.config.memory != "none"
         drawn: list[list[Tensor]] = [[] for _ in lengths]
@@ -279,7 +302,7 @@ class StoryLDMPipeline(Denoising):
                     x, frame_weights = self.draw_frame(
                         noise,
                         condition[drawing, m],
-                        negative,
+                        of_frame(negative, drawing, m),
                         readable,
                         num_inference_steps=num_inference_steps,
                         guidance_scale=guidance_scale,
@@ -310,85 +333,22 @@ class StoryLDMPipeline(Denoising):
             return (finished, weights) if return_memory_weights else (finished,)
         return StoryPipelineOutput(frames=finished, memory_weights=weights)
 
-    def understand(self, sentences: list[str] | list[list[str]]) -> list[Any]:
-        """What the reader understands of each sentence: a list of `UnderstoodFrame` for one story, a list of such lists for several.
-
-        Raises ValueError if the pipeline has no reader, or one that cannot say, and if a sentence is too long."""
-        single, stories = check_sentences(sentences)
-        if self.reader is None:
-            raise ValueError("this pipeline has a text encoder instead of a reader, and cannot say what it understood")
-        understood = self.reader.understand(stories, self._execution_device)
-        return understood[0] if single else understood
-
-    @torch.no_grad()
-    def encode_prompt(
-        self,
-        sentences: list[str] | list[list[str]],
-        negative_prompt: str | None = None,
-        lora_scale: float | None = None,
-        clip_skip: int | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        """What the UNet reads of stories, to be given to a call under the same names: prompt_embeds (B, M, L, D), negative_prompt_embeds (L, D),
-        pooled_prompt_embeds (B, M, D), negative_pooled_prompt_embeds (D,). Shorter stories are padded with empty sentences.
-
-        lora_scale: of the text encoder's LoRAs. Raises ValueError for invalid input."""
-        _, stories = check_sentences(sentences)
-        self._check_text(negative_prompt, None, None, clip_skip, False)
-        condition = self.encode_sentences(stories, clip_skip=clip_skip, lora_scale=lora_scale)
-        negative = self.encode_sentences([[negative_prompt or ""]], alone=True, lora_scale=lora_scale)[0, 0]
-        prompt_embeds, pooled_prompt_embeds = condition.states, condition.pooled
-        negative_prompt_embeds, negative_pooled_prompt_embeds = negative.states, negative.pooled
-        return prompt_embeds, negative_prompt_embeds, pooled_prompt_embeds, negative_pooled_prompt_embeds
-
-    def encode_sentences(
-        self, stories: list[list[str]], alone: bool = False, clip_skip: int | None = None, lora_scale: float | None = None
-    ) -> Conditioning:
-        """The conditioning (B, M, …) of stories; shorter stories are padded with empty sentences.
-
-        alone: skip the language memory, as for the empty sentence of guidance. clip_skip: layers of the text encoder to leave out. lora_scale: of
-        its LoRAs. Raises ValueError if a sentence is too long."""
-        device, dtype = self._execution_device, self.unet.dtype
-        if self.reader is not None:
-            condition, _ = self.reader(*(x.to(device) for x in self.reader.tokenize(stories)))
-            return condition.to(dtype=dtype)
-        longest = max(map(len, stories))
-        padded = [story + [""] * (longest - len(story)) for story in stories]
-        ids, mask = (x.to(device) for x in tokenize_stories(self.tokenizer, padded))
-        with lora_scaled(self.text_encoder, lora_scale):
-            states = None
-            if clip_skip is not None:
-                hidden = self.text_encoder(ids.flatten(0, 1), output_hidden_states=True).hidden_states[-(clip_skip + 1)]
-                body: Any = getattr(self.text_encoder, "text_model", self.text_encoder)  # transformers has had it both ways
-                states = body.final_layer_norm(hidden).unflatten(0, ids.shape[:2])
-            return encode_stories(self.text_encoder, None if alone else self.language_memory, ids, mask, alone=states).to(dtype=dtype)
-
     def _latents(self, frames: list[Tensor] | Tensor, dtype: torch.dtype) -> list[Tensor]:
         """Latents of given frames: pictures (3, H, W), or a tensor of their latents."""
         if isinstance(frames, Tensor):
             return list(frames.to(self._execution_device, dtype))
-        return [encode_frames(self.vae, frame[None].to(self._execution_device)).to(dtype)[0] for frame in frames]
+        with upcast(self.vae, self.text_encoder_2 is not None):
+            return [encode_frames(self.vae, frame[None].to(self._execution_device)).to(dtype)[0] for frame in frames]
 
     def _finish(self, latents: Tensor, output_type: str) -> Any:
         check_drawn(latents)
         if output_type == "latent":
             return latents
-        frames = torch.cat([decode_latents(self.vae, frame[None]) for frame in latents])  # one by one: bit-identical for any story length
+        with upcast(self.vae, self.text_encoder_2 is not None):
+            frames = torch.cat([decode_latents(self.vae, frame[None]) for frame in latents])  # one by one: bit-identical for any story length
         check_drawn(frames)
         return self.image_processor.postprocess(frames, output_type=output_type)
 
     @staticmethod
     def _positions(memory: StoryMemory, stories: int) -> list[list[int]]:
         return [memory.positions] * stories if memory.kept is None else memory.kept.tolist()
-
-
-@contextmanager
-def lora_scaled(text_encoder: Any, scale: float | None) -> Iterator[None]:
-    """Scales the LoRAs of the text encoder, as `cross_attention_kwargs={"scale": …}` those of the UNet."""
-    if scale is None or not getattr(text_encoder, "peft_config", None):
-        yield
-        return
-    scale_lora_layers(text_encoder, scale)
-    try:
-        yield
-    finally:
-        unscale_lora_layers(text_encoder, scale)

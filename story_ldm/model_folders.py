@@ -24,13 +24,20 @@ VERY_LARGE_INTEGER = int(1e30)  # transformers' length of a tokenizer that has n
 SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 
 
-def check_not_single_file(model: str | Path) -> None:
-    """Raises ValueError for a model in a single file."""
-    if Path(model).suffix.lower() in SINGLE_FILES and Path(model).is_file():
-        raise ValueError(f"{model} is a model in a single file, which is not read yet: convert it to a folder in diffusers format")
+def is_single_file(model: str | Path) -> bool:
+    return Path(model).suffix.lower() in SINGLE_FILES and Path(model).is_file()
 
 
-def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], known: Collection[str], variant: str | None = None) -> None:
+def half_variant(folder: Path) -> str | None:
+    """ "fp16" if a component of a pipeline's folder has its weights in half precision alone, which diffusers then takes; None otherwise."""
+    for part in (part for part in folder.iterdir() if part.is_dir()):
+        names = [file.name for file in part.glob("*.safetensors") if not file.name.startswith(".")]
+        if names and all(".fp16" in name for name in names):
+            return "fp16"
+    return None
+
+
+def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], known: Collection[str]) -> None:
     """Raises ValueError if a folder is of another pipeline, has a component that `pipeline` does not know, lacks one that it needs, or one without
     its weights. Says which call opens it, where there is one."""
     index = _json(folder / "model_index.json")
@@ -52,10 +59,10 @@ def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], kno
             raise ValueError(f"model_index.json of {folder} has no component {part!r}; a {pipeline} needs {', '.join(needed)}")
     for part, value in parts.items():
         if len(value) == 2 and value[1] is not None:
-            check_component(folder / part, variant, getattr(sys.modules.get(str(value[0])), str(value[1]), None))
+            check_component(folder / part, getattr(sys.modules.get(str(value[0])), str(value[1]), None))
 
 
-def check_component(folder: Path, variant: str | None = None, kind: Any = None) -> None:
+def check_component(folder: Path, kind: Any = None) -> None:
     """Raises ValueError if the folder of a component is missing, or is that of a network without all its weights in safetensors, or asks for absurd
     sizes. kind: its class, if known."""
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -65,13 +72,10 @@ def check_component(folder: Path, variant: str | None = None, kind: Any = None) 
         check_sizes(folder)  # a tokenizer or a scheduler
         return
     files = [file for file in folder.glob("*.safetensors") if not file.name.startswith(".")]
-    plain = [file for file in files if ".fp16" not in file.name]
     if not files:
         pickles = [file.name for file in (*folder.glob("*.bin"), *folder.glob("*.pt"))]
         why = f"only {pickles[0]}, a pickle, which is not opened: save the model by save_pretrained(safe_serialization=True)" if pickles else "none"
         raise ValueError(f"the component {folder.name!r} needs its weights as *.safetensors; {folder} has {why}")
-    if not plain and variant is None:
-        raise ValueError(f'{folder} has weights in half precision only ({files[0].name}); open it with variant="fp16"')
     for index in folder.glob("*.safetensors.index.json"):
         absent = sorted({str(name) for name in (_json(index).get("weight_map") or {}).values()} - {file.name for file in files})
         if absent:

@@ -29,7 +29,8 @@ from story_ldm.model_folders import check_component, check_sizes, open_local
 from story_ldm.pipelines import StoryLDMPipeline
 from story_ldm.pipelines.opening import pipeline_class
 from story_ldm.reports.tables import read_result
-from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, open_stable_diffusion, save_memory_adapter
+from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
+from story_ldm.systems.story_ldm.stable_diffusion import open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 from story_ldm.training.checkpoints import checksums, damaged_files
 from story_ldm.training.run import claim_run

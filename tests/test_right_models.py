@@ -56,7 +56,6 @@ BROKEN = {
         lambda f: (f / "vae" / WEIGHTS).rename(f / "vae" / "diffusion_pytorch_model.bin"),
         "only diffusion_pytorch_model.bin, a pickle",
     ),
-    "fp16 only": (lambda f: (f / "vae" / WEIGHTS).rename(f / "vae" / WEIGHTS.replace(".s", ".fp16.s")), 'half precision only .*variant="fp16"'),
     "cut weights": (lambda f: (f / "vae" / WEIGHTS).write_bytes((f / "vae" / WEIGHTS).read_bytes()[:-9]), "the component 'vae' is not whole"),
     "half a text encoder": (lambda f: halve(f / "text_encoder" / "model.safetensors"), "'text_encoder' is not whole: its files have"),
     "not JSON": (lambda f: (f / "model_index.json").write_text("{"), "model_index.json cannot be read as JSON"),
@@ -83,11 +82,20 @@ def test_whole_folders_and_given_components_open(folder, tmp_path):
         StoryGANPipeline.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("call", [StoryLDMPipeline.from_pretrained, StoryLDMPipeline.from_stable_diffusion])
-def test_a_single_file_is_not_read_yet(call, tmp_path):
+def test_a_single_file_is_no_story_pipeline(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "sd.safetensors")
-    with pytest.raises(ValueError, match="a model in a single file, which is not read yet"):
-        call(tmp_path / "sd.safetensors")
+    with pytest.raises(ValueError, match=r"is a model in a single file: open a Stable Diffusion by StoryLDMPipeline.from_stable_diffusion"):
+        StoryLDMPipeline.from_pretrained(tmp_path / "sd.safetensors")
+
+
+def test_half_precision_is_found_by_itself(folder, tmp_path):
+    """Components that have their weights as fp16 alone, beside others that have them in full."""
+    half = shutil.copytree(folder, tmp_path / "m")
+    (half / "vae" / WEIGHTS).rename(half / "vae" / WEIGHTS.replace(".s", ".fp16.s"))
+    found, expected = (StoryLDMPipeline.from_pretrained(each) for each in (half, folder))
+    for part in ("vae", "unet"):
+        weights = getattr(found, part).state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in getattr(expected, part).state_dict().items())
 
 
 def test_a_stable_diffusion_that_is_not_whole(folder, tokenizer, tmp_path):
@@ -101,7 +109,10 @@ def test_a_stable_diffusion_that_is_not_whole(folder, tokenizer, tmp_path):
     with pytest.raises(ValueError, match=r"is a StableDiffusionPipeline, not a StoryLDMPipeline; open it by StoryLDMPipeline.from_stable_diffusion"):
         StoryLDMPipeline.from_pretrained(tmp_path / "sd")
     StoryLDMPipeline.from_stable_diffusion(tmp_path / "sd")
-    (tmp_path / "sd" / "unet" / WEIGHTS).rename(tmp_path / "sd" / "unet" / "diffusion_pytorch_model.bin")
+    half = tmp_path / "sd" / "unet" / WEIGHTS.replace(".s", ".fp16.s")
+    (tmp_path / "sd" / "unet" / WEIGHTS).rename(half)
+    StoryLDMPipeline.from_stable_diffusion(tmp_path / "sd")  # a variant is found by itself
+    half.rename(tmp_path / "sd" / "unet" / "diffusion_pytorch_model.bin")
     with pytest.raises(ValueError, match=r"only diffusion_pytorch_model.bin, a pickle, which is not opened"):
         StoryLDMPipeline.from_stable_diffusion(tmp_path / "sd")
 

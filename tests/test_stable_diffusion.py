@@ -5,9 +5,11 @@ Over 350 lines: the tests of one subject, which share fixtures.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shutil
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -188,6 +190,16 @@ def test_a_language_memory_for_its_text_encoder_alone(folders, tmp_path):
         assert torch.equal(model.language_memory.to_out.weight, memory.to_out.weight) == own
 
 
+def test_the_copied_unet_is_not_kept(folders):
+    """860 M parameters of a real one, beside those of the model."""
+    s = train.Settings(init_from=folders["epsilon"], train="memory", resolution=16)
+    sd = train.open_start(s.init_from)
+    plain = weakref.ref(sd.unet)
+    train.build(s, {"unet": {"memory_heads": 2}, "language_memory": {"layers": 1}}, sd, sd.vae, 16)
+    gc.collect()
+    assert plain() is None and sd.unet is None
+
+
 TRAINED = [("epsilon", "memory", None), ("v_prediction", "memory+lora", None), ("epsilon", "memory+lora", torch.bfloat16)]
 
 
@@ -332,6 +344,7 @@ BAD_FOLDERS = [
     ("model_index.json", {"unet": ["story_ldm.systems.story_ldm.unet", "StoryUNet2DConditionModel"]}, "its unet is StoryUNet2D.*it is UNet2D"),
     ("model_index.json", {"text_encoder": ["transformers", "T5EncoderModel"]}, "its text_encoder is T5EncoderModel.*it is CLIPTextModel"),
     ("model_index.json", {"text_encoder_2": ["transformers", "CLIPTextModelWithProjection"]}, "its text_encoder_2 is CLIP.*it is None"),
+    ("model_index.json", {"_class_name": "StableDiffusionXLPipeline"}, "is not a Stable Diffusion XL: its text_encoder_2 is None; in XL it is CLIP"),
     ("unet/config.json", {"in_channels": 9}, "in_channels of the UNet .* is 9; .* it is 4"),
     ("unet/config.json", {"class_embed_type": "projection"}, "class_embed_type of the UNet .* is 'projection'; .* it is None"),
 ]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 import torch
 import tyro
+from diffusers import StableDiffusionXLPipeline
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -25,9 +26,10 @@ from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_sentences, train_tokenizer
 from story_ldm.files import written_beside
-from story_ldm.model_folders import open_local
+from story_ldm.model_folders import is_single_file, open_local
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS
+from story_ldm.systems.story_ldm.stable_diffusion import open_stable_diffusion
 from story_ldm.training.checkpoints import checkpoint_steps, load_checkpoint, save_checkpoint, save_component
 from story_ldm.training.processes import run_script
 from story_ldm.training.run import RunSettings, finish_run, one_of, run_record, start_run
@@ -46,7 +48,8 @@ class Settings(RunSettings):
     window: int | None = None
     """Cut stories into windows of this many frames; shorter stories stay whole."""
     text_from: Path | None = None
-    """A pipeline whose tokenizer and text encoder to use, frozen; by default both are trained from scratch."""
+    """A pipeline whose tokenizer and text encoder to use, frozen: a folder, or a Stable Diffusion in one .safetensors file. By default both are
+    trained from scratch."""
     stories: int = 400_000
     """Number of stories to train on, counted with repetition."""
     lengths: tuple[int, ...] = (5, 5, 5, 12)
@@ -90,6 +93,20 @@ class Corpus(NamedTuple):
         return self.ids[index], self.mask[index], self.facts[index], weight
 
 
+def text_of_start(start: Path, **settings: Any) -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """Tokenizer and text encoder of --text-from. settings: of `open_single_file`. Raises ValueError for a Stable Diffusion XL."""
+    if is_single_file(start):
+        sd = open_stable_diffusion(start, **settings)
+        tokenizer, text_encoder, xl = sd.tokenizer, sd.text_encoder, isinstance(sd, StableDiffusionXLPipeline)
+    else:
+        xl = (start / "text_encoder_2").is_dir()
+        tokenizer = open_local(CLIPTokenizer, start / "tokenizer")
+        text_encoder = open_local(CLIPTextModel, start / "text_encoder", dtype=torch.float32)
+    if xl:
+        raise ValueError(f"--text-from is {start}, a Stable Diffusion XL, which has two text encoders; its language memory is trained with the UNet")
+    return tokenizer, text_encoder
+
+
 def read_corpus(
     s: Settings, tokenizer: CLIPTokenizer, length: int | None, split: str, fact_names: list[str] | None = None
 ) -> tuple[Corpus, list[str]]:
@@ -117,20 +134,26 @@ def new_tokenizer(s: Settings, min_length: int) -> CLIPTokenizer:
 
 def main(s: Settings) -> None:
     total = whole_steps(s.stories, s.batch)
-    accelerator = start_run(s, "language-memory", ("stories", "checkpoint_every"))
     preset = PRESETS[s.preset]()
+    if "text_2" in preset:
+        raise ValueError(f"--preset is {s.preset}, which has two text encoders; its language memory is trained with the UNet, by train_story_ldm.py")
+    accelerator = start_run(s, "language-memory", ("stories", "checkpoint_every"))
     with accelerator.main_process_first():
         if s.text_from is None and not checkpoint_steps(s.output):
             save_component(new_tokenizer(s, preset["max_length"]), s.output / "tokenizer")
-    tokenizer = open_local(CLIPTokenizer, (s.text_from or s.output) / "tokenizer")
+    frozen = None
+    if s.text_from is None:
+        tokenizer = open_local(CLIPTokenizer, s.output / "tokenizer")
+    else:
+        tokenizer, frozen = text_of_start(s.text_from)
     by_length, names = dict[int, Corpus](), list[str]()
     for length in dict.fromkeys(s.lengths):
         by_length[length], names = read_corpus(s, tokenizer, length, "train", names)
     first = by_length[s.lengths[0]]
 
     text_encoder, settings = new_text_encoder(tokenizer, **preset["text"]), preset["language_memory"]
-    if s.text_from is not None:
-        text_encoder = open_local(CLIPTextModel, s.text_from / "text_encoder", dtype=torch.float32).requires_grad_(False)
+    if frozen is not None:
+        text_encoder = frozen.requires_grad_(False)
         settings = {**settings, "width": text_encoder.config.hidden_size, "heads": text_encoder.config.num_attention_heads}
     model = FactPredictor(text_encoder, LanguageMemory(**settings), len(names))
     parameters = parameter_counts(text_encoder=text_encoder, language_memory=model.language_memory, fact_head=model.head)

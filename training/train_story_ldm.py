@@ -30,7 +30,7 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 from accelerate import Accelerator
-from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
@@ -42,6 +42,7 @@ from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor, enlargement
 from story_ldm.encoders.reader import reading_loss
 from story_ldm.encoders.sentences import tokenize_sentences
+from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
 from story_ldm.files import model_folder
 from story_ldm.metrics.quick import quick_rates
 from story_ldm.pipelines.story_ldm import StoryLDMPipeline
@@ -58,9 +59,11 @@ from story_ldm.systems.story_ldm.building import (
     load_facts,
     open_start,
     read_sentences,
+    text_of,
 )
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser, diffusion_loss, noise_scheduler
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
+from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion
 from story_ldm.training.caches import cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
 from story_ldm.training.optimizers import muon_groups, new_optimizer
@@ -96,9 +99,9 @@ class Settings(StorySettings):
     freeze_text_encoder: bool = False
     """Do not train the text encoder, or the reader."""
     init_from: Path | None = None
-    """A finished pipeline to start from; memory layers it lacks are new, a language memory it lacks is read from --text. Or a diffusers Stable
-    Diffusion (1.x, 2.x); the preset then sets only the memory's heads and blocks and the language memory's layers, and a language memory is read
-    from --text if it was trained for the same text encoder."""
+    """A finished pipeline to start from; memory layers it lacks are new, a language memory it lacks is read from --text. Or a Stable
+    Diffusion (1.x, 2.x, XL), a diffusers folder or one .safetensors file; the preset then sets only the memory's heads and blocks and the language
+    memory's layers, and a language memory is read from --text if it was trained for the same text encoder."""
     train: Train = "all"
     """Weights to train. memory: only memory layers and language memory; memory+lora: also a LoRA of the UNet's attention."""
     lora_rank: int = 16
@@ -209,7 +212,7 @@ def main(s: Settings) -> None:
     model, tokenizer = build(s, preset, sd, vae, resolution)
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
-    latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae)
+    latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae, full=isinstance(model.text_encoder, XLTextEncoder))
     sentences, states = read_sentences([data, *others], s.text_form, tokenizer, model.reader), None
     if model.reader is not None and (sentences.facts is None or not s.text_loss):
         model.reader.freeze_heads()  # nothing trains them, and DDP expects a gradient of whatever requires one
@@ -318,6 +321,8 @@ def check(s: Settings) -> None:
     """Raises ValueError for settings that exclude each other or are out of range."""
     if s.train != "all" and (s.init_from is None or s.memory == "none"):
         raise ValueError(f"--train {s.train} requires --init-from and a memory form; --init-from is {s.init_from}, --memory {s.memory}")
+    if "text_2" in PRESETS[s.preset]() and s.init_from is None:
+        raise ValueError(f"--preset is {s.preset}, which has two text encoders; new ones are not trained: give a Stable Diffusion XL, --init-from")
     if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
         raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block and a memory form")
     if s.lengths is not None and s.dataset != "toonstories":
@@ -333,12 +338,12 @@ def check(s: Settings) -> None:
 
 
 def build(
-    s: Settings, preset: dict, sd: StableDiffusionPipeline | None, vae: AutoencoderKL, resolution: int
-) -> tuple[StoryDenoiser, CLIPTokenizer | None]:
+    s: Settings, preset: dict, sd: StableDiffusion | None, vae: AutoencoderKL, resolution: int
+) -> tuple[StoryDenoiser, CLIPTokenizer | XLTokenizers | None]:
     """The model to train and the tokenizer (None for a reader), from --text and --reader, or from the pipeline or Stable Diffusion of --init-from.
-    Freezes the autoencoder."""
+    Freezes the autoencoder, and takes the Stable Diffusion's UNet out of it."""
     if sd is not None:
-        tokenizer, text_encoder, reader = sd.tokenizer, sd.text_encoder, None
+        (tokenizer, text_encoder), reader = text_of(sd), None
         if s.reader is not None:
             raise ValueError(
                 f"--reader is {s.reader}, but --init-from is a Stable Diffusion, which is read by its own text encoder: leave --reader out"
@@ -358,6 +363,8 @@ def build(
         language = build_language_memory(text_encoder, preset["language_memory"], folders, same_encoder=sd is not None)
     cells = resolution // downscale_factor(vae) if sd is not None or s.resolution is not None else None
     unet = build_unet(preset["unet"], s.memory, s.memory_blocks, s.init_from, sd, cells)
+    if sd is not None:
+        sd.unet = None  # the model has a copy
     if s.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     if s.xformers:
@@ -372,7 +379,7 @@ def build(
         ids, mask = (x[0] for x in reader.tokenize([[""]]))
     else:
         ids, mask = tokenize_sentences(tokenizer, [""])
-    return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader), tokenizer
+    return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader, downscale_factor(vae)), tokenizer
 
 
 def sample(
@@ -382,7 +389,7 @@ def sample(
     unsharded: StoryDenoiser | None,
     ema: MovingAverage,
     vae: AutoencoderKL,
-    tokenizer: CLIPTokenizer | None,
+    tokenizer: CLIPTokenizer | XLTokenizers | None,
     scheduler: DDPMScheduler,
     step: int,
 ) -> None:
@@ -417,19 +424,29 @@ def sample_file(s: Settings, step: int) -> Path:
 
 
 def finished_pipeline(
-    parts: StoryDenoiser, train: Train, weights: list[Tensor], vae: AutoencoderKL, tokenizer: CLIPTokenizer | None, scheduler: DDPMScheduler
+    parts: StoryDenoiser,
+    train: Train,
+    weights: list[Tensor],
+    vae: AutoencoderKL,
+    tokenizer: CLIPTokenizer | XLTokenizers | None,
+    scheduler: DDPMScheduler,
 ) -> StoryLDMPipeline:
     """A pipeline with the averaged weights. It shares the modules of `parts`, whose own weights are overwritten."""
     for parameter, weight in zip(averaged_weights(parts, train), weights, strict=True):
         parameter.data.copy_(weight)
+    encoder, second = parts.text_encoder, dict[str, Any]()
+    if isinstance(encoder, XLTextEncoder) and isinstance(tokenizer, XLTokenizers):
+        second = {"text_encoder_2": encoder.second, "tokenizer_2": tokenizer.second, "force_zeros_for_empty_prompt": encoder.zero_empty}
+        encoder, tokenizer = encoder.first, tokenizer.first
     return StoryLDMPipeline(
         vae=vae,
-        text_encoder=parts.text_encoder,
+        text_encoder=encoder,
         tokenizer=tokenizer,
         unet=parts.unet,
         scheduler=DPMSolverMultistepScheduler.from_config(scheduler.config, algorithm_type="dpmsolver++"),
         language_memory=parts.language_memory,
         reader=parts.reader,
+        **second,
     )
 
 

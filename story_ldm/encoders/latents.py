@@ -13,12 +13,28 @@ encoder averaged over enlargement × enlargement pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+
+@contextmanager
+def upcast(vae: AutoencoderKL, xl: bool = True) -> Iterator[None]:
+    """In float32, as half precision overflows in XL's autoencoder, if its config says so (`force_upcast`). xl: False changes nothing."""
+    dtype, needed = vae.dtype, xl and vae.config.get("force_upcast", False)
+    if needed and dtype == torch.float16:
+        vae.to(dtype=torch.float32)
+    try:
+        with torch.autocast(vae.device.type, enabled=False) if needed else nullcontext():
+            yield
+    finally:
+        if needed and dtype == torch.float16:
+            vae.to(dtype=dtype)
 
 
 def shuffle_factor(vae: AutoencoderKL, channels: Literal["in_channels", "out_channels"] = "in_channels") -> int:

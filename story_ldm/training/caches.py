@@ -26,22 +26,24 @@ from transformers import CLIPTextModel
 
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.stories import story_lengths
-from story_ldm.encoders.latents import encode_frames
+from story_ldm.encoders.latents import encode_frames, upcast
+from story_ldm.encoders.xl_text import XLTextEncoder
 from story_ldm.files import file_digest, partial_path, regular_file, write_text
 from story_ldm.training.checkpoints import digest
 from story_ldm.training.processes import any_process
 
 
-def cached_latents(cache: Path, accelerator: Accelerator, data: Dataset, source: tuple, vae: AutoencoderKL) -> Tensor:
-    """fp16 latents (F, c, h, w) of all frames, story after story. source: identifies the data, besides its fingerprint, in the name of the file."""
+def cached_latents(cache: Path, accelerator: Accelerator, data: Dataset, source: tuple, vae: AutoencoderKL, full: bool = False) -> Tensor:
+    """fp16 latents (F, c, h, w) of all frames, story after story. source: identifies the data, besides its fingerprint, in the name of the file.
+    full: encode in float32 where the autoencoder's config says so, as XL's."""
     config = [(key, value) for key, value in vae.config.items() if not key.startswith("_")]
-    facts = (*source, len(data), data._fingerprint, accelerator.mixed_precision, config)
+    facts = (*source, len(data), data._fingerprint, accelerator.mixed_precision, config, *(["full"] if full else []))
 
     def encoded(stories: range) -> Iterable[Tensor]:
         vae.to(accelerator.device)
         for start in tqdm(stories[::16], desc="encoding latents", disable=not accelerator.is_main_process):
             frames = frames_tensor(frame for story in data[start : min(start + 16, stories.stop)]["frames"] for frame in story)
-            with accelerator.autocast():
+            with accelerator.autocast(), upcast(vae, full):
                 yield encode_frames(vae, frames.to(accelerator.device))
         vae.cpu()
 
@@ -50,9 +52,9 @@ def cached_latents(cache: Path, accelerator: Accelerator, data: Dataset, source:
     return latents.flatten(0, -4)  # older caches, of stories of one length, are (N, M, c, h, w)
 
 
-def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encoder: CLIPTextModel) -> Callable[[Tensor], Tensor]:
-    """Function from numbers of sentences (…) to their states (…, L, D) in fp16, by a frozen text encoder. Equal sentences are stored once.
-    ids: token ids (S, L) of all sentences."""
+def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encoder: CLIPTextModel | XLTextEncoder) -> Callable[[Tensor], Tensor]:
+    """Function from numbers of sentences (…) to their states (…, L, D) in fp16, by a frozen text encoder; of XL's encoders packed, (…, L * D + P).
+    Equal sentences are stored once. ids: token ids (S, L) or (S, L, 2) of all sentences."""
     sentences, number = ids.unique(dim=0, return_inverse=True)
     facts = digest(str((sentences.shape, accelerator.mixed_precision)), [sentences, *text_encoder.state_dict().values()])
 
@@ -61,7 +63,8 @@ def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encod
         text_encoder.to(accelerator.device)
         for part in tqdm(sentences[rows.start : rows.stop].split(256), desc="encoding sentences", disable=not accelerator.is_main_process):
             with accelerator.autocast():
-                yield text_encoder(part.long().to(accelerator.device)).last_hidden_state
+                text = text_encoder(part.long().to(accelerator.device))
+                yield text_encoder.pack(text) if isinstance(text_encoder, XLTextEncoder) else text.last_hidden_state
 
     states = _cached(accelerator, cache / f"states-{facts}.npy", range(len(sentences) + 1), encoded)
     return lambda index: states[number[index]]

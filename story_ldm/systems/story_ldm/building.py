@@ -10,28 +10,29 @@ from typing import Any, Literal
 
 import torch
 from datasets import Dataset
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionXLPipeline
 from diffusers.training_utils import cast_training_params
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, told_facts
 from story_ldm.encoders.facts import fact_table, story_facts
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import tokenize_sentences
+from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
 from story_ldm.files import regular_file
 from story_ldm.model_folders import open_local
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser
-from story_ldm.systems.story_ldm.memory_adapter import open_stable_diffusion
+from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion, open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 Train = Literal["all", "memory", "memory+lora"]
 
 
-def open_start(folder: Path | None) -> StableDiffusionPipeline | None:
+def open_start(folder: Path | None) -> StableDiffusion | None:
     """The Stable Diffusion in a folder; None if the folder has a `StoryLDMPipeline`, or is None.
 
     Raises ValueError if the folder has neither, or if the Stable Diffusion predicts neither noise nor velocity."""
@@ -47,9 +48,22 @@ def open_start(folder: Path | None) -> StableDiffusionPipeline | None:
     return sd
 
 
-def build_text(folder: Path) -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """Tokenizer and float32 text encoder from a pipeline's folder or an output folder of train_language_memory.py."""
-    return open_local(CLIPTokenizer, folder / "tokenizer"), open_local(CLIPTextModel, folder / "text_encoder", dtype=torch.float32)
+def text_of(sd: StableDiffusion) -> tuple[CLIPTokenizer | XLTokenizers, CLIPTextModel | XLTextEncoder]:
+    """Tokenizer and text encoder of a Stable Diffusion, XL's two as one."""
+    if not isinstance(sd, StableDiffusionXLPipeline):
+        return sd.tokenizer, sd.text_encoder
+    encoder = XLTextEncoder(sd.text_encoder, sd.text_encoder_2, sd.config.force_zeros_for_empty_prompt)
+    return XLTokenizers(sd.tokenizer, sd.tokenizer_2), encoder
+
+
+def build_text(folder: Path) -> tuple[CLIPTokenizer | XLTokenizers, CLIPTextModel | XLTextEncoder]:
+    """Tokenizer and float32 text encoder from a pipeline's folder or an output folder of train_language_memory.py; XL's two as one."""
+    tokenizer, text_encoder = open_local(CLIPTokenizer, folder / "tokenizer"), open_local(CLIPTextModel, folder / "text_encoder", dtype=torch.float32)
+    if not (folder / "text_encoder_2").is_dir():
+        return tokenizer, text_encoder
+    zeros = json.loads(regular_file(folder / "model_index.json").read_text()).get("force_zeros_for_empty_prompt", True)
+    second = open_local(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=torch.float32)
+    return XLTokenizers(tokenizer, open_local(CLIPTokenizer, folder / "tokenizer_2")), XLTextEncoder(text_encoder, second, zeros)
 
 
 def build_reader(folder: Path | None, start: Path | None) -> Reader | None:
@@ -59,7 +73,9 @@ def build_reader(folder: Path | None, start: Path | None) -> Reader | None:
     return None if folder is None else open_local(Reader, folder, dtype=torch.float32)
 
 
-def build_language_memory(text_encoder: CLIPTextModel, settings: dict[str, Any], folders: tuple[Path, ...], same_encoder: bool) -> LanguageMemory:
+def build_language_memory(
+    text_encoder: CLIPTextModel | XLTextEncoder, settings: dict[str, Any], folders: tuple[Path, ...], same_encoder: bool
+) -> LanguageMemory:
     """The language memory of the first folder that has one; otherwise a new one with these settings.
 
     same_encoder: require that the folder's text encoder has the weights of `text_encoder`, on whose states its language memory was trained; a new
@@ -78,7 +94,7 @@ def build_unet(
     memory: str,
     memory_blocks: tuple[str, ...] | None,
     start: Path | None = None,
-    sd: StableDiffusionPipeline | None = None,
+    sd: StableDiffusion | None = None,
     sample_size: int | None = None,
 ) -> StoryUNet2DConditionModel:
     """A UNet with memory: from `sd` if it is given, else from the pipeline in `start`, else new with the preset's settings.
@@ -151,7 +167,9 @@ class StorySentences:
         return None if self.facts is None else {name: values[form[:, None], index].to(device) for name, values in self.facts.items()}
 
 
-def read_sentences(data: Sequence[Dataset], forms: Sequence[str], tokenizer: CLIPTokenizer | None, reader: Reader | None) -> StorySentences:
+def read_sentences(
+    data: Sequence[Dataset], forms: Sequence[str], tokenizer: CLIPTokenizer | XLTokenizers | None, reader: Reader | None
+) -> StorySentences:
     """The sentences of a dataset that was loaded once in each form. The facts are those of the built-in world's stories, for a reader with heads."""
     assert all(stories["story_id"][:] == data[0]["story_id"][:] for stories in data), "the forms are not of the same stories"
     flat = [[sentence for story in stories["sentences"] for sentence in story] for stories in data]

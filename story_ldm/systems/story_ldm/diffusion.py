@@ -14,6 +14,7 @@ from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import encode_stories
+from story_ldm.encoders.xl_text import XLTextEncoder, with_size
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
@@ -54,7 +55,7 @@ class StoryBatch:
     """One training batch: B stories of M frames, each with `draws` noise draws."""
 
     latents: Tensor  # (B, M, c, h, w) clean, normalised
-    ids: Tensor  # (B, M, L), of a tokenizer; (B, M, L, 1 + NGRAMS), of a reader
+    ids: Tensor  # (B, M, L), of a tokenizer; (B, M, L, 2), of XL's two; (B, M, L, 1 + NGRAMS), of a reader
     mask: Tensor  # (B, M, L)
     weight: Tensor  # (B, M): of each frame in the loss, 0 for padding after a story's end (`padded_frames`)
     noisy: Tensor  # (draws * B, M, c, h, w)
@@ -65,7 +66,7 @@ class StoryBatch:
     use_text: Tensor  # (B,) bool; stories without text do not read memory either
     use_memory: Tensor  # (B,) bool
     use_language: Tensor  # (B,) bool
-    states: Tensor | None = None  # (B, M, L, D): the text encoder's states, if it is not trained
+    states: Tensor | None = None  # (B, M, L, D): the text encoder's states, if it is not trained; of XL's encoders packed, (B, M, L * D + P)
 
     def part(self, stories: Tensor) -> StoryBatch:
         """The part of the batch with these stories, indices (N,)."""
@@ -93,16 +94,19 @@ class StoryDenoiser(nn.Module):
     def __init__(
         self,
         unet: StoryUNet2DConditionModel,
-        text_encoder: CLIPTextModel | None,
+        text_encoder: CLIPTextModel | XLTextEncoder | None,
         language_memory: LanguageMemory | None,
         fact_head: nn.Linear | None,
         empty_ids: Tensor,
         empty_mask: Tensor,
         reader: Reader | None = None,
+        cell: int = 8,
     ):
+        """cell: pixels a latent cell, of which XL's UNet is told the size of the frames."""
         super().__init__()
+        self.cell = cell
         self.unet, self.text_encoder, self.language_memory, self.fact_head, self.reader = unet, text_encoder, language_memory, fact_head, reader
-        self.register_buffer("empty_ids", empty_ids, persistent=False)  # (L,) or (L, 1 + NGRAMS): the empty sentence
+        self.register_buffer("empty_ids", empty_ids, persistent=False)  # (L,), (L, 2) or (L, 1 + NGRAMS): the empty sentence
         self.register_buffer("empty_mask", empty_mask, persistent=False)
 
     def read(self, batch: StoryBatch) -> tuple[Conditioning, Conditioning, Any]:
@@ -111,10 +115,18 @@ class StoryDenoiser(nn.Module):
             condition, logits = self.reader(batch.ids, batch.mask)
             return condition, self.reader(self.empty_ids[None, None], self.empty_mask[None, None])[0][0, 0], logits
         assert self.text_encoder is not None
-        condition = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, batch.states)
-        empty = self.text_encoder(self.empty_ids[None]).last_hidden_state[0]  # (L, D)
+        alone, embeds = batch.states, None
+        if isinstance(self.text_encoder, XLTextEncoder) and alone is not None:
+            alone, embeds = self.text_encoder.unpack(alone)
+        condition = encode_stories(self.text_encoder, self.language_memory, batch.ids, batch.mask, batch.use_language, alone, embeds)
         logits = None if self.fact_head is None else self.fact_head(condition.pooled)
-        return condition, Conditioning(empty, empty[self.empty_mask.sum() - 1]), logits
+        if isinstance(self.text_encoder, XLTextEncoder):
+            empty = encode_stories(self.text_encoder, None, self.empty_ids[None, None], self.empty_mask[None, None])[0, 0]
+            empty = empty.map(torch.zeros_like) if self.text_encoder.zero_empty else empty
+            height, width = (side * self.cell for side in batch.latents.shape[-2:])
+            return with_size(condition, height, width), with_size(empty, height, width), logits
+        states = self.text_encoder(self.empty_ids[None]).last_hidden_state[0]  # (L, D)
+        return condition, Conditioning(states, states[self.empty_mask.sum() - 1]), logits
 
     def forward(self, batch: StoryBatch) -> tuple[Tensor, Any]:
         """Predictions (draws * B, M, c, h, w), and the logits of the facts, if any."""

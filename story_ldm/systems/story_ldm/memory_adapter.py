@@ -9,12 +9,9 @@ The file's metadata give the shape of the UNet it fits, the settings of its laye
 from __future__ import annotations
 
 import json
-import re
-import sys
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.configuration_utils import FrozenDict
 from huggingface_hub import ModelCardData
 from safetensors import SafetensorError, safe_open
@@ -22,55 +19,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from story_ldm.encoders.language_memory import LanguageMemory
-from story_ldm.files import HUB_NAME, check_shards, markdown_table, write_text, written_beside
-from story_ldm.model_folders import check_component, check_not_single_file
+from story_ldm.files import markdown_table, write_text, written_beside
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, new_memory_layers
 
 ADAPTER = "memory_adapter.safetensors"
 SHAPE = ("block_out_channels", "mid_block_type", "cross_attention_dim")  # what the weights of an adapter depend on
 MEMORY = ("memory", "memory_sentence_dim", "memory_heads", "memory_blocks")
 LANGUAGE, MOST = ("width", "layers", "heads"), 16_384
-PARTS = {"vae": "AutoencoderKL", "text_encoder": "CLIPTextModel", "unet": "UNet2DConditionModel", "text_encoder_2": None}
-
-
-def open_stable_diffusion(folder: str | Path, **settings) -> StableDiffusionPipeline:
-    """A Stable Diffusion 1.x or 2.x from a diffusers folder or hub name, in float32 unless `dtype` is given, and without its safety checker.
-
-    Raises ValueError, before any weight is read, if it is something else."""
-    check_not_single_file(folder)
-    if Path(folder).is_dir():
-        check_shards(Path(folder))
-        settings["local_files_only"] = True
-    elif isinstance(folder, Path) or not re.fullmatch(HUB_NAME, folder):
-        what = "it has no model_index.json, for it is not a folder, nor the name of a model on the hub (owner/name)"
-        raise ValueError(f"{folder} is not a Stable Diffusion in diffusers format: {what}")
-    folder = str(folder)
-    try:
-        index = StableDiffusionPipeline.load_config(folder)
-    except (OSError, ValueError) as error:  # ValueError: no folder, and no name on the hub could be like that
-        raise ValueError(f"{folder} is not a Stable Diffusion in diffusers format: it has no model_index.json") from error
-    for part, expected in PARTS.items():
-        found = (index.get(part) or (None, None))[1]
-        if found != expected:
-            raise ValueError(f"{folder} is not a Stable Diffusion 1.x or 2.x: its {part} is {found}; in 1.x and 2.x it is {expected}")
-    check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder)
-    for part in ("vae", "text_encoder", "unet", "tokenizer", "scheduler"):
-        if Path(folder).is_dir() and part not in settings:
-            library, name = index.get(part) or (None, None)
-            check_component(Path(folder) / part, settings.get("variant"), getattr(sys.modules.get(str(library)), str(name), None))
-    without = {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False}
-    if "torch_dtype" not in settings:
-        settings.setdefault("dtype", torch.float32)
-    return StableDiffusionPipeline.from_pretrained(folder, **{"use_safetensors": True, **without, **settings})
-
-
-def check_stable_diffusion(unet_config: dict, name: str) -> None:
-    """Raise ValueError for a UNet that needs more inputs than noisy latents, a time step and sentence states: XL, inpainting, depth, unCLIP, LCM."""
-    expected = {"in_channels": unet_config.get("out_channels", 4), "addition_embed_type": None, "class_embed_type": None, "time_cond_proj_dim": None}
-    for field, value in expected.items():
-        found = unet_config.get(field, value)
-        if found != value:
-            raise ValueError(f"{field} of the UNet of {name} is {found!r}; of a Stable Diffusion that draws from text alone it is {value!r}")
 
 
 def save_memory_adapter(
@@ -97,9 +52,12 @@ def save_memory_adapter(
     return folder / ADAPTER
 
 
-def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel, prediction_type: str | None = None) -> LanguageMemory | None:
+def load_memory_adapter(
+    adapter: str | Path, unet: StoryUNet2DConditionModel, prediction_type: str | None = None, cell: int | None = None
+) -> LanguageMemory | None:
     """Load the memory layers of an adapter (folder or file) into a UNet, in its dtype and on its device; returns the adapter's language memory.
-    prediction_type: what the UNet predicts (epsilon, v_prediction), if known; the adapter must have been trained for the same.
+    prediction_type: what the UNet predicts (epsilon, v_prediction), if known; the adapter must have been trained for the same. cell: pixels a latent
+    cell, if known; the UNet's sample_size is then the size that the adapter was trained at, if its facts say so.
 
     Raises ValueError, and leaves the UNet unchanged, if they do not fit."""
     file = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
@@ -134,6 +92,9 @@ def load_memory_adapter(adapter: str | Path, unet: StoryUNet2DConditionModel, pr
             except RuntimeError as error:
                 raise ValueError(f"the tensors of {file} are not those of its config: {error}") from error
             model.to(unet.device, unet.dtype).train(unet.training)
+    resolution = config.get("facts", {}).get("resolution")
+    if cell and isinstance(resolution, int) and not isinstance(resolution, bool) and 0 < resolution <= MOST and resolution % cell == 0:
+        unet.register_to_config(sample_size=resolution // cell)
     unet.register_to_config(**config["memory"])
     unet.memory_sources, unet.memory_layers = sources, layers
     return language
@@ -184,7 +145,7 @@ and LoRAs included) of the shape below; the Stable Diffusion itself is not in it
 from story_ldm import StoryLDMPipeline
 
 pipe = StoryLDMPipeline.from_stable_diffusion("folder or name of a Stable Diffusion", memory_adapter="this folder")
-frames = pipe(["Rosa the rabbit waves in the kitchen.", "She sits down."], guidance_scale=7.5).frames[0]
+frames = pipe(["Rosa the rabbit waves in the kitchen.", "She sits down."]).frames[0]
 ```
 
 {markdown_table(("setting", "value"), rows)}
