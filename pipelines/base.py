@@ -73,7 +73,7 @@ class StoryPipeline(DiffusionPipeline):
         known = [*required, *optional]
         needed = [part for part in required if part not in (*cls._optional_components, *kwargs)]
         check_model_folder(folder, cls._folder_class(), needed, known)
-        kwargs.setdefault("variant", half_variant(folder))
+        kwargs.setdefault("variant", half_variant(folder, known))
         kwargs = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False, **kwargs}
         pipe = super().from_pretrained(str(folder), **kwargs)
         for name, part in pipe.components.items():

@@ -85,7 +85,8 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
             pipe = cls.from_stable_diffusion(pipeline, adapter)  # type: ignore[attr-defined]
             pipe.register_modules(**kwargs)
         else:
-            pipe = cls(**{**pipeline.components, **kwargs})
+            zeros = {name: pipeline.config[name] for name in ("force_zeros_for_empty_prompt",) if name in pipeline.config}
+            pipe = cls(**{**pipeline.components, **zeros, **kwargs})
         return pipe if dtype is None else pipe.to(dtype=dtype)
 
     def to_stable_diffusion(self) -> StableDiffusionPipeline | StableDiffusionXLPipeline:

@@ -36,8 +36,8 @@ def generate(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("story.png"),
     model: Path = Path("toon-story-ldm"),
     seed: int = 0,
-    steps: int = 20,
-    guidance: float = 2.0,
+    steps: int | None = None,
+    guidance: float | None = None,
     side: int = 192,
     explain: bool = False,
 ) -> None:
@@ -48,8 +48,8 @@ def generate(
         output: Picture to write (.png, .jpg or .webp).
         model: Folder of a trained pipeline, or the name of a shipped one, which draws the built-in world only.
         seed: Random seed of the noise, and of the random story.
-        steps: Diffusion steps per frame.
-        guidance: Scale of classifier-free guidance, for text and memory.
+        steps: Diffusion steps per frame; by default 20, or those that fit a model made from a Stable Diffusion.
+        guidance: Scale of classifier-free guidance, for text and memory; by default 2.0, or that of a Stable Diffusion.
         side: Width and height of each frame in the picture, in pixels.
         explain: Print what the model understood of each sentence before it draws: where, who, in what, doing what.
     """
@@ -81,10 +81,10 @@ def generate(
     print(f"{output} written")
 
 
-def _check_ranges(**options: tuple[float, float, float]) -> None:
-    """Raises ValueError for an option (value, lowest, highest) that is out of its range."""
+def _check_ranges(**options: tuple[float | None, float, float]) -> None:
+    """Raises ValueError for an option (value, lowest, highest) that is out of its range. None, the default, is in any."""
     for name, (value, low, high) in options.items():
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise ValueError(f"--{name.replace('_', '-')} is {value}; it must be from {low:,} to {high:,}")
 
 

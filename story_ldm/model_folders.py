@@ -28,10 +28,10 @@ def is_single_file(model: str | Path) -> bool:
     return Path(model).suffix.lower() in SINGLE_FILES and Path(model).is_file()
 
 
-def half_variant(folder: Path) -> str | None:
-    """ "fp16" if a component of a pipeline's folder has its weights in half precision alone, which diffusers then takes; None otherwise."""
-    for part in (part for part in folder.iterdir() if part.is_dir()):
-        names = [file.name for file in part.glob("*.safetensors") if not file.name.startswith(".")]
+def half_variant(folder: Path, parts: Collection[str]) -> str | None:
+    """The variant "fp16" if one of these components has its weights in half precision alone, which diffusers then takes; None otherwise."""
+    for part in parts:
+        names = [file.name for file in (folder / part).glob("*.safetensors") if not file.name.startswith(".")]
         if names and all(".fp16" in name for name in names):
             return "fp16"
     return None

@@ -158,6 +158,7 @@ def test_zeros_for_the_empty_prompt_are_a_setting(plain, tmp_path):
     pipe = open_story(other)
     np.testing.assert_array_equal(draw(pipe), expected)
     assert not np.array_equal(expected, draw_plain(plain))
+    assert StoryLDMPipeline.from_pipe(pipe).config.force_zeros_for_empty_prompt is False
     pipe.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "model_index.json").read_text())["force_zeros_for_empty_prompt"] is False
     assert StoryLDMPipeline.load_config(tmp_path)["force_zeros_for_empty_prompt"] is False
@@ -282,6 +283,23 @@ def test_training_lowers_the_loss_and_leaves_the_rest(xl):
         optimizer.zero_grad()
     assert losses[-1] < 0.95 * losses[0]
     assert all(torch.equal(p, frozen[name]) for name, p in model.named_parameters() if name in frozen)
+
+
+def test_whatever_is_trained_has_a_gradient(xl):
+    """Of both text encoders, of which one is not read to its end: DDP would wait for the rest."""
+    s = train.Settings(init_from=xl, resolution=16)
+    sd = train.open_start(s.init_from)
+    model, tokenizers = train.build(s, {"unet": {"memory_heads": 2}, "language_memory": {"layers": 1}}, sd, sd.vae, 16)
+    as_trained(model.unet.memory_layers), as_trained(model.language_memory)
+    scheduler = train.DDPMScheduler.from_config(sd.scheduler.config)
+    one = SimpleNamespace(num_processes=1, process_index=0, device=torch.device("cpu"))
+    draws = {"noise_draws": 1, "memory_noise": 0, "text_dropout": 0, "memory_dropout": 0, "language_dropout": 0}
+    latents = torch.randn(1, len(STORY), 4, 8, 8)
+    batch = train.draw_batch(one, scheduler, 0, 0, latents, *tokenize_stories(tokenizers, [STORY]), torch.ones(latents.shape[:2]), **draws)
+    train.diffusion_loss(scheduler, model(batch)[0], batch, s.min_snr_gamma)[0].backward()
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+    frozen = [name for name, p in model.text_encoder.named_parameters() if not p.requires_grad]
+    assert frozen and all(name.startswith("first.") and (".layers.1." in name or "final_layer_norm" in name) for name in frozen)
 
 
 def changed(folder: Path, xl: Path, file: str, **fields) -> Path:

@@ -357,6 +357,8 @@ def build(
     for part in (text_encoder, reader):
         if part is not None:
             part.requires_grad_(not s.freeze_text_encoder)
+    if isinstance(text_encoder, XLTextEncoder):
+        text_encoder.freeze_unread()
     language = None
     if s.language_memory and text_encoder is not None:
         folders = (s.text,) if sd is not None or s.init_from is None else (s.init_from, s.text)

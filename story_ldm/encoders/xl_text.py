@@ -53,6 +53,12 @@ class XLTextEncoder(nn.Module):
         second = self.second(ids[..., 1], output_hidden_states=True)
         return XLText(torch.cat([first.hidden_states[layer], second.hidden_states[layer]], -1), second.text_embeds)
 
+    def freeze_unread(self) -> None:
+        """The first encoder's last layer and norm, which are not read, need no gradient: DDP expects one of whatever requires it."""
+        body = getattr(self.first, "text_model", self.first)  # transformers has had it both ways
+        for part in (body.encoder.layers[-1], body.final_layer_norm):
+            part.requires_grad_(False)
+
     def pack(self, text: XLText) -> Tensor:
         """Both as one row a sentence (S, L * D + P), to be cached."""
         return torch.cat([text.last_hidden_state.flatten(1), text.text_embeds], -1)

@@ -61,7 +61,7 @@ def configs(family: str) -> dict[str, dict[str, Any]]:
 
 
 def family_of(file: Path, shapes: dict[str, list[int]]) -> str:
-    """ "1.x", "2.x" or "XL", by the names of the tensors. Raises ValueError for what is none of them."""
+    """The family, "1.x", "2.x" or "XL", by the names of the tensors. Raises ValueError for what is none of them."""
     what = f"{file} is not a Stable Diffusion 1.x, 2.x or XL in one file"
     if any("lora" in name for name in shapes) and INPUT not in shapes:
         raise ValueError(f"{what}: it is a LoRA; load it onto one by load_lora_weights")

@@ -59,7 +59,7 @@ def open_stable_diffusion(folder: str | Path, **settings: Any) -> StableDiffusio
             raise ValueError(f"{folder} is not a Stable Diffusion {family}: its {part} is {found}; in {family.replace('or', 'and')} it is {expected}")
     check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder, xl)
     if Path(folder).is_dir() and "variant" not in settings:
-        settings["variant"] = half_variant(Path(folder))
+        settings["variant"] = half_variant(Path(folder), parts)
     for part in (*(part for part, expected in parts.items() if expected), "tokenizer", "scheduler", *(["tokenizer_2"] if xl else [])):
         if Path(folder).is_dir() and part not in settings:
             library, name = index.get(part) or (None, None)
