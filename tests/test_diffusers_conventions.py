@@ -386,7 +386,7 @@ REFUSED = [
     ({"eta": 0.5, "scheduler": diffusers.EulerDiscreteScheduler}, "eta is 0.5, and EulerDiscreteScheduler takes none"),
     ({"sigmas": [1.0]}, "sigmas is given, and DDIMScheduler takes none"),
     ({"timesteps": [1, 5]}, r"timesteps is \[1, 5\]; each must be below the one before"),
-    ({"guidance_scale": None}, "guidance_scale is None; it must be a number"),
+    ({"guidance_scale": "2"}, "guidance_scale is .2.; it must be a number"),
     ({"guidance_scale": float("nan")}, "guidance_scale is nan; it must be a number"),
     ({"memory_guidance_scale": "2"}, "memory_guidance_scale is '2'; it must be a number"),
     ({"generator": 0}, "generator is 0; it must be a torch.Generator"),
