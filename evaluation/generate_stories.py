@@ -28,9 +28,11 @@ from pyarrow import parquet
 from tqdm.auto import tqdm
 
 from story_ldm import pipelines
+from story_ldm.data.long_sentences import LongSentences
 from story_ldm.data.sources.base import read_json
-from story_ldm.data.stories import load_stories
+from story_ldm.data.stories import fit_stories, load_stories
 from story_ldm.data.story_form import is_damaged
+from story_ldm.encoders.limits import folder_limit
 from story_ldm.files import file_digest, model_folder, write_text, written_beside
 from story_ldm.locks import hold, release
 from story_ldm.one_line import one_line_errors
@@ -71,6 +73,8 @@ class Settings:
     """Precision of the model's weights."""
     seed: int = 0
     """Seed of the noise, together with each story's id."""
+    long_sentences: LongSentences = "error"
+    """What to do with sentences that are longer than the model reads: error, cut them, or skip their stories (which scoring then misses)."""
 
 
 DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "memory_weights")  # settings of Story-LDM only
@@ -82,6 +86,7 @@ def main(s: Settings) -> None:
     kind = pipeline_class(folder)
     with state.main_process_first():
         stories = load_stories(s.dataset, s.split, text=s.text, limit=s.stories, pictures=False)
+        [stories] = fit_stories([stories], folder_limit(folder), s.long_sentences)
     told = hashlib.sha256(json.dumps([stories["story_id"][:], stories["sentences"][:]]).encode()).hexdigest()[:16]
     how = {**settings_of(s, kind), "weights": weights_digest(folder), "sentences": told}
     if state.is_main_process:
@@ -166,7 +171,7 @@ def claim(out: Path, how: dict) -> None:
     """Write the settings to generation.json. Raises SystemExit, which lists the differences, if the folder has stories of other settings."""
     file = out / "generation.json"
     before = read_json(file, dict, "the settings of a generation") if file.exists() else how
-    before = {"sentences": how.get("sentences"), **before}  # version 0.1 did not record their digest
+    before = {"sentences": how.get("sentences"), "long_sentences": "error", **before}  # version 0.1 did not record these
     changed = [f"  {name}: {before.get(name)!r} → {value!r}" for name, value in how.items() if before.get(name) != value]
     if changed:
         raise SystemExit(f"--out {out} has stories generated with other settings; use another folder:\n" + "\n".join(changed))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.extras import SubcommandApp
 
+from story_ldm.data.long_sentences import LongSentences, fit_sentences
 from story_ldm.data.sources import SOURCES
 from story_ldm.files import model_folder
 from story_ldm.one_line import one_line_errors
@@ -40,6 +41,7 @@ def generate(
     guidance: float | None = None,
     side: int = 192,
     explain: bool = False,
+    long_sentences: LongSentences = "error",
 ) -> None:
     """Draws a story, one frame per sentence, as one picture strip.
 
@@ -52,16 +54,20 @@ def generate(
         guidance: Scale of classifier-free guidance, for text and memory; by default 2.0, or that of a Stable Diffusion.
         side: Width and height of each frame in the picture, in pixels.
         explain: Print what the model understood of each sentence before it draws: where, who, in what, doing what.
+        long_sentences: What to do with sentences that are longer than the model reads: error, or cut them. (skip is for datasets.)
     """
     model = model_folder(model)
     if not (model / "model_index.json").exists():
         raise ValueError(f"--model is {model}, which has no model_index.json; it must be the folder of a pipeline, or the name of a shipped one")
     _check_ranges(steps=(steps, 1, 1000), side=(side, 16, 4096), seed=(seed, 0, 2**63 - 1), guidance=(guidance, -1000, 1000))
     _check_output(output)
+    if long_sentences == "skip":
+        raise ValueError("--long-sentences is skip; it must be error or cut: one story is drawn, which skip would leave out")
     import torch
 
     from story_ldm.data.pictures import save_picture
     from story_ldm.data.toonstories import make_story
+    from story_ldm.encoders.limits import encoder_limit
     from story_ldm.pipelines import StoryLDMPipeline
     from story_ldm.reports.strips import story_strip
 
@@ -69,6 +75,7 @@ def generate(
         sentences = tuple(make_story(split="test", index=seed).sentences["referential"])
         print("\n".join(sentences))
     pipe = StoryLDMPipeline.from_pretrained(model)
+    sentences = tuple(fit_sentences(sentences, encoder_limit(pipe.text_encoder, pipe.tokenizer), long_sentences))
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     unknown = [] if pipe.tokenizer is None else unknown_words(pipe.tokenizer, sentences)
     if unknown:
@@ -142,6 +149,7 @@ def convert(
     skip_broken: bool = False,
     num_proc: int = 2,
     unpacked_gb: float | None = None,
+    long_sentences: LongSentences = "error",
 ) -> None:
     """Writes a copy of a public dataset, or your own stories, as sharded Parquet in the story form, with a dataset card. The same command
     resumes an interrupted conversion.
@@ -162,15 +170,19 @@ def convert(
         skip_broken: Skip broken stories and list them, instead of stopping at the first.
         num_proc: Number of processes.
         unpacked_gb: The most gigabytes that an archive may unpack to; by default 50 times its size, and at least 1.
+        long_sentences: What to do with sentences of more than 96 words and punctuation marks, the reader's limit: error, cut them, or skip
+            their stories. Training and drawing have the same option, with the limit of their text encoder.
     """
-    from story_ldm.data.sources.convert import Conversion, convert
+    from story_ldm.data.sources.convert import Conversion, convert, said_of_long
 
     c = Conversion(source, str(frame), seed, text, size, fit, background, limit, drop_overlaps)
-    record = convert(c, folder, out, split, skip_broken, num_proc, unpacked_gb)
+    record = convert(c, folder, out, split, skip_broken, num_proc, unpacked_gb, long_sentences)
     for name, part in record["splits"].items():
         print(f"{name}: {part['stories']:,} stories, {len(part['broken']):,} left out as broken, {part['dropped_overlaps']:,} dropped")
     if transparent := sum(part["transparent"] for part in record["splits"].values()):
         print(f"{transparent:,} pictures have transparent parts, which are laid on {background} (--background)")
+    if long := said_of_long(record):
+        print(f"{long.removesuffix('.')} (--long-sentences)")
     print(f"{out} written; `story-ldm data check {out}` reports whether it is complete")
 
 

@@ -115,6 +115,17 @@ def file_digest(file: Path) -> str:
     return digest.hexdigest()
 
 
+def json_object(file: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises ValueError, which names the file, if it cannot be read or holds another value."""
+    try:
+        value = json.loads(regular_file(file).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{file} cannot be read as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{file} contains a {type(value).__name__}; it must be an object with the settings")
+    return value
+
+
 def check_shards(folder: Path) -> None:
     """Raises ValueError if a list of weight files, in the folder or below, names one in another folder or of another kind than safetensors, and
     OSError if a file is a pipe, a socket or a device, for which libraries would wait."""
@@ -122,7 +133,7 @@ def check_shards(folder: Path) -> None:
         regular_file(file)
     for index in folder.rglob("*.index*.json"):
         try:
-            names = set(json.loads(regular_file(index).read_text(encoding="utf-8"))["weight_map"].values())
+            names = set(json_object(index)["weight_map"].values())
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{index} is not a list of weight files ({type(error).__name__}: {error})") from None
         for name in names:

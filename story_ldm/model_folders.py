@@ -6,17 +6,18 @@ check_sizes(folder, CLIPTextModel)      # against the headers of its weight file
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from story_ldm.files import check_shards, regular_file
+from story_ldm.files import check_shards, json_object, regular_file
+from story_ldm.one_line import of_this_package
 
 MOST = 1_000_000  # of any number in a config that is not bounded by the weights: steps of a scheduler, pixels, tokens
 SPARE = 10_000_000  # numbers that a model may have beside its stored weights: tables that are computed
@@ -40,7 +41,7 @@ def half_variant(folder: Path, parts: Collection[str]) -> str | None:
 def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], known: Collection[str]) -> None:
     """Raises ValueError if a folder is of another pipeline, has a component that `pipeline` does not know, lacks one that it needs, or one without
     its weights. Says which call opens it, where there is one."""
-    index = _json(folder / "model_index.json")
+    index = json_object(folder / "model_index.json")
     name = index.get("_class_name")
     name = name[-1] if isinstance(name, list) and name else name
     if name != pipeline:
@@ -68,7 +69,7 @@ def check_component(folder: Path, kind: Any = None) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         raise ValueError(f"the component {folder.name!r} is missing: there is nothing in {folder}")
     config = folder / "config.json"
-    if not config.exists() or not {"_class_name", "architectures"} & _json(config).keys():
+    if not config.exists() or not {"_class_name", "architectures"} & json_object(config).keys():
         check_sizes(folder)  # a tokenizer or a scheduler
         return
     files = [file for file in folder.glob("*.safetensors") if not file.name.startswith(".")]
@@ -77,7 +78,7 @@ def check_component(folder: Path, kind: Any = None) -> None:
         why = f"only {pickles[0]}, a pickle, which is not opened: save the model by save_pretrained(safe_serialization=True)" if pickles else "none"
         raise ValueError(f"the component {folder.name!r} needs its weights as *.safetensors; {folder} has {why}")
     for index in folder.glob("*.safetensors.index.json"):
-        absent = sorted({str(name) for name in (_json(index).get("weight_map") or {}).values()} - {file.name for file in files})
+        absent = sorted({str(name) for name in (json_object(index).get("weight_map") or {}).values()} - {file.name for file in files})
         if absent:
             raise ValueError(f"the component {folder.name!r} is not whole: {index} lists {absent[0]}, which is missing")
     for file in files:
@@ -93,14 +94,29 @@ def open_local(kind: Any, folder: str | Path, **settings: Any) -> Any:
     """`kind.from_pretrained(folder)` for a folder of this machine: weights in safetensors only, no code, and no network. kind: a model or tokenizer.
 
     Raises FileNotFoundError for what is not a folder (libraries would take it for a name on the hub), ValueError if `check_shards` or `check_sizes`
-    does."""
+    does, or for whatever else is wrong in the folder (`as_broken_folder`)."""
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; it must hold a {kind.__name__}")
     check_shards(Path(folder))
     check_sizes(Path(folder), kind)
     if hasattr(kind, "state_dict"):
         settings["use_safetensors"] = True
-    return kind.from_pretrained(folder, local_files_only=True, **settings)
+    with as_broken_folder(folder, kind.__name__):
+        return kind.from_pretrained(folder, local_files_only=True, **settings)
+
+
+@contextmanager
+def as_broken_folder(folder: str | Path, what: str) -> Iterator[None]:
+    """Turns what libraries raise for a folder with wrong content, of any type, into a ValueError that names the folder and `what` it should hold.
+    Files that cannot be read (OSError), too little memory and missing packages are no faults of the content; ValueErrors of this package say all."""
+    try:
+        yield
+    except (OSError, MemoryError, ImportError):
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and of_this_package(error):
+            raise
+        raise ValueError(f"{folder} cannot be opened as a {what} ({type(error).__name__}: {error})") from error
 
 
 def check_sizes(folder: Path, kind: Any = None) -> None:
@@ -124,7 +140,7 @@ def check_sizes(folder: Path, kind: Any = None) -> None:
 
 def _check_numbers(file: Path, most: int, layers: int, why: str) -> None:
     """Raises ValueError for a number in a config above `most`, or one of layers above `layers`. Ids of tokens are not sizes."""
-    for name, value in _numbers(_json(file)):
+    for name, value in _numbers(json_object(file)):
         limit = layers if re.search("layers|depth|blocks", name) else most
         if value > limit and not name.endswith(("_id", "_ids")):
             raise ValueError(f"{name} of {file} is {value:,}; it must be at most {limit:,}{why}")
@@ -144,15 +160,15 @@ def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
 
 def _check_tokenizer(folder: Path, encoder: Path) -> None:
     """Sentences are padded to the tokenizer's length, and its ids are rows of the text encoder's table. encoder: config.json of that encoder."""
-    sizes = _json(encoder) if encoder.exists() else {}
+    sizes = json_object(encoder) if encoder.exists() else {}
     longest = sizes.get("max_position_embeddings", MOST)
-    length = _json(folder / "tokenizer_config.json").get("model_max_length")
+    length = json_object(folder / "tokenizer_config.json").get("model_max_length")
     if encoder.exists() and isinstance(length, int) and isinstance(longest, int) and longest < length < VERY_LARGE_INTEGER:
         raise ValueError(f"model_max_length of {folder / 'tokenizer_config.json'} is {length:,}; it must be at most {longest:,}, as of {encoder}")
     file = next((folder / name for name in ("tokenizer.json", "vocab.json") if (folder / name).exists()), None)
     if file is None or not isinstance(sizes.get("vocab_size"), int):
         return
-    table = _json(file)
+    table = json_object(file)
     parts = [table] if file.name == "vocab.json" else [(table.get("model") or {}).get("vocab"), table.get("added_tokens")]
     ids = [n for part in parts for _, n in _numbers(part)]
     if (largest := max(ids, default=0)) >= sizes["vocab_size"]:
@@ -205,13 +221,3 @@ def check_weights(folder: Path, name: str, model: Any) -> None:
     odd = next((weight for weight, value in model.named_parameters() if not value.isfinite().all()), None)
     if odd is not None:
         raise ValueError(f"the component {name!r} has weights that are infinite or not a number; the first is {odd}")
-
-
-def _json(file: Path) -> dict:
-    try:
-        value = json.loads(regular_file(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file} cannot be read as JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{file} contains a {type(value).__name__}; it must be an object with the settings")
-    return value

@@ -5,20 +5,24 @@ with one_line_errors("story-ldm"): ...
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+OS_ERROR = re.compile(r"\(os error \d+\)")  # how safetensors and tokenizers, written in Rust, end what the system says
 
 
 @contextmanager
 def one_line_errors(program: str) -> Iterator[None]:
     """Ends the program by one line on stderr and exit code 2 for wrong input (a ValueError of this package, a SystemExit with a text) and for files
-    that cannot be read or written (OSError: a full disk, a read-only folder, no network). Other errors are faults of the program, and keep their
-    traceback."""
+    that cannot be read or written (OSError, and errors of libraries in Rust that quote one: a full disk, a read-only folder, no network). Other
+    errors are faults of the program, and keep their traceback."""
     try:
         yield
-    except (ValueError, OSError, SystemExit) as error:
-        if (isinstance(error, SystemExit) and not isinstance(error.code, str)) or (isinstance(error, ValueError) and not _of_this_package(error)):
+    except (Exception, SystemExit) as error:
+        text = isinstance(error, SystemExit) and isinstance(error.code, str)
+        if not (text or isinstance(error, OSError) or OS_ERROR.search(str(error)) or (isinstance(error, ValueError) and of_this_package(error))):
             raise
         end = SystemExit(f"{program}: {_one_line(str(error))}")
         print(end, file=sys.stderr)
@@ -32,7 +36,8 @@ def _one_line(text: str) -> str:
     return "".join(line if n == len(lines) - 1 else f"{line} " if line.endswith((":", ";")) else f"{line}; " for n, line in enumerate(lines))
 
 
-def _of_this_package(error: BaseException) -> bool:
+def of_this_package(error: BaseException) -> bool:
+    """Whether an error was raised by a line of this package or its scripts, rather than by one of a library."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

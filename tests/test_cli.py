@@ -63,6 +63,12 @@ def test_generate_names_words_it_never_read(model, tmp_path, monkeypatch, capsys
     assert "eats, spaghetti" in capsys.readouterr().err
 
 
+def test_generate_cuts_long_sentences(model, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "s.png"
+    story_ldm(monkeypatch, "generate", "Bruno waves. " * 99, "--model", model, "--output", output, "--steps", 1, "--long-sentences", "cut")
+    assert output.exists() and "1 sentence is cut to 32 tokens (--long-sentences cut)\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -73,7 +79,8 @@ def test_generate_names_words_it_never_read(model, tmp_path, monkeypatch, capsys
         (("--side", 1), "--side is 1; it must be from 16 to 4,096"),
         (("--seed", -1), "--seed is -1; it must be from 0"),
         (("--guidance", "nan"), "--guidance is nan; it must be from"),
-        (("word " * 99,), "tokens; this text encoder reads at most 32"),
+        (("word " * 99,), "tokens; this text encoder reads at most 32: --long-sentences cut shortens them"),
+        (("--long-sentences", "skip"), "--long-sentences is skip; it must be error or cut"),
     ],
 )
 def test_generate_refuses(model, tmp_path, monkeypatch, words, says):

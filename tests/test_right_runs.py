@@ -19,6 +19,7 @@ from conftest import script
 from published_copies import COPIES, picture, rows, save
 from pyarrow import parquet
 
+from story_ldm.data.sources import StoryDataError
 from story_ldm.data.sources.convert import Conversion, convert
 from story_ldm.data.stories import dataset_digests
 from story_ldm.data.story_form import is_damaged
@@ -122,6 +123,31 @@ def test_a_replaced_picture_and_a_damaged_shard_are_converted_again(tmp_path):
     save(picture("another", (48, 32)), copy / "train" / "walk 0" / "1.png")
     convert(Conversion("folder"), copy, out, num_proc=1)
     assert rows(out)[0]["frames"][0] != first[0]["frames"][0] and rows(out)[1:] == first[1:]
+
+
+def test_a_copy_that_changes_without_another_size_or_time_is_converted_again(tmp_path, capsys):
+    copy, out = COPIES["folder"](tmp_path / "in"), tmp_path / "out"
+    frame = copy / "train" / "walk 0" / "1.png"
+    frame.write_bytes(frame.read_bytes() + bytes(100))  # readers of PNG ignore what follows its end
+    convert(Conversion("folder"), copy, out, num_proc=1)
+    before = rows(out)
+    os.utime(frame)  # a copy that is only copied once more is the same
+    stamp = (out / "data" / "train-00000-of-00001.parquet").stat().st_mtime_ns
+    convert(Conversion("folder"), copy, out, num_proc=1)
+    assert (out / "data" / "train-00000-of-00001.parquet").stat().st_mtime_ns == stamp and "converted again" not in capsys.readouterr().err
+    status, content = frame.stat(), picture("another", (48, 32))
+    save(content, frame)
+    frame.write_bytes(frame.read_bytes().ljust(status.st_size, b"\0"))
+    os.utime(frame, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert frame.stat().st_size == status.st_size and frame.stat().st_mtime_ns == status.st_mtime_ns
+    (copy / "more.txt").write_text("new")
+    convert(Conversion("folder"), copy, out, num_proc=1)
+    assert rows(out)[0]["frames"][0] != before[0]["frames"][0]
+    assert "is converted again: more.txt (new), train/walk 0/1.png (changed)\n" in capsys.readouterr().err
+    table = copy / "train" / "stories.jsonl"
+    table.write_text(table.read_text().rpartition("\n")[0])
+    with pytest.raises(StoryDataError, match=r"belongs to .* another copy \(changed since: train/stories.jsonl \(changed\)\); set another --out"):
+        convert(Conversion("folder"), copy, out, num_proc=1)
 
 
 def test_shards_are_whole_only_with_their_stories(tmp_path):

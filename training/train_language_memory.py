@@ -20,10 +20,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from story_ldm.data.stories import held_out_split, load_stories, story_lengths, tested_split
+from story_ldm.data.long_sentences import LongSentences
+from story_ldm.data.stories import fit_stories, held_out_split, load_stories, story_lengths, tested_split
 from story_ldm.data.toonstories import FROZEN_FORMS
 from story_ldm.encoders.facts import fact_table, story_facts, text_loss
 from story_ldm.encoders.language_memory import LanguageMemory
+from story_ldm.encoders.limits import token_limit
 from story_ldm.encoders.sentences import encode_stories, new_text_encoder, tokenize_sentences, train_tokenizer
 from story_ldm.files import written_beside
 from story_ldm.model_folders import is_single_file, open_local
@@ -52,6 +54,8 @@ class Settings(RunSettings):
     trained from scratch."""
     stories: int = 400_000
     """Number of stories to train on, counted with repetition."""
+    long_sentences: LongSentences = "error"
+    """What to do with sentences that are longer than the text encoder of --text-from reads: error, cut them, or skip their stories."""
     lengths: tuple[int, ...] = (5, 5, 5, 12)
     """Story lengths of the built-in world, one per step in turn."""
     batch: int = 48
@@ -112,6 +116,7 @@ def read_corpus(
 ) -> tuple[Corpus, list[str]]:
     """The sentences of a split and the F fact names, by default all that occur in it. length: of the built-in world's stories."""
     data = load_stories(s.dataset, split, limit=s.limit, length=length, pictures=False, num_proc=s.num_proc, window=s.window)
+    [data] = fit_stories([data], token_limit(tokenizer), s.long_sentences)
     facts = [facts for row in data for facts in story_facts(row, data.features)]
     fact_names = fact_names or sorted(set().union(*facts))
     ids, mask = tokenize_sentences(tokenizer, [sentence for story in data["sentences"] for sentence in story])

@@ -30,16 +30,19 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 from accelerate import Accelerator
+from datasets import Dataset
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from story_ldm.data.long_sentences import LongSentences
 from story_ldm.data.pictures import save_picture
-from story_ldm.data.stories import held_out_split, load_stories, story_lengths
+from story_ldm.data.stories import fit_stories, held_out_split, load_stories, story_lengths
 from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor, enlargement
+from story_ldm.encoders.limits import encoder_limit
 from story_ldm.encoders.reader import reading_loss
 from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
@@ -169,6 +172,8 @@ class Settings(StorySettings):
     """Steps between validation samples; 0 draws none."""
     sample_stories: int = 16
     """Number of validation stories to draw."""
+    long_sentences: LongSentences = "error"
+    """What to do with sentences that are longer than the text encoder reads: error, cut them, or skip their stories."""
     evaluator: Path | None = None
     """Frame evaluator that reads the drawn stories for the logged rates; defaults to the shipped one if it knows the dataset's characters."""
     cache: Path = Path("runs/cache")
@@ -206,10 +211,14 @@ def main(s: Settings) -> None:
         shape |= {"length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
         data = load_stories(s.dataset, s.split, resolution, s.text_form[0], **shape)
         others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
-    lengths = torch.tensor(story_lengths(data))
-    if s.train != "all" and int(lengths.max()) < 2:
+    if s.train != "all" and max(story_lengths(data)) < 2:
         raise ValueError(f"--train is {s.train}, but every story of {s.dataset} has 1 frame, which reads no memory; it needs stories of at least 2")
     model, tokenizer = build(s, preset, sd, vae, resolution)
+    with accelerator.main_process_first():
+        data, *others = fit_stories([data, *others], encoder_limit(model.text_encoder, tokenizer), s.long_sentences)
+        if s.sample_every:
+            sample_stories(s, tokenizer)  # raises an error now, rather than at the first sample, if a sentence is too long
+    lengths = torch.tensor(story_lengths(data))
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae, full=isinstance(model.text_encoder, XLTextEncoder))
@@ -384,6 +393,12 @@ def build(
     return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader, downscale_factor(vae)), tokenizer
 
 
+def sample_stories(s: Settings, tokenizer: CLIPTokenizer | XLTokenizers | None) -> Dataset:
+    """The first validation stories, without pictures."""
+    stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form[0], limit=s.sample_stories, pictures=False)
+    return fit_stories([stories], encoder_limit(None, tokenizer), s.long_sentences)[0]
+
+
 def sample(
     s: Settings,
     accelerator: Accelerator,
@@ -400,7 +415,7 @@ def sample(
     unsharded: under FSDP2, a copy of the model in the main process, to which the weights are copied; else the weights of `model` are swapped."""
     weights = full_tensors(ema.shadow_params)
     if accelerator.is_main_process:
-        stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form[0], limit=s.sample_stories, pictures=False)
+        stories = sample_stories(s, tokenizer)
         if unsharded is None:
             ema.store(averaged_weights(model, s.train))
         parts = (unsharded or accelerator.unwrap_model(model)).to(accelerator.device).eval()

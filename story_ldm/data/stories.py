@@ -21,6 +21,7 @@ from PIL import ImageOps
 from pyarrow import ArrowException, parquet
 
 from story_ldm.data import toonstories
+from story_ldm.data.long_sentences import Limit, LongSentences, say_cut, too_long
 from story_ldm.data.pictures import FITS, UNREADABLE, Fit, as_rgb, colour, is_plain, open_picture, square
 from story_ldm.data.story_form import check_columns, check_rows, parquet_files, with_pictures
 from story_ldm.files import HUB_NAME, file_digest
@@ -183,6 +184,28 @@ def tested_split(name_or_folder: str | Path) -> str:
 def story_lengths(stories: Dataset) -> list[int]:
     """The number of frames of each story."""
     return [len(sentences) for sentences in stories["sentences"]]
+
+
+def fit_stories(forms: list[Dataset], limit: Limit | None, how: LongSentences) -> list[Dataset]:
+    """Stories whose sentences a text encoder can read. forms: the same stories in one or several forms of text. limit: None if it reads any length.
+
+    how: "error" raises ValueError, which counts and names the sentences that are too long; "cut" shortens them to the limit; "skip" leaves their
+    stories out, of all forms. Says on stderr how many."""
+    texts = [form["sentences"][:] for form in forms] if limit is not None else []
+    lengths = limit.longer(sentence for stories in texts for story in stories for sentence in story) if limit is not None else {}
+    if limit is None or not lengths:
+        return forms
+    if how == "cut":
+        short = {sentence: limit.cut(sentence) for sentence in lengths}
+        say_cut(lengths, limit)
+        texts = [[[short.get(sentence, sentence) for sentence in story] for story in stories] for stories in texts]
+        return [_replaced(form, "sentences", text, form.features["sentences"]) for form, text in zip(forms, texts, strict=True)]
+    kept = [n for n, told in enumerate(zip(*texts, strict=True)) if not any(sentence in lengths for story in told for sentence in story)]
+    if how != "skip" or not kept:
+        raise ValueError(too_long(lengths, limit) + (", but each story has one" if how == "skip" else ""))
+    left_out = f"{len(forms[0]) - len(kept):,} of {len(forms[0]):,} stories"
+    print(f"{left_out} have sentences of more than {limit.most} {limit.unit} and are left out (--long-sentences skip)", file=sys.stderr)
+    return [form.select(kept) for form in forms]
 
 
 def one_length(stories: Dataset) -> int:

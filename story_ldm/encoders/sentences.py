@@ -18,6 +18,7 @@ from tokenizers import pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from story_ldm.data.long_sentences import named
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
@@ -102,13 +103,10 @@ def tokenize_chunks(tokenizer: CLIPTokenizer | XLTokenizers, sentences: list[str
     return torch.tensor(rows).view(shape), torch.tensor(masks).view(shape)
 
 
-def check_lengths(counts: dict[str, int], limit: int, what: str, most: int = 10) -> None:
-    """Raises ValueError if sentences have more tokens than `limit`: says how many, and names up to `most` of them, the longest first."""
-    long = sorted((sentence for sentence in counts if counts[sentence] > limit), key=lambda sentence: -counts[sentence])
-    if long:
-        named = "; ".join(f"sentence {sentence!r} has {counts[sentence]} tokens" for sentence in long[:most])
-        more = f"; and {len(long) - most:,} more sentences are too long" if len(long) > most else ""
-        raise ValueError(f"{named}{more}; {what} reads at most {limit}: shorten or split {'them' if len(long) > 1 else 'it'}")
+def check_lengths(counts: dict[str, int], limit: int, what: str) -> None:
+    """Raises ValueError if sentences have more tokens than `limit`: says how many, and names the longest."""
+    if long := {sentence: count for sentence, count in counts.items() if count > limit}:
+        raise ValueError(f"{named(long, 'tokens')}; {what} reads at most {limit}: shorten or split {'them' if len(long) > 1 else 'it'}")
 
 
 def encode_stories(

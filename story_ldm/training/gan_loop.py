@@ -32,9 +32,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from story_ldm.data.frames import decode_frames
+from story_ldm.data.long_sentences import Limit, LongSentences
 from story_ldm.data.pictures import save_picture
-from story_ldm.data.stories import held_out_split, load_stories, one_length, tested_split
+from story_ldm.data.stories import fit_stories, held_out_split, load_stories, one_length, tested_split
 from story_ldm.encoders.evaluator import FrameEvaluator
+from story_ldm.encoders.limits import encoder_limit
 from story_ldm.encoders.sentence_vectors import load_sentence_encoder
 from story_ldm.files import model_folder, write_text
 from story_ldm.metrics.frechet import frame_features, frechet_distance, story_features
@@ -150,7 +152,9 @@ def start_gan(
             count = min(count, s.limit or count)
             data = load_stories(s.dataset, split, resolution, s.text_form, limit=count, **shape)
             parts[name] = data.select(range(min(count, len(data))))  # --window may cut a story into several
-        sentences = first_sentences(s.dataset, s.sample_stories, s.text_form, s.window) if s.sample_every else []
+        limit = encoder_limit(text_encoder, tokenizer)
+        parts = {name: fit_stories([data], limit, s.long_sentences)[0] for name, data in parts.items()}
+        sentences = first_sentences(s.dataset, s.sample_stories, s.text_form, s.window, limit, s.long_sentences) if s.sample_every else []
     # Each decoding advances torch's global generator, on which the networks' initial weights depend.
     stories = {name: Stories(data, decode_frames(data, s.workers).unflatten(0, (-1, one_length(data)))) for name, data in parts.items()}
     return GANRun(
@@ -168,10 +172,13 @@ def start_gan(
     )
 
 
-def first_sentences(dataset: str, count: int, text_form: str, window: int | None) -> list[list[str]]:
-    """Sentences of the first held-out stories, cut into stories of `window` frames if it is set."""
+def first_sentences(
+    dataset: str, count: int, text_form: str, window: int | None, limit: Limit | None = None, long_sentences: LongSentences = "error"
+) -> list[list[str]]:
+    """Sentences of the first held-out stories, cut into stories of `window` frames if it is set; see `fit_stories` for those over a limit."""
     how: dict[str, Any] = {"window": window, "short": "drop", "pictures": False}
-    return load_stories(dataset, held_out_split(dataset), text=text_form, limit=count, **how)["sentences"][:count]
+    stories = load_stories(dataset, held_out_split(dataset), text=text_form, limit=count, **how)
+    return fit_stories([stories], limit, long_sentences)[0]["sentences"][:count]
 
 
 def train_gan(run: GANRun, system: GANSystem) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from story_ldm.data.long_sentences import LongSentences
 from story_ldm.systems.gan_presets import at_resolution, training_values
 from story_ldm.training.run import StorySettings, TextForm
 
@@ -29,6 +30,8 @@ class GANSettings(StorySettings):
     """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
     text: Path = Path("toon-damsm")
     """Folder of the frozen text encoder: written by train_damsm.py, or an encoder model of transformers."""
+    long_sentences: LongSentences = "error"
+    """What to do with sentences that are longer than the text encoder reads: error, cut them, or skip their stories."""
     learning_rate: float | None = None
     """Adam's learning rate for the generator. By default this and the next three are the preset's (systems/gan_presets.py): the papers' learning
     rates of 2e-4 and batch norms, or, for toon-64, values for a short training."""

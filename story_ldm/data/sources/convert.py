@@ -3,10 +3,11 @@
     story-ldm data convert pororo DIR --out data/pororo --frame middle --text referential --skip-broken
 
 Each file has `STORIES_PER_FILE` stories and is written atomically by one of several processes; the same command resumes an interrupted conversion.
-The metadata of a file records its conversion, a digest of the copy, and the stories left out. A file is written again if it is damaged, if the tables
-of the copy have changed or any of its files has another size or time, or if a story left out can now be read. After the last file, `conversion.json`
-(counts, checksums, faults) and the card are written. Pictures that are complete frames keep their bytes; frames cut from strips or resized by --size
-are PNG, and so are those that programs show differently: turned by EXIF, partly transparent (laid on --background), or of 16 bits.
+The metadata of a file records its conversion, a digest of the copy's content, and the stories left out; `.copy.json` has the digest of each file of
+the copy. If any has changed since, whatever its size and time, that is said, and all is written again; a file also if it is damaged, or if a story
+left out can now be read. After the last file, `conversion.json` (counts, checksums, faults) and the card are written. Pictures that are complete
+frames keep their bytes; frames cut from strips or resized by --size are PNG, and so are those that programs show differently: turned by EXIF, partly
+transparent (laid on --background), or of 16 bits.
 
 Over 350 lines: the steps of one command, in their order, from the copy to its card.
 """
@@ -18,13 +19,15 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 from datasets import ClassLabel, Features, Image, List, Value
@@ -33,18 +36,17 @@ from tqdm.auto import tqdm
 
 from story_ldm.data.archives import unpacked
 from story_ldm.data.faults import as_fault, printable
+from story_ldm.data.long_sentences import WORDS, LongSentences, too_long
 from story_ldm.data.pictures import FITS, Fit, as_rgb, colour, is_plain, png, square
 from story_ldm.data.references import is_referential, refer
 from story_ldm.data.sources import SOURCES, FrameChoice, Source, StoryDataError, open_source
-from story_ldm.data.sources.base import SPLITS, checked_row, decoded, of_type
+from story_ldm.data.sources.base import SPLITS, checked_row, decoded, of_type, read_json
 from story_ldm.data.story_form import card_data, is_damaged, parquet_name
 from story_ldm.files import file_digest, is_clutter, markdown_table, plain_markdown, write_text, written_beside
 from story_ldm.locks import locked
 
 STORIES_PER_FILE = 500
 GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # upper limits of a row group, which is kept in memory until it is written
-TABLES = ("*.json", "*.jsonl", "*.npy", "*.pkl", "*.h5", "*.hdf5", "*.txt", "*/*.jsonl", "SimpleSentences/*.txt")  # of all sources
-LARGE = 256_000_000  # bytes; changes of larger tables are detected by size and time, of smaller ones by checksum
 METADATA = b"story_ldm.conversion"
 TEXTS = ("full", "referential")
 
@@ -80,17 +82,36 @@ class Conversion:
 
 
 def convert(
-    c: Conversion, copy: Path, out: Path, splits: tuple[str, ...] = (), skip_broken: bool = False, num_proc: int = 2, unpacked_gb: float | None = None
+    c: Conversion,
+    copy: Path,
+    out: Path,
+    splits: tuple[str, ...] = (),
+    skip_broken: bool = False,
+    num_proc: int = 2,
+    unpacked_gb: float | None = None,
+    long_sentences: LongSentences = "error",
 ) -> dict:
     """Writes the folder `out`, or resumes an interrupted conversion, and returns the content of `conversion.json`.
 
     splits: those to convert (default: all). unpacked_gb: see `archives.extracted`. Raises StoryDataError for the first fault of the copy; with
-    skip_broken, stories with a fault are left out, counted and listed instead."""
+    skip_broken, stories with a fault are left out, counted and listed instead. long_sentences: what to do with sentences over the reader's limit
+    (`data.long_sentences.WORDS`): raise StoryDataError, which counts and names them, cut them, or leave their stories out, counted."""
+    if long_sentences not in get_args(LongSentences):
+        raise StoryDataError(f"--long-sentences is {long_sentences!r}; it must be one of {', '.join(get_args(LongSentences))}")
     with locked(out):
-        return _convert(c, copy, out, splits, skip_broken, num_proc, unpacked_gb)
+        return _convert(c, copy, out, splits, skip_broken, num_proc, unpacked_gb, long_sentences)
 
 
-def _convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...], skip_broken: bool, num_proc: int, unpacked_gb: float | None) -> dict:
+def _convert(
+    c: Conversion,
+    copy: Path,
+    out: Path,
+    splits: tuple[str, ...],
+    skip_broken: bool,
+    num_proc: int,
+    unpacked_gb: float | None,
+    long_sentences: LongSentences,
+) -> dict:
     folder = unpacked(copy, out / ".unpacked", unpacked_gb)
     source = open_source(c.source, folder)
     if c.text == "referential" and not any(source.cast.values()):
@@ -109,16 +130,22 @@ def _convert(c: Conversion, copy: Path, out: Path, splits: tuple[str, ...], skip
             keys[split], dropped[split] = [key for n, key in enumerate(keys[split]) if n not in leaked], len(leaked)
 
     digest = hashlib.sha256(json.dumps([asdict(c), {split: repr(part) for split, part in sorted(keys.items())}]).encode()).hexdigest()
-    stamp = {"digest": digest, "tables": _tables(folder)}
+    content = _content(folder, out)
+    stamp = {"digest": digest, "content": hashlib.sha256(json.dumps(content).encode()).hexdigest()}
     jobs = list(_jobs(out / "data", keys, c, stamp))
     (out / "data").mkdir(parents=True, exist_ok=True)
-    done = _done(out / "data", jobs, stamp, source, skip_broken)
+    changes = _changes(out / ".copy.json", content)
+    done = _done(out / "data", jobs, stamp, source, skip_broken, long_sentences, changes)
+    if changes:
+        print(f"the copy has changed since it was converted, and is converted again: {changes}", file=sys.stderr)
+    write_text(out / ".copy.json", json.dumps(content, indent=0))
     with tqdm(total=sum(len(job[2]) for job in jobs), desc=f"converting {c.source}", unit=" stories") as bar:
-        for file, facts in _run([job for job in jobs if job[0] not in done], folder, c.source, skip_broken, num_proc):
+        for file, facts in _run([job for job in jobs if job[0] not in done], folder, c.source, skip_broken, long_sentences, num_proc):
             done[file] = facts
             bar.update(facts["listed"])
         bar.update(bar.total - bar.n)
-    record = _record(c, source, jobs, done, shared, dropped)
+    _check_long(done, long_sentences)
+    record = _record(c, source, jobs, done, shared, dropped, long_sentences)
     _check_ids(jobs)
     write_text(out / "conversion.json", json.dumps(record, indent=1))
     write_text(out / "README.md", printable(card(record, source)))
@@ -179,12 +206,15 @@ def finished_row(row: dict, source: Source, c: Conversion) -> dict:
     return row | {"frames": [{"bytes": data, "path": None} for data in frames]}
 
 
-def converted_row(source: Source, split: str, key: Any, c: Conversion) -> tuple[dict, int]:
-    """Reads a story of the copy; returns it as a row of the Parquet file, and the number of its frames that were laid on the background. Raises
-    StoryDataError for any fault of the story."""
+def converted_row(source: Source, split: str, key: Any, c: Conversion, long_sentences: LongSentences = "error") -> tuple[dict, int, dict[str, int]]:
+    """Reads a story of the copy; returns it as a row of the Parquet file, the number of its frames that were laid on the background, and the lengths
+    of its sentences that were too long, which are cut if long_sentences says so. Raises StoryDataError for any fault of the story."""
     with as_fault(f"story {key} of {split}"):
         row = source.story(split, key, FrameChoice(c.frame, c.seed))
-        return finished_row(row, source, c), sum(decoded(data, "a frame").has_transparency_data for data in row["frames"])
+        long = WORDS.longer(row["sentences"])
+        if long and long_sentences == "cut":
+            row = {**row, "sentences": [WORDS.cut(sentence) if sentence in long else sentence for sentence in row["sentences"]]}
+        return finished_row(row, source, c), sum(decoded(data, "a frame").has_transparency_data for data in row["frames"]), long
 
 
 @lru_cache(maxsize=64)  # stories are overlapping windows
@@ -198,19 +228,25 @@ def _fitted(data: bytes, size: int | None, fit: Fit, background: str) -> bytes:
 # --- files -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _tables(folder: Path) -> str:
-    """A digest of the tables of a copy, and of size and time of its other files, by which a resumed conversion sees that they have changed."""
-    digest = hashlib.sha256()
-    for file in [folder] if folder.is_file() else sorted({file for name in TABLES for file in folder.glob(name) if file.is_file()}):
-        status = file.stat()
-        version = file_digest(file) if status.st_size < LARGE else (status.st_size, status.st_mtime_ns)
-        digest.update(f"{file.name} {version}\n".encode(errors="replace"))
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_clutter(name))
-        for name in sorted(name for name in files if not is_clutter(name)):
-            status = os.stat(os.path.join(where, name))
-            digest.update(f"{where[len(str(folder)) :]}/{name} {status.st_size} {status.st_mtime_ns}\n".encode(errors="replace"))
-    return digest.hexdigest()
+def _content(copy: Path, out: Path) -> dict[str, str]:
+    """Name → digest of all files of a copy, which is a folder or one file, without those of `out`, should it lie there."""
+    files = [copy] if copy.is_file() else []
+    for where, folders, names in os.walk(copy):
+        folders[:] = [name for name in folders if not is_clutter(name) and Path(where, name).absolute() != out.absolute()]
+        files += [Path(where, name) for name in names if not is_clutter(name)]
+    digests = {}
+    for file in tqdm(sorted(files), desc="reading the copy", unit=" files", leave=False, delay=2):
+        with suppress(OSError):  # a pipe, a broken link, no permission: a fault of the stories that need it
+            digests[printable(str(file.relative_to(copy.parent if copy.is_file() else copy)))] = file_digest(file)[:16]
+    return digests
+
+
+def _changes(file: Path, now: dict[str, str], most: int = 3) -> str:
+    """In what the copy differs from the one of an earlier conversion, whose digests are in the file; empty if in nothing, or there was none."""
+    before = read_json(file, dict, "the digests of a copy") if file.exists() else now
+    kinds = {name: "changed" if name in before and name in now else "new" if name in now else "gone" for name in sorted({*before, *now})}
+    named = [f"{name} ({kind})" for name, kind in kinds.items() if before.get(name) != now.get(name)]
+    return ", ".join(named[:most]) + (f" and {len(named) - most:,} more" if len(named) > most else "")
 
 
 def _jobs(folder: Path, keys: dict[str, list], c: Conversion, stamp: dict[str, str]) -> Iterator[tuple]:
@@ -221,17 +257,33 @@ def _jobs(folder: Path, keys: dict[str, list], c: Conversion, stamp: dict[str, s
             yield file, split, part[n * STORIES_PER_FILE : (n + 1) * STORIES_PER_FILE], c, stamp
 
 
-def _done(folder: Path, jobs: list[tuple], stamp: dict[str, str], source: Source, skip_broken: bool) -> dict[Path, dict]:
-    """The files that exist and need not be written again, with their facts. Raises StoryDataError if one belongs to another conversion."""
+def _check_long(done: dict[Path, dict], long_sentences: LongSentences) -> None:
+    """Raises StoryDataError, and removes the files that have them, if there are sentences over the reader's limit and they are to be an error."""
+    lengths: dict[str, int] = {}
+    for file, facts in done.items():
+        if facts["long"] and long_sentences == "error":
+            file.unlink()
+            lengths |= {sentence: count for *_, found in facts["long"] for sentence, count in found.items()}
+    if lengths:
+        raise StoryDataError(printable(too_long(lengths, WORDS, "a frame may have")))
+
+
+def _done(
+    folder: Path, jobs: list[tuple], stamp: dict[str, str], source: Source, skip_broken: bool, long_sentences: LongSentences, changes: str
+) -> dict[Path, dict]:
+    """The files that exist and need not be written again, with their facts. Raises StoryDataError, which says how the copy has changed, if one
+    belongs to another conversion."""
     wanted, done = {job[0]: job for job in jobs}, {}
     for file in sorted(folder.glob("*.parquet")):
         facts = conversion_facts(file)
         if file not in wanted or facts is None or facts.get("digest") != stamp["digest"]:
-            raise StoryDataError(f"{file} belongs to another conversion or another copy; set another --out")
+            since = f" (changed since: {changes})" if changes else ""
+            raise StoryDataError(f"{file} belongs to another conversion or another copy{since}; set another --out")
         if (
-            facts.get("tables") == stamp["tables"]
+            facts.get("content") == stamp["content"]
             and (not facts["broken"] or (skip_broken and _still_broken(facts, wanted[file], source)))
-            and (not is_damaged(file))
+            and (not facts["long"] or facts["long_sentences"] == long_sentences)
+            and not is_damaged(file)
         ):
             done[file] = facts
     return done
@@ -261,13 +313,13 @@ def conversion_facts(file: Path) -> dict | None:
         return of_type(json.loads(metadata[METADATA]), dict, str(file)) if METADATA in metadata else None
 
 
-def _run(jobs: list[tuple], folder: Path, name: str, skip_broken: bool, num_proc: int) -> Iterator[tuple[Path, dict]]:
+def _run(jobs: list[tuple], folder: Path, name: str, skip_broken: bool, long_sentences: LongSentences, num_proc: int) -> Iterator[tuple[Path, dict]]:
     if num_proc < 2 or len(jobs) < 2:
-        _open_here(name, folder, skip_broken)
+        _open_here(name, folder, skip_broken, long_sentences)
         yield from map(write_file, jobs)
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy the caller's locks, but not the threads that hold them
-    with ProcessPoolExecutor(min(num_proc, len(jobs)), context, _open_here, (name, folder, skip_broken)) as pool:
+    with ProcessPoolExecutor(min(num_proc, len(jobs)), context, _open_here, (name, folder, skip_broken, long_sentences)) as pool:
         futures = [pool.submit(write_file, job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -281,27 +333,32 @@ def _run(jobs: list[tuple], folder: Path, name: str, skip_broken: bool, num_proc
 _PROCESS: dict[str, Any] = {}  # the source, opened once per process
 
 
-def _open_here(name: str, folder: Path, skip_broken: bool) -> None:
-    _PROCESS.update(source=open_source(name, folder), skip_broken=skip_broken)
+def _open_here(name: str, folder: Path, skip_broken: bool, long_sentences: LongSentences) -> None:
+    _PROCESS.update(source=open_source(name, folder), skip_broken=skip_broken, long_sentences=long_sentences)
 
 
 def write_file(job: tuple) -> tuple[Path, dict]:
     """Writes one Parquet file atomically; returns its path and the facts in its metadata."""
     file, split, keys, c, stamp = job
-    source = _PROCESS["source"]
+    source, long_sentences = _PROCESS["source"], _PROCESS["long_sentences"]
     schema = features_of(source, c.text).arrow_schema
     facts: dict[str, Any] = {**stamp, "listed": len(keys), "stories": 0, "frames": 0, "transparent": 0, "broken": []}
+    facts |= {"long_sentences": long_sentences, "long": []}
     with written_beside(file) as partial, parquet.ParquetWriter(partial, schema, write_page_checksum=True) as writer:
         rows: list[dict] = []
         size = 0
         for key in keys:
             try:
-                row, transparent = converted_row(source, split, key, c)
+                row, transparent, long = converted_row(source, split, key, c, long_sentences)
             except StoryDataError as error:
                 if not _PROCESS["skip_broken"]:
                     raise
                 facts["broken"].append([split, str(key), str(error)])
                 continue
+            if long:
+                facts["long"].append([split, str(key), long])
+                if long_sentences == "skip":
+                    continue
             rows.append(row)
             facts["transparent"] += transparent
             size += sum(len(frame["bytes"]) for frame in row["frames"])
@@ -327,13 +384,19 @@ def _check_ids(jobs: list[tuple]) -> None:
 # --- record and card ---------------------------------------------------------------------------------------------------------------------
 
 
-def _record(c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, dict], shared: dict, dropped: dict[str, int]) -> dict:
+def _record(
+    c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, dict], shared: dict, dropped: dict[str, int], long_sentences: str
+) -> dict:
     splits: dict[str, dict] = {}
     for file, split, *_ in jobs:
         facts = done[file]
-        part = splits.setdefault(split, {"stories": 0, "frames": 0, "transparent": 0, "broken": [], "files": {}})
+        part = splits.setdefault(
+            split, {"stories": 0, "frames": 0, "transparent": 0, "broken": [], "long": {"sentences": 0, "stories": 0}, "files": {}}
+        )
         part["stories"], part["frames"] = part["stories"] + facts["stories"], part["frames"] + facts["frames"]
         part["transparent"] += facts.get("transparent", 0)
+        part["long"]["stories"] += len(facts["long"])
+        part["long"]["sentences"] += sum(len(found) for *_, found in facts["long"])
         part["broken"] += [fault[1:] for fault in facts["broken"]]
         part["files"][file.name] = file_digest(file)
     for split, part in splits.items():
@@ -341,12 +404,20 @@ def _record(c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, d
         part["dropped_overlaps"] = dropped.get(split, 0)
     return {
         "conversion": asdict(c),
+        "long_sentences": long_sentences,
         "splits": splits,
         "published": source.published,
         "recalled": source.recalled,
         "overlaps": {f"{split}/{later}": len(numbers) for (split, later), numbers in shared.items()},
         "notes": source.notes,
     }
+
+
+def said_of_long(record: dict) -> str:
+    """What became of the sentences that were too long, in a sentence; nothing if there were none."""
+    sentences, stories = (sum(part["long"][name] for part in record["splits"].values()) for name in ("sentences", "stories"))
+    done = "they are cut" if record["long_sentences"] == "cut" else "these are left out"
+    return f"{sentences:,} sentences of {stories:,} stories had more than {WORDS.most} {WORDS.unit}; {done}." if sentences else ""
 
 
 def card(record: dict, source: Source, most: int = 100) -> str:
@@ -363,6 +434,8 @@ def card(record: dict, source: Source, most: int = 100) -> str:
     lines = [f"Text: {text}. Frames: {shape}; frame taken of a shot: {c['frame']}{', seed ' + str(c['seed']) if c['frame'] == 'random' else ''}."]
     if transparent := sum(part["transparent"] for part in splits.values()):
         lines.append(f"{transparent:,} frames were partly transparent; they are laid on {c['background']}.")
+    if long := said_of_long(record):
+        lines.append(long)
     if source.characters:
         lines.append(f"Characters, in the order of the labels: {plain_markdown(', '.join(source.cast))}.")
     if source.backgrounds:
