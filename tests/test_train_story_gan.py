@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import typing
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def test_two_processes_with_batch_norm(trainer, damsm, tmp_path):
         trainer(*command(tmp_path / str(processes), damsm, *norms, "--validate-every", 0), processes=processes)
     assert_same_training(weights(tmp_path / "1"), weights(tmp_path / "2"))
     assert any("running_mean" in name for name in weights(tmp_path / "1"))
+
+
+def test_a_sample_missing_after_a_kill_is_drawn(trainer, damsm, finished, tmp_path):
+    """A run killed after its last checkpoint and before its sample has both the sample and the card's picture after resuming."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    sample, card = run / "samples" / f"step-{STEPS:08d}.png", run / "pipeline" / "samples.png"
+    expected = sample.read_bytes()
+    assert card.read_bytes() == expected
+    sample.unlink(), shutil.rmtree(run / "pipeline")
+    trainer(*command(run, damsm, "--k-image", 2))
+    assert sample.read_bytes() == card.read_bytes() == expected
 
 
 def test_image_gan_has_no_story_discriminator(trainer, damsm, tmp_path):

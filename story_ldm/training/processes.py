@@ -26,7 +26,7 @@ def run_script(main: Callable[[Settings], None], settings: Settings) -> None:
     Wrong settings, and files that cannot be read or written, end it by one line and exit code 2."""
     try:
         main(settings)
-    except (RuntimeError, OSError, ValueError, SystemExit) as error:
+    except (Exception, SystemExit) as error:
         if not (dist.is_initialized() and (isinstance(error, dist.DistError) or "gloo" in str(error).lower())):
             with one_line_errors(Path(sys.argv[0]).name):
                 raise
