@@ -26,7 +26,7 @@ from story_ldm.data.free_english import HandWrittenStory, read_stories
 from story_ldm.data.toonstories import CHARACTERS
 from story_ldm.encoders.evaluator import FrameEvaluator
 from story_ldm.encoders.reader import Reader, UnderstoodCharacter, UnderstoodFrame
-from story_ldm.files import markdown_table, model_folder, regular_file, write_text
+from story_ldm.files import json_object, markdown_table, model_folder, write_text
 from story_ldm.metrics.understanding import FACTS, percent, understanding_counts
 from story_ldm.model_folders import open_local
 from story_ldm.one_line import one_line_errors
@@ -95,7 +95,7 @@ def open_reader(folder: Path, text_only: bool) -> Reader | None:
     if not alone and not (folder / "reader").is_dir():
         raise SystemExit(f"--text-only is set and --model {folder} has no reader; without --text-only its pictures are read")
     file = folder / ("." if alone else "reader") / "config.json"
-    if (kind := json.loads(regular_file(file).read_text()).get("_class_name")) != "Reader":
+    if (kind := json_object(file).get("_class_name")) != "Reader":
         raise SystemExit(f"--model {folder} is a {kind}; it must be a reader, or a pipeline (model_index.json)")
     reader = open_local(Reader, file.parent, dtype=torch.float32).eval()
     if reader.config.labels is None:

@@ -37,7 +37,7 @@ from story_ldm.data.stories import load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
-from story_ldm.files import check_name, markdown_table, model_folder, plain_markdown, regular_file, write_text
+from story_ldm.files import check_name, json_object, markdown_table, model_folder, plain_markdown, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
 from story_ldm.metrics.cells import number, shown
@@ -138,7 +138,7 @@ def score(s: Settings) -> dict:
         stories = reference if same else load_stories(s.generated, s.split, None)
         frames = truth if same else generated_frames(stories, reference, size, s.resize, texts, s.background)
         file = Path(s.generated) / "generation.json"
-        generation = printable(json.loads(regular_file(file).read_text())) if file.exists() else None
+        generation = printable(json_object(file)) if file.exists() else None
 
     evaluator.to(device)
     names = evaluator.config.characters
@@ -263,7 +263,7 @@ def _ceiling(s: Settings, labels: dict, reference: Dataset, evaluator: FrameEval
 
 def printable(generation: dict) -> dict:
     """generation.json without paths of this machine: of the model's absolute path, only the last two folders are kept."""
-    model = Path(generation.get("model", ""))
+    model = Path(str(generation.get("model", "")))
     return {**generation, "model": "/".join(model.parts[-2:])} if model.is_absolute() else generation
 
 

@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from story_ldm.files import HUB_NAME, check_shards, model_folder, write_text
-from story_ldm.model_folders import check_model_folder, check_weights, half_variant, is_single_file
+from story_ldm.model_folders import as_broken_folder, check_model_folder, check_weights, half_variant, is_single_file
 
 from .bundle import pipeline_file
 
@@ -75,7 +75,8 @@ class StoryPipeline(DiffusionPipeline):
         check_model_folder(folder, cls._folder_class(), needed, known)
         kwargs.setdefault("variant", half_variant(folder, known))
         kwargs = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False, **kwargs}
-        pipe = super().from_pretrained(str(folder), **kwargs)
+        with as_broken_folder(folder, cls._folder_class()):
+            pipe = super().from_pretrained(str(folder), **kwargs)
         for name, part in pipe.components.items():
             if isinstance(part, torch.nn.Module) and part is not kwargs.get(name):
                 check_weights(folder / name, name, part)

@@ -49,7 +49,11 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
     stories: list[HandWrittenStory] = []
     kinds: dict[str, str] = {}
     garments: dict[str, str] = {}
-    for number, line in enumerate(regular_file(Path(file)).read_text(encoding="utf-8-sig").split("\n"), 1):
+    try:
+        text = regular_file(Path(file)).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not text in UTF-8: {error}") from None
+    for number, line in enumerate(text.split("\n"), 1):
         try:
             if line.startswith("## "):
                 level, voice = line.removeprefix("## ").split(" | ")

@@ -19,6 +19,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  diffusers looks the base class up in this module
 from torch import Tensor, nn
 
+from story_ldm.files import json_object
 from story_ldm.model_folders import open_local
 from story_ldm.nn.layers import zero_init
 
@@ -106,5 +107,6 @@ class StoryAutoencoder(AutoencoderKL):
 
 def open_autoencoder(folder: str | Path, **kwargs: Any) -> AutoencoderKL:
     """The autoencoder of a folder, of the class that its config names. kwargs: those of `from_pretrained`."""
-    name = AutoencoderKL.load_config(folder, local_files_only=True)["_class_name"]
+    config = Path(folder) / "config.json"
+    name = json_object(config).get("_class_name") if config.is_file() else None
     return open_local(StoryAutoencoder if name == "StoryAutoencoder" else AutoencoderKL, folder, **kwargs)

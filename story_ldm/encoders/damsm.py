@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers import CLIPTokenizer
 
+from story_ldm.files import json_object
 from story_ldm.model_folders import open_local
 from story_ldm.nn.hooks import LSTM
 from story_ldm.nn.layers import ResidualBlock
@@ -202,7 +203,7 @@ def load_damsm(folder: str | Path) -> tuple[DAMSMTextEncoder, DAMSMImageEncoder,
         raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}; a DAMSM folder has {', '.join(PARTS)}")
     encoders = []
     for part, kind in (("text_encoder", DAMSMTextEncoder), ("image_encoder", DAMSMImageEncoder)):
-        name = kind.load_config(folder / part).get("_class_name")
+        name = json_object(folder / part / "config.json").get("_class_name")
         if name != kind.__name__:
             raise ValueError(f"{folder / part} holds a {name}, not a {kind.__name__}")
         encoder = open_local(kind, folder / part, dtype=torch.float32).eval()

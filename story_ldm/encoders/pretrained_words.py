@@ -22,7 +22,7 @@ from tokenizers.models import WordPiece
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from story_ldm.model_folders import open_local
+from story_ldm.model_folders import as_broken_folder, open_local
 
 PIECES = 4  # of a word that are read
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -56,13 +56,15 @@ class PretrainedWords(nn.Module):
         Raises FileNotFoundError if it is no folder, ValueError if the encoder has fewer layers, or if no piece is left of the special ones."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder; it must hold a BERT: config.json, model.safetensors and vocab.txt")
-        encoder = BertConfig.from_pretrained(folder, local_files_only=True).to_diff_dict()
-        if not 1 <= layers <= (most := BertConfig(**encoder).num_hidden_layers):
+        with as_broken_folder(folder, "BERT"):
+            encoder = BertConfig.from_pretrained(folder, local_files_only=True).to_diff_dict()
+            most, rows = BertConfig(**encoder).num_hidden_layers, _rows(folder)
+        if not 1 <= layers <= most:
             raise ValueError(f"layers is {layers}; the encoder in {folder} has {most}")
         if pieces <= len(SPECIAL):
             raise ValueError(f"pieces is {pieces}; it must be above {len(SPECIAL)}, the special ones")
         encoder["num_hidden_layers"] = layers
-        vocabulary = [*SPECIAL, *(piece for piece in _rows(folder) if ENGLISH.fullmatch(piece))]
+        vocabulary = [*SPECIAL, *(piece for piece in rows if ENGLISH.fullmatch(piece))]
         return {"encoder": encoder, "vocabulary": vocabulary[:pieces]}
 
     def load_encoder(self, folder: Path) -> None:

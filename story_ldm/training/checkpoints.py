@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 
-from story_ldm.files import file_digest, partial_path, regular_file, written_beside
+from story_ldm.files import file_digest, json_object, partial_path, written_beside
 from story_ldm.training.processes import any_process
 from story_ldm.training.sharding import all_finite
 
@@ -100,7 +100,7 @@ def load_checkpoint(accelerator: Accelerator, run: Path) -> dict[str, Any]:
                 what = f"{folder} is refused: it must contain tensors, numbers and text only, and nothing of it was executed"
                 raise SystemExit(f"{what} ({str(error).splitlines()[0]}); delete it to resume from an earlier one") from None
             accelerator.print(f"resuming from {folder}")
-            return json.loads((folder / "progress.json").read_text())
+            return json_object(folder / "progress.json")
         accelerator.print(f"{folder} is damaged ({', '.join(damaged)}); skipped")
     if steps:
         raise SystemExit(f"all checkpoints in {run / 'checkpoints'} are damaged; delete them to start again" if accelerator.is_main_process else 1)
@@ -143,8 +143,8 @@ def checksums(folder: Path) -> dict[str, str]:
 def damaged_files(folder: Path) -> list[str]:
     """Relative paths of a checkpoint's files that are missing, differ from their checksum, or are pipes, sockets or devices, which are not opened."""
     try:
-        expected = json.loads(regular_file(folder / "checksums.json").read_text())
-    except (OSError, ValueError):
+        expected = json_object(folder / "checksums.json")
+    except ValueError:
         return ["checksums.json"]
     actual = checksums(folder)
     odd = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.exists() and not path.is_file() and not path.is_dir()]

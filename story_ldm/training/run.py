@@ -28,7 +28,7 @@ from huggingface_hub import create_repo, upload_folder
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
 from story_ldm.data.stories import dataset_digests
-from story_ldm.files import regular_file, write_text
+from story_ldm.files import json_object, write_text
 from story_ldm.locks import FolderInUseError, hold, release
 from story_ldm.training.checkpoints import checkpoint_steps
 from story_ldm.training.optimizers import cpu_has_bfloat16
@@ -196,10 +196,12 @@ def claim_run(
         raise SystemExit(f"--output: {in_use}" if in_use else 1)
     file, new = run / "settings.json", json.loads(json.dumps(record, default=str))
     if file.exists() and checkpoint_steps(run):
-        old = {RENAMED.get(k, k): value for k, value in json.loads(regular_file(file).read_text()).items()}
+        old = {RENAMED.get(k, k): value for k, value in json_object(file).items()}
         # a setting that takes several values now took one in older versions
         same = [k for k in new if k in old and (old[k] == new[k] or [old[k]] == new[k])]
         before = old.pop("data", None) or data or {}
+        if not isinstance(before, dict):
+            raise ValueError(f"data of {file} is {before!r}; it must be the digests of the dataset's files, by name")
         files = [name for name in sorted({*before, *(data or {})}) if before.get(name) != (data or {}).get(name)]
         if files:
             lines = "\n".join(f"  {name}: {before.get(name, 'none')} → {(data or {}).get(name, 'none')}" for name in files)

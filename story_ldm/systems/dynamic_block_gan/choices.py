@@ -9,13 +9,12 @@ measured with averaged weights when it draws, the discriminator with its present
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from story_ldm.files import regular_file
+from story_ldm.files import json_object
 
 PANELS = {"generator": "generator, averaged weights", "discriminator": "discriminator, real frames"}
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito's
@@ -35,8 +34,8 @@ def plot(choices: Path, out: Path = Path("choices.png")) -> None:
     """Plots choices.json: one panel for each network, one colour for each size; solid: share of SA at inference, dashed: mean of w."""
     from matplotlib.figure import Figure
 
-    table = json.loads(regular_file(choices).read_text())
-    if not table["rows"]:
+    table = json_object(choices)
+    if not table.get("rows") or not table.get("columns"):
         raise SystemExit(f"{choices} has no rows yet; the training writes one at each log line")
     curves = {tuple(name.split()): values for name, values in zip(table["columns"], zip(*table["rows"], strict=True), strict=True)}
     stories = curves.pop(("stories", "seen"))

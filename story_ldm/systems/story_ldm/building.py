@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
-from story_ldm.files import regular_file
+from story_ldm.files import json_object
 from story_ldm.model_folders import open_local
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser
 from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion, open_stable_diffusion
@@ -39,7 +38,7 @@ def open_start(folder: Path | None) -> StableDiffusion | None:
     if folder is None:
         return None
     index = folder / "model_index.json"
-    if index.exists() and json.loads(regular_file(index).read_text())["_class_name"] == "StoryLDMPipeline":
+    if index.exists() and json_object(index).get("_class_name") == "StoryLDMPipeline":
         return None
     sd = open_stable_diffusion(folder)
     kind = sd.scheduler.config.prediction_type
@@ -61,7 +60,7 @@ def build_text(folder: Path) -> tuple[CLIPTokenizer | XLTokenizers, CLIPTextMode
     tokenizer, text_encoder = open_local(CLIPTokenizer, folder / "tokenizer"), open_local(CLIPTextModel, folder / "text_encoder", dtype=torch.float32)
     if not (folder / "text_encoder_2").is_dir():
         return tokenizer, text_encoder
-    zeros = json.loads(regular_file(folder / "model_index.json").read_text()).get("force_zeros_for_empty_prompt", True)
+    zeros = json_object(folder / "model_index.json").get("force_zeros_for_empty_prompt", True)
     second = open_local(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype=torch.float32)
     return XLTokenizers(tokenizer, open_local(CLIPTokenizer, folder / "tokenizer_2")), XLTextEncoder(text_encoder, second, zeros)
 

@@ -14,7 +14,7 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 
 from story_ldm.files import HUB_NAME, check_shards
-from story_ldm.model_folders import check_component, half_variant, is_single_file
+from story_ldm.model_folders import as_broken_folder, check_component, half_variant, is_single_file
 from story_ldm.systems.story_ldm.single_file import open_single_file
 
 StableDiffusion: TypeAlias = StableDiffusionPipeline | StableDiffusionXLPipeline
@@ -49,25 +49,28 @@ def open_stable_diffusion(folder: str | Path, **settings: Any) -> StableDiffusio
         index = StableDiffusionPipeline.load_config(folder)
     except (OSError, ValueError) as error:  # ValueError: no folder, and no name on the hub could be like that
         raise ValueError(f"{folder} is not a Stable Diffusion in diffusers format: it has no model_index.json") from error
-    xl = str(index.get("_class_name", "")).startswith("StableDiffusionXL")
-    if xl and (index.get("requires_aesthetics_score") or (index.get("text_encoder") or (None, None))[1] is None):
-        raise ValueError(f"{folder} {REFINER}")
-    parts, family = (XL_PARTS, "XL") if xl else (PARTS, "1.x or 2.x")
-    for part, expected in parts.items():
-        found = (index.get(part) or (None, None))[1]
-        if found != expected:
-            raise ValueError(f"{folder} is not a Stable Diffusion {family}: its {part} is {found}; in {family.replace('or', 'and')} it is {expected}")
-    check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder, xl)
-    if Path(folder).is_dir() and "variant" not in settings:
-        settings["variant"] = half_variant(Path(folder), parts)
-    for part in (*(part for part, expected in parts.items() if expected), "tokenizer", "scheduler", *(["tokenizer_2"] if xl else [])):
-        if Path(folder).is_dir() and part not in settings:
-            library, name = index.get(part) or (None, None)
-            check_component(Path(folder) / part, getattr(sys.modules.get(str(library)), str(name), None))
-    without: dict[str, Any] = {"feature_extractor": None, "image_encoder": None}
-    without |= {"add_watermarker": False} if xl else {"safety_checker": None, "requires_safety_checker": False}
-    kind = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
-    sd = kind.from_pretrained(folder, **{"use_safetensors": True, **without, **settings})
+    with as_broken_folder(folder, "Stable Diffusion"):
+        xl = str(index.get("_class_name", "")).startswith("StableDiffusionXL")
+        if xl and (index.get("requires_aesthetics_score") or (index.get("text_encoder") or (None, None))[1] is None):
+            raise ValueError(f"{folder} {REFINER}")
+        parts, family = (XL_PARTS, "XL") if xl else (PARTS, "1.x or 2.x")
+        for part, expected in parts.items():
+            found = (index.get(part) or (None, None))[1]
+            if found != expected:
+                raise ValueError(
+                    f"{folder} is not a Stable Diffusion {family}: its {part} is {found}; in {family.replace('or', 'and')} it is {expected}"
+                )
+        check_stable_diffusion(UNet2DConditionModel.load_config(folder, subfolder="unet"), folder, xl)
+        if Path(folder).is_dir() and "variant" not in settings:
+            settings["variant"] = half_variant(Path(folder), parts)
+        for part in (*(part for part, expected in parts.items() if expected), "tokenizer", "scheduler", *(["tokenizer_2"] if xl else [])):
+            if Path(folder).is_dir() and part not in settings:
+                library, name = index.get(part) or (None, None)
+                check_component(Path(folder) / part, getattr(sys.modules.get(str(library)), str(name), None))
+        without: dict[str, Any] = {"feature_extractor": None, "image_encoder": None}
+        without |= {"add_watermarker": False} if xl else {"safety_checker": None, "requires_safety_checker": False}
+        kind = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
+        sd = kind.from_pretrained(folder, **{"use_safetensors": True, **without, **settings})
     check_parts(sd, folder)
     return sd
 
