@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from story_ldm.files import regular_file, written_beside
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # those that docs/reference/datasets.md names; for EPS, PIL starts Ghostscript
-UNREADABLE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that PIL raises for bad files
+# all that PIL raises for bad files, whatever the format: RuntimeError is AVIF's
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, RuntimeError, LookupError, ArithmeticError, TypeError, struct.error)
 Fit = Literal["crop", "pad"]
 FITS = ("crop", "pad")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")  # read in any case; of several frames, the first

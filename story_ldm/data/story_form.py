@@ -55,9 +55,11 @@ def check_rows(table: pa.Table, features: Features) -> None:
             if not sentence or not sentence.strip():
                 raise ValueError(f"sentence {m} of story {name} is {sentence!r}; it must be text that is not empty")
     for column in PER_SENTENCE:
-        if column in table.column_names and _is_list(table.schema.field(column).type):
-            for name, sentences, count in zip(names, stories, pc.list_value_length(table[column]).to_pylist(), strict=True):
-                if count != len(sentences):
+        if column in table.column_names:
+            values = table[column]
+            counts = pc.list_value_length(values) if _is_list(values.type) else pc.if_else(pc.is_valid(values), -1, None)  # -1: not one per sentence
+            for name, sentences, count in zip(names, stories, counts.to_pylist(), strict=True):
+                if count not in (len(sentences), -1):
                     has = f"no {column}" if count is None else f"{len(sentences)} sentences and {count} {column}"
                     raise ValueError(f"story {name} has {has}; there must be one per sentence")
     for column in ("characters", "backgrounds", "attributes"):
