@@ -32,7 +32,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from story_ldm.data.frames import decode_frames
-from story_ldm.data.long_sentences import Limit, LongSentences
 from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import fit_stories, held_out_split, load_stories, one_length, tested_split
 from story_ldm.encoders.evaluator import FrameEvaluator
@@ -142,19 +141,17 @@ def start_gan(
     text_encoder.to(accelerator.device)
     judged_split = s.judged_split or tested_split(s.dataset)
     shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "window": s.window, "short": "drop", "num_proc": s.num_proc}
+    fit = encoder_limit(text_encoder, tokenizer), s.long_sentences
     with accelerator.main_process_first():
-        train = load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, flip=s.flip, **shape)
         few = {"judged": (judged_split, s.judged_stories)}
         if s.validate_every or always_held_out:
             few = {"held_out": (held_out_split(s.dataset), s.validate_stories)} | few
-        parts = {"train": train}
+        parts = {"train": fit_stories([load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, flip=s.flip, **shape)], *fit)[0]}
         for name, (split, count) in few.items():
             count = min(count, s.limit or count)
             data = load_stories(s.dataset, split, resolution, s.text_form, limit=count, **shape)
-            parts[name] = data.select(range(min(count, len(data))))  # --window may cut a story into several
-        limit = encoder_limit(text_encoder, tokenizer)
-        parts = {name: fit_stories([data], limit, s.long_sentences)[0] for name, data in parts.items()}
-        sentences = first_sentences(s.dataset, s.sample_stories, s.text_form, s.window, limit, s.long_sentences) if s.sample_every else []
+            [parts[name]] = fit_stories([data.select(range(min(count, len(data))))], *fit)  # --window may cut a story into several
+        sentences = first_sentences(s.dataset, s.sample_stories, s.text_form, s.window, fit) if s.sample_every else []
     # Each decoding advances torch's global generator, on which the networks' initial weights depend.
     stories = {name: Stories(data, decode_frames(data, s.workers).unflatten(0, (-1, one_length(data)))) for name, data in parts.items()}
     return GANRun(
@@ -172,13 +169,10 @@ def start_gan(
     )
 
 
-def first_sentences(
-    dataset: str, count: int, text_form: str, window: int | None, limit: Limit | None = None, long_sentences: LongSentences = "error"
-) -> list[list[str]]:
-    """Sentences of the first held-out stories, cut into stories of `window` frames if it is set; see `fit_stories` for those over a limit."""
-    how: dict[str, Any] = {"window": window, "short": "drop", "pictures": False}
-    stories = load_stories(dataset, held_out_split(dataset), text=text_form, limit=count, **how)
-    return fit_stories([stories], limit, long_sentences)[0]["sentences"][:count]
+def first_sentences(dataset: str, count: int, text_form: str, window: int | None, fit: tuple = (None, "error")) -> list[list[str]]:
+    """Sentences of the first held-out stories, cut into stories of `window` frames if it is set. fit: the last two arguments of `fit_stories`."""
+    stories = load_stories(dataset, held_out_split(dataset), text=text_form, limit=count, window=window, short="drop", pictures=False)
+    return fit_stories([stories], *fit)[0]["sentences"][:count]
 
 
 def train_gan(run: GANRun, system: GANSystem) -> int:
