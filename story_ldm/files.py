@@ -116,14 +116,23 @@ def file_digest(file: Path) -> str:
 
 
 def json_object(file: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises ValueError, which names the file, if it cannot be read or holds another value."""
+    """The object in a JSON file. Raises ValueError, which names the file, if it is not JSON or holds another value."""
     try:
         value = json.loads(regular_file(file).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read as JSON: {error}") from None
     if not isinstance(value, dict):
         raise ValueError(f"{file} contains a {type(value).__name__}; it must be an object with the settings")
     return value
+
+
+def of_this_package(error: BaseException) -> bool:
+    """Whether an error was raised by a line of this package or its scripts, rather than by one of a library."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return module == "__main__" or module.split(".")[0] == "story_ldm"
 
 
 def check_shards(folder: Path) -> None:

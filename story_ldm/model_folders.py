@@ -16,8 +16,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from story_ldm.files import check_shards, json_object, regular_file
-from story_ldm.one_line import of_this_package
+from story_ldm.files import check_shards, json_object, of_this_package, regular_file
 
 MOST = 1_000_000  # of any number in a config that is not bounded by the weights: steps of a scheduler, pixels, tokens
 SPARE = 10_000_000  # numbers that a model may have beside its stored weights: tables that are computed

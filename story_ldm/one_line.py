@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from story_ldm.files import of_this_package
+
 OS_ERROR = re.compile(r"\(os error \d+\)")  # how safetensors and tokenizers, written in Rust, end what the system says
 
 
@@ -34,12 +36,3 @@ def _one_line(text: str) -> str:
     """The lines of a text as one: those of a list, which an earlier line announces by a colon, are separated by semicolons."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "".join(line if n == len(lines) - 1 else f"{line} " if line.endswith((":", ";")) else f"{line}; " for n, line in enumerate(lines))
-
-
-def of_this_package(error: BaseException) -> bool:
-    """Whether an error was raised by a line of this package or its scripts, rather than by one of a library."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return module == "__main__" or module.split(".")[0] == "story_ldm"

@@ -144,7 +144,7 @@ def damaged_files(folder: Path) -> list[str]:
     """Relative paths of a checkpoint's files that are missing, differ from their checksum, or are pipes, sockets or devices, which are not opened."""
     try:
         expected = json_object(folder / "checksums.json")
-    except ValueError:
+    except (OSError, ValueError):
         return ["checksums.json"]
     actual = checksums(folder)
     odd = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.exists() and not path.is_file() and not path.is_dir()]
