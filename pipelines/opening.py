@@ -20,6 +20,6 @@ def pipeline_class(folder: Path) -> type[DiffusionPipeline]:
         raise SystemExit(f"--model {folder} has no pipeline (model_index.json); it must be the folder of a pipeline, or a shipped one: {shipped}")
     name = json_object(folder / "model_index.json").get("_class_name")
     kinds = [kind for kind in pipelines.__all__ if kind.endswith("Pipeline")]
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise SystemExit(f"--model {folder} is a {name}; it must be a story pipeline: {', '.join(kinds)}")
     return getattr(pipelines, name)
