@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 import sqlite3
 import sys
 from contextlib import closing, contextmanager
@@ -313,14 +315,17 @@ def test_options_of_commands(examples, tokenizer, tmp_path, monkeypatch, capsys)
         words = [*fixed[command], *(word for name, value in options for word in (f"--{name}", value))]
         monkeypatch.setattr(sys, "argv", ["story-ldm", *command.split(), *words])
         code = 0
+        for made in ("world", "out"):
+            shutil.rmtree(made, ignore_errors=True)
         try:
             cli.main()
         except SystemExit as error:
             code = error.code or 0
         said = capsys.readouterr().err
+        lines = [line for line in re.split(r"[\r\n]+", said) if line and "examples/s" not in line]  # no progress bars
         assert code in (0, 1, 2) and "Traceback" not in said
         assert code != 1 or command == "data check"
-        assert code != 2 or (said.startswith("story-ldm: ") and said.count("\n") == 1) or "For full helptext" in said, said
+        assert code != 2 or (len(lines) == 1 and lines[0].startswith("story-ldm: ")) or "For full helptext" in said, said
 
 
 def test_the_helper_lets_no_library_error_pass():
