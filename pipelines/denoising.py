@@ -16,6 +16,7 @@ from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 
 from .conventions import DiffusersConventions, changed_embeds
+from .without_training import Reader
 
 
 class Denoising(DiffusersConventions):
@@ -36,12 +37,13 @@ class Denoising(DiffusersConventions):
         timesteps: list[int] | None = None,
         sigmas: list[float] | None = None,
         eta: float = 0.0,
+        reader: Reader | None = None,
     ) -> tuple[Tensor, np.ndarray | None]:
         """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents (B, c, h, w) and memory weights (B, K).
 
         condition: (B, …), of these frames. negative: of the empty or negative sentence, (B, …) or without leading dimensions. memory: the K earlier
-        frames to read; it may be empty. on_step(index, timestep, tensors) returns those of the callback's tensors that it changed. The weights are
-        None unless requested, and if memory is empty.
+        frames to read; it may be empty. on_step(index, timestep, tensors) returns those of the callback's tensors that it changed. reader: what reads
+        earlier frames without training. The weights are None unless requested, and if memory is empty.
         """
         stories = len(noise)
         self._guidance_scale = guidance_scale
@@ -56,6 +58,8 @@ class Denoising(DiffusersConventions):
         step_weights = []
         for i, t in enumerate(self.scheduler.timesteps):
             model_input = self.scheduler.scale_model_input(torch.cat([x] * len(kinds)), t)
+            if reader is not None:
+                reader.before_step(i, len(kinds))
             sample, *more = self.unet(
                 model_input, t, rows, memory=row_memory, return_memory_weights=weights, cross_attention_kwargs=options, return_dict=False
             )
@@ -67,6 +71,8 @@ class Denoising(DiffusersConventions):
                 prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
             if len(kinds) > 1 and self._guidance_rescale > 0:
                 prediction = rescale_noise_cfg(prediction, parts[-1], self._guidance_rescale)
+            if reader is not None:
+                prediction = reader.after_step(t, model_input[:stories], prediction)
             if weights:
                 step_weights.append(torch.stack([w[-stories:].mean((1, 2)) for w in more[0].values()]).mean(0))  # (B, K)
             x = self.scheduler.step(prediction, t, x, **extra, return_dict=False)[0]
@@ -98,7 +104,8 @@ class Denoising(DiffusersConventions):
         device = rows.states.device
         memory = memory.rows(torch.arange(stories, device=device).repeat(len(kinds)))
         if len(kinds) > 1:
-            memory.enabled = torch.tensor([reads for _, reads in kinds], device=device).repeat_interleave(stories)
+            reads = torch.tensor([reads for _, reads in kinds], device=device).repeat_interleave(stories)
+            memory.enabled = reads if memory.enabled is None else memory.enabled & reads
         return rows, memory
 
     def _attention_options(self) -> dict[str, Any] | None:

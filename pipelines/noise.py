@@ -35,6 +35,12 @@ class FrameNoise:
             return [self.generator[n] for n in stories] if isinstance(self.generator, list) else self.generator
         return [self._of_frame(n, m) for n in stories]
 
+    def own_generator(self, n: int, m: int) -> torch.Generator:
+        """What frame m of one story draws from, if it is drawn together with others: never torch's global generator."""
+        generators = self.generators([n], m)
+        one = generators[0] if isinstance(generators, list) else generators
+        return torch.Generator().manual_seed(int(torch.randint(2**62, ()))) if one is None else one
+
     def draw(self, generators: Generators, stories: int, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
         """Noise (stories, *shape), one story after the other."""
         each = generators if isinstance(generators, list) else [generators] * stories

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,19 @@ from .denoising import Denoising
 from .noise import FrameNoise
 from .output import StoryPipelineOutput
 from .reading import Reading, of_frame, same_length
+from .without_training import (
+    AnchorReader,
+    Form,
+    PromptSurgery,
+    ReferenceReader,
+    check_form,
+    form_of,
+    installed,
+    prompts_of,
+    reader_of,
+    reads_memory,
+    similarity_sentences,
+)
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
@@ -150,13 +164,14 @@ class StoryLDMPipeline(Denoising, Reading):
         latents: Tensor | None = None,
         frames: list[Image.Image] | Tensor | list[list[Image.Image] | Tensor] | None = None,
         max_memory_frames: int | None = None,
-        use_memory: bool = True,
+        use_memory: bool | str | list[bool] | list[list[bool]] = True,
         output_type: str = "pil",
         return_dict: bool = True,
         return_memory_weights: bool = False,
         callback_on_step_end: Callable[[Any, int, Any, dict], dict] | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] | list[str] = ("latents",),
         *,
+        memory: str | Form | None = None,
         seeds: list[int] | list[list[int]] | None = None,
         num_images_per_prompt: int = 1,
         timesteps: list[int] | None = None,
@@ -185,7 +200,10 @@ class StoryLDMPipeline(Denoising, Reading):
         latents: the initial noise (stories, M, c, h, w). frames: the first frames of each story, to be continued: PIL images, or their latents
         (K, c, h, w) as output_type "latent" gives them, after which the rest is drawn bit for bit as in one call. max_memory_frames: read at most
         this many earlier frames, those with the most relevant sentences.
-        use_memory: False disables the visual memory. callback_on_step_end(pipe, step, timestep, tensors): `step` counts over all frames; for
+        memory: None, the memory that the UNet was trained with, if any; or a form without training, for any UNet: "reference",
+        "consistent-attention", "prompt-surgery", or its settings (`Reference(strength=0.5)`, …).
+        use_memory: False disables the visual memory; "referential" lets only those frames read it whose English sentence has a personal pronoun or
+        names nobody new; or a flag for each sentence. callback_on_step_end(pipe, step, timestep, tensors): `step` counts over all frames; for
         diffusers' callback objects (SDCFGCutoffCallback, …) within each frame. It may return changed latents, prompt_embeds (stories, L, D) and
         negative_prompt_embeds (L, D).
         num_images_per_prompt: draw each story so often, one after another; noise, generators and frames are then one for each drawing.
@@ -196,7 +214,7 @@ class StoryLDMPipeline(Denoising, Reading):
         Raises ValueError for invalid input, before any frame is drawn.
         """
         refuse(refused)
-        check_flags(use_memory=use_memory, return_dict=return_dict, return_memory_weights=return_memory_weights)
+        check_flags(return_dict=return_dict, return_memory_weights=return_memory_weights)
         check_count("num_images_per_prompt", num_images_per_prompt)
         single, stories = False, list[list[str]]()
         if prompt_embeds is None:
@@ -215,6 +233,12 @@ class StoryLDMPipeline(Denoising, Reading):
         default_steps, default_guidance = self._defaults()
         num_inference_steps = default_steps if num_inference_steps is None else num_inference_steps
         guidance_scale = default_guidance if guidance_scale is None else guidance_scale
+        copies = slice(None, None, num_images_per_prompt)
+        reads = [flags for flags in reads_memory(use_memory, stories[copies], lengths[copies]) for _ in range(num_images_per_prompt)]
+        form = form_of(memory) if use_memory is not False else None
+        trained = {"memory_guidance_scale": memory_guidance_scale is not None, "return_memory_weights": return_memory_weights}
+        by_frame = {"max_memory_frames": max_memory_frames is not None, "frames": frames is not None, "use_memory": use_memory is not True}
+        check_form(form, self, stories, trained, by_frame)
         factor = downscale_factor(self.vae)
         height, width = self._check_size(height, width, factor)
         check_count("num_inference_steps", num_inference_steps, self.scheduler.config.get("num_train_timesteps"))
@@ -258,16 +282,26 @@ class StoryLDMPipeline(Denoising, Reading):
         if negative.states.shape[-2:] != condition.states.shape[2:]:
             shapes = f"{tuple(negative.states.shape)}, those of the sentences {tuple(condition.states.shape[2:])}"
             raise ValueError(f"negative_prompt_embeds have the shape {shapes}; they must have the same")
+        similar = similarity_sentences(condition)
         if not self._needs_pooled:
             condition, negative = replace(condition, pooled=None), replace(negative, pooled=None)
         condition, negative = with_size(condition, height, width), with_size(negative, height, width)
         first_frames = [self._latents(story, dtype) for story in given_frames for _ in range(num_images_per_prompt)]
-        has_memory = use_memory and self.unet.config.memory != "none"
+        has_memory = form is None and use_memory is not False and self.unet.config.memory != "none"
+        reader = reader_of(form, self)
+        if isinstance(form, PromptSurgery):
+            encode = partial(self.encode_sentences, clip_skip=clip_skip, lora_scale=lora_scale)
+            condition, negative = prompts_of(form, self, stories, negative, encode)
+        first_noise = None  # of a form without training: drawn at once, whichever frames are given
+        if form is not None and latents is None and seeds is None:
+            first_noise = noise_of.draw(noise_of.generators(range(len(lengths)), 0), len(lengths), shape, device, dtype)
         drawn: list[list[Tensor]] = [[] for _ in lengths]
         weights = [np.zeros((n, n), np.float32) for n in lengths] if return_memory_weights else None
-        memory = StoryMemory()
+        remembered = StoryMemory()
         rows = list(range(len(lengths)))  # the stories in memory
-        to_draw = [[n for n, length in enumerate(lengths) if len(first_frames[n]) <= m < length] for m in range(max(lengths))]
+        anchors = [min(reader.s.anchors, length) for length in lengths] if isinstance(reader, AnchorReader) else []
+        ahead = anchors or [len(story) for story in first_frames]
+        to_draw = [[n for n, length in enumerate(lengths) if ahead[n] <= m < length] for m in range(max(lengths))]
         step = 0  # counts over all frames
 
         def on_step(index: int, timestep: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -281,38 +315,64 @@ class StoryLDMPipeline(Denoising, Reading):
                 bar.update()
             return changed or {}
 
-        with self.progress_bar(total=len(ends) * sum(map(bool, to_draw))) as bar:
+        def start_noise(index: list[int], m: int, generators: Any) -> Tensor:
+            if latents is not None:
+                return latents[index, m].to(device, dtype)
+            if first_noise is not None and form is not None and (m == 0 or form.same_noise):
+                return first_noise[index]
+            return noise_of.draw(generators, len(index), shape, device, dtype)
+
+        def call_unet(x: Tensor, timestep: Tensor, read: Conditioning) -> None:
+            self.unet(x, timestep, read, cross_attention_kwargs=self._attention_options(), return_dict=False)
+
+        how: dict[str, Any] = {
+            "num_inference_steps": num_inference_steps,
+            "guidance_scale": guidance_scale,
+            "memory_guidance_scale": guidance_scale if memory_guidance_scale is None else memory_guidance_scale,
+            "on_step": on_step,
+            "timesteps": timesteps,
+            "sigmas": sigmas,
+            "eta": eta,
+            "reader": reader,
+        }
+        with self.progress_bar(total=len(ends) * (sum(map(bool, to_draw)) + len(anchors))) as bar, installed(reader):
+            for n, count in enumerate(anchors):
+                assert isinstance(reader, AnchorReader)
+                if self._interrupt:
+                    break
+                each = [noise_of.own_generator(n, m) for m in range(count)]
+                noise = torch.cat([start_noise([n], m, each[m]) for m in range(count)])
+                with reader.drawing_together(n, self._num_timesteps):
+                    first_frames[n], _ = self.draw_frame(noise, condition[n, :count], negative, remembered, generators=each, **how)
             for m in range(max(lengths)):
                 unfinished = [n for n in rows if lengths[n] > m]
                 if len(unfinished) < len(rows):
                     index = torch.tensor([rows.index(n) for n in unfinished], device=device)
-                    memory, rows = memory.rows(index) if len(memory) else memory, unfinished
+                    remembered, rows = remembered.rows(index) if len(remembered) else remembered, unfinished
+                    if isinstance(reader, ReferenceReader):
+                        reader.keep(index)
                 clean: dict[int, Tensor] = {n: first_frames[n][m] for n in rows if m < len(first_frames[n])}
                 drawing = to_draw[m]
                 if drawing:
                     generators = noise_of.generators(drawing, m)
-                    if latents is not None:
-                        noise = latents[drawing, m].to(device, dtype)
-                    else:
-                        noise = noise_of.draw(generators, len(drawing), shape, device, dtype)
-                    readable = memory
-                    if len(memory) and has_memory:
-                        readable = memory.rows(torch.tensor([rows.index(n) for n in drawing], device=device))
-                        readable = self.unet.recall(readable, condition[drawing, m].pooled, max_memory_frames)
+                    noise = start_noise(drawing, m, generators)
+                    own_rows, enabled = torch.tensor([rows.index(n) for n in drawing], device=device), [reads[n][m] for n in drawing]
+                    readable = remembered if any(enabled) else StoryMemory()
+                    if len(readable) and has_memory:
+                        readable = self.unet.recall(remembered.rows(own_rows), condition[drawing, m].pooled, max_memory_frames)
+                        readable.enabled = None if all(enabled) else torch.tensor(enabled, device=device)
+                    if isinstance(reader, ReferenceReader):
+                        reader.choose(own_rows, similar[drawing, m], max_memory_frames, enabled)
+                    elif reader is not None:
+                        reader.later = drawing
                     x, frame_weights = self.draw_frame(
                         noise,
                         condition[drawing, m],
                         of_frame(negative, drawing, m),
                         readable,
-                        num_inference_steps=num_inference_steps,
-                        guidance_scale=guidance_scale,
-                        memory_guidance_scale=guidance_scale if memory_guidance_scale is None else memory_guidance_scale,
                         generators=generators,
                         return_memory_weights=return_memory_weights,
-                        on_step=on_step,
-                        timesteps=timesteps,
-                        sigmas=sigmas,
-                        eta=eta,
+                        **how,
                     )
                     clean |= dict(zip(drawing, x, strict=True))
                     if weights is not None and frame_weights is not None:
@@ -325,7 +385,10 @@ class StoryLDMPipeline(Denoising, Reading):
                 if has_memory and m + 1 < max(lengths):
                     frame = torch.stack([clean[n] for n in rows])[:, None]  # (stories, 1, c, h, w)
                     written = self.unet.write(frame, condition[rows, m : m + 1], positions=[m], cross_attention_kwargs=self._attention_options())
-                    memory.append(written)
+                    remembered.append(written)
+                if isinstance(reader, ReferenceReader) and m + 1 < max(lengths):
+                    noise = start_noise(rows, m, noise_of.generators(rows, m) if m or seeds else None)
+                    reader.write(torch.stack([clean[n] for n in rows]), noise, condition[rows, m], similar[rows, m], call_unet)
 
         finished = [self._finish(torch.stack(story), output_type) for story in drawn]
         self.maybe_free_model_hooks()
