@@ -2,6 +2,7 @@
 
     python evaluation/generate_stories.py --model toon-story-ldm --split test --out generated/story-ldm
     python evaluation/generate_stories.py --model toon-story-ldm --no-memory --out generated/story-ldm-no-memory
+    python evaluation/generate_stories.py --model toon-story-ldm --memory-form reference --out generated/reference
     accelerate launch evaluation/generate_stories.py --model runs/story-ldm/pipeline --out generated/story-ldm     # on several GPUs
 
 The system gets the sentences only. The noise of a story is a function of its id and `--seed`. Every `--batch` stories are written to one Parquet
@@ -63,6 +64,8 @@ class Settings:
     """Guidance scale of the visual memory; by default that of --guidance."""
     memory: bool = True
     """Use the visual memory."""
+    memory_form: Literal["trained", "reference", "consistent-attention", "prompt-surgery"] = "trained"
+    """The visual memory that the model was trained with, or a form that needs no training."""
     max_memory_frames: int | None = None
     """Number of earlier frames kept in the visual memory; by default all."""
     memory_weights: bool = False
@@ -77,7 +80,7 @@ class Settings:
     """What to do with sentences that are longer than the model reads: error, cut them, or skip their stories (which scoring then misses)."""
 
 
-DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "memory_weights")  # settings of Story-LDM only
+DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "memory_form", "max_memory_frames", "memory_weights")  # settings of Story-LDM only
 
 
 def main(s: Settings) -> None:
@@ -139,7 +142,11 @@ def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[Diffusi
     options = {}
     if kind is pipelines.StoryLDMPipeline:
         options = {"num_inference_steps": s.steps, "guidance_scale": s.guidance, "memory_guidance_scale": s.memory_guidance, "use_memory": s.memory}
-        options |= {"max_memory_frames": s.max_memory_frames, "return_memory_weights": s.memory_weights}
+        options |= {
+            "memory": None if s.memory_form == "trained" else s.memory_form,
+            "max_memory_frames": s.max_memory_frames,
+            "return_memory_weights": s.memory_weights,
+        }
     generators = [torch.Generator().manual_seed(story_seed(story_id, s.seed)) for story_id in rows["story_id"]]
     out = pipe(rows["sentences"][:], generator=generators, **options)
     columns = {"story_id": rows["story_id"][:], "frames": out.frames, "sentences": rows["sentences"][:]}
@@ -171,7 +178,8 @@ def claim(out: Path, how: dict) -> None:
     """Write the settings to generation.json. Raises SystemExit, which lists the differences, if the folder has stories of other settings."""
     file = out / "generation.json"
     before = read_json(file, dict, "the settings of a generation") if file.exists() else how
-    before = {"sentences": how.get("sentences"), "long_sentences": "error", **before}  # version 0.1 did not record these
+    # version 0.1 did not record these
+    before = {"sentences": how.get("sentences"), "long_sentences": "error", "memory_form": "trained", **before}
     changed = [f"  {name}: {before.get(name)!r} → {value!r}" for name, value in how.items() if before.get(name) != value]
     if changed:
         raise SystemExit(f"--out {out} has stories generated with other settings; use another folder:\n" + "\n".join(changed))

@@ -9,6 +9,8 @@ Stories of a batch may differ in length. With a Stable Diffusion and a memory ad
     pipe = StoryLDMPipeline.from_stable_diffusion("folder or hub name", memory_adapter="runs/adapter/adapter")
     pipe.load_lora_weights("a LoRA for that Stable Diffusion")
 
+Without an adapter, a Stable Diffusion keeps less, but something: `pipe(sentences, memory="reference")`; see without_training.py.
+
 This file has over 350 lines because the arguments of a call, with what each means, are a quarter of it.
 """
 
@@ -343,7 +345,8 @@ class StoryLDMPipeline(Denoising, Reading):
                 each = [noise_of.own_generator(n, m) for m in range(count)]
                 noise = torch.cat([start_noise([n], m, each[m]) for m in range(count)])
                 with reader.drawing_together(n, self._num_timesteps):
-                    first_frames[n], _ = self.draw_frame(noise, condition[n, :count], negative, remembered, generators=each, **how)
+                    x, _ = self.draw_frame(noise, condition[n, :count], negative, remembered, generators=each, **how)
+                first_frames[n] = list(x)
             for m in range(max(lengths)):
                 unfinished = [n for n in rows if lengths[n] > m]
                 if len(unfinished) < len(rows):

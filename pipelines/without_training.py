@@ -76,10 +76,10 @@ def check_form(form: Form | None, pipe: Any, stories: list[list[str]], trained: 
                 f"memory='reference' needs a scheduler with alphas_cumprod that predicts one of {', '.join(PREDICTIONS)}; "
                 f"this is {type(pipe.scheduler).__name__} of {kind!r}"
             )
-        trained = len(pipe.scheduler.alphas_cumprod)
+        last = len(pipe.scheduler.alphas_cumprod) - 1
         for name in ("match_level", "attention_level"):
             if (level := getattr(form, name)) is not None:
-                check_number(f"{name} of memory", level, 0, trained - 1)
+                check_number(f"{name} of memory", level, 0, last)
     elif isinstance(form, PromptSurgery):
         if pipe.text_encoder is None:
             raise ValueError("memory='prompt-surgery' needs a CLIP text encoder; this pipeline has a reader")

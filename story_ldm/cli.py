@@ -39,6 +39,7 @@ def generate(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    memory: Literal["trained", "none", "reference", "consistent-attention", "prompt-surgery"] = "trained",
     side: int = 192,
     explain: bool = False,
     long_sentences: LongSentences = "error",
@@ -52,6 +53,7 @@ def generate(
         seed: Random seed of the noise, and of the random story.
         steps: Diffusion steps per frame; by default 20, or those that fit a model made from a Stable Diffusion.
         guidance: Scale of classifier-free guidance, for text and memory; by default 2.0, or that of a Stable Diffusion.
+        memory: The visual memory that the model was trained with, none, or a form that needs no training.
         side: Width and height of each frame in the picture, in pixels.
         explain: Print what the model understood of each sentence before it draws: where, who, in what, doing what.
         long_sentences: What to do with sentences that are longer than the model reads: error, or cut them. (skip is for datasets.)
@@ -83,7 +85,9 @@ def generate(
     if explain:
         for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
             print(f"{sentence}\n    {frame}")
-    frames = pipe(list(sentences), num_inference_steps=steps, guidance_scale=guidance, generator=torch.Generator().manual_seed(seed)).frames[0]
+    how = {"num_inference_steps": steps, "guidance_scale": guidance, "use_memory": memory != "none"}
+    form = None if memory in ("trained", "none") else memory
+    frames = pipe(list(sentences), memory=form, generator=torch.Generator().manual_seed(seed), **how).frames[0]
     save_picture(story_strip(frames, list(sentences), side), output)
     print(f"{output} written")
 

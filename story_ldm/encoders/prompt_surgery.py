@@ -3,10 +3,10 @@
     pipe(sentences, memory="prompt-surgery")
     pipe(sentences, memory=PromptSurgery(identity="a watercolour of Rosa, a small brown rabbit in a red coat"))
 
-A frame's prompt is the identity, the frame's sentence, and those that follow it, in a circle, as far as the text encoder's length allows. In its states
-the singular values of a group of tokens (a sentence's words with all end tokens) are re-weighted, s ← β s exp(-α s): the frame's own sentence with
-α = -0.01, β = 1, and then each other one with α = 0.01, β = 0.05. Cross-attention also reads the words of the identity, encoded alone, in rows with
-text.
+A frame's prompt is the identity, the frame's sentence, and those that follow it, in a circle, as far as the text encoder's length allows. In its
+states the singular values of a group of tokens (a sentence's words with all end tokens) are re-weighted, s ← β s exp(-α s): the frame's own
+sentence with α = -0.01, β = 1, and then each other one with α = 0.01, β = 0.05. Cross-attention also reads the words of the identity, encoded
+alone, in rows with text.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     pipe(sentences, memory=Reference(strength=0.5, match_block="up.1"))
 
 *Match* (correspondences of diffusion features, Tang et al., NeurIPS 2023; as used for consistency by ConsiStory, SIGGRAPH 2024): each token of the
-frame that is drawn is matched with the tokens of earlier finished frames by the cosine of the features of one block of the UNet, and in the middle steps
+frame that is drawn is matched with the tokens of earlier finished frames by the cosine of the features of one block of the UNet, and in the middle
+steps
 
     ẑ_0 ← ẑ_0 + strength (Σ_k w_k z_0^k - ẑ_0),    w = softmax(sharpness · cos - earliest · rank of the frame)
 
