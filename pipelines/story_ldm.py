@@ -340,13 +340,12 @@ class StoryLDMPipeline(Denoising, Reading):
         with self.progress_bar(total=len(ends) * (sum(map(bool, to_draw)) + len(anchors))) as bar, installed(reader):
             for n, count in enumerate(anchors):
                 assert isinstance(reader, AnchorReader)
-                if self._interrupt:
-                    break
                 each = [noise_of.own_generator(n, m) for m in range(count)]
                 noise = torch.cat([start_noise([n], m, each[m]) for m in range(count)])
-                with reader.drawing_together(n, self._num_timesteps):
-                    x, _ = self.draw_frame(noise, condition[n, :count], negative, remembered, generators=each, **how)
-                first_frames[n] = list(x)
+                if not self._interrupt:
+                    with reader.drawing_together(n, self._num_timesteps):
+                        noise, _ = self.draw_frame(noise, condition[n, :count], negative, remembered, generators=each, **how)
+                first_frames[n] = list(noise)
             for m in range(max(lengths)):
                 unfinished = [n for n in rows if lengths[n] > m]
                 if len(unfinished) < len(rows):

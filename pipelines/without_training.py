@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 import torch
@@ -122,6 +122,7 @@ def prompts_of(form: PromptSurgery, pipe: Any, stories: list[list[str]], negativ
     parts = [operated(story, form, lambda texts: encode([[text] for text in texts])[:, 0], length, limit) for story in stories]
     parts = [part[torch.tensor([*range(len(story)), *[0] * (longest - len(story))])] for part, story in zip(parts, stories, strict=True)]
     condition = Conditioning.cat(parts).map(lambda x: x.unflatten(0, (len(stories), longest)))
+    condition = replace(condition, pooled=None if negative.pooled is None else condition.pooled)
     return condition, padded(negative, condition.states.shape[2])
 
 
