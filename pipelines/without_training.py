@@ -95,7 +95,7 @@ def reads_memory(use_memory: Any, stories: list[list[str]], lengths: list[int]) 
     """For each frame of each story whether it may read memory. Raises ValueError for anything but True, False, "referential", and flags."""
     if isinstance(use_memory, bool):
         return [[use_memory] * length for length in lengths]
-    if use_memory == "referential":
+    if isinstance(use_memory, str) and use_memory == "referential":
         if not stories:
             raise ValueError("use_memory is 'referential', which needs sentences, and prompt_embeds are given: give a flag for each sentence")
         return [refers(story) for story in stories]

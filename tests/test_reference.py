@@ -246,21 +246,21 @@ def test_attention_reads_with_any_processor_and_lora(pipe):
 
 def test_consistent_attention(pipe):
     """Anchors read each other, later frames read anchors and nobody reads later frames; batched as one by one."""
-    form = ConsistentAttention(anchors=2, skipped=0.0, skipped_later=0.0)
-    whole, plain = draw(pipe, STORY, memory=form), draw(pipe, STORY)
+    form, how = ConsistentAttention(anchors=2, start=0.0, skipped=0.0, skipped_later=0.0), {"num_inference_steps": 1}
+    whole, plain = draw(pipe, STORY, memory=form, **how), draw(pipe, STORY, **how)
     assert all(not torch.equal(whole[m], plain[m]) for m in range(4))
     pipe.language_memory, kept = None, pipe.language_memory
     try:
-        whole = draw(pipe, STORY, memory=form)
+        whole = draw(pipe, STORY, memory=form, **how)
         for k, changed in ((0, [0, 1, 2, 3]), (1, [0, 1, 2, 3]), (2, [2]), (3, [3])):
-            after = draw(pipe, [*STORY[:k], OTHER, *STORY[k + 1 :]], memory=form)
+            after = draw(pipe, [*STORY[:k], OTHER, *STORY[k + 1 :]], memory=form, **how)
             assert [m for m in range(4) if not torch.equal(whole[m], after[m])] == changed, k
-        together = draw(pipe, [STORY, STORY[:1], STORY[1:]], memory=form, generator=[seeded(n) for n in (0, 1, 2)])
+        together = draw(pipe, [STORY, STORY[:1], STORY[1:]], memory=form, **how, generator=[seeded(n) for n in (0, 1, 2)])
         torch.testing.assert_close(together[0], whole, **CLOSE)
-        torch.testing.assert_close(together[2], draw(pipe, STORY[1:], memory=form, generator=seeded(2)), **CLOSE)
+        torch.testing.assert_close(together[2], draw(pipe, STORY[1:], memory=form, **how, generator=seeded(2)), **CLOSE)
     finally:
         pipe.language_memory = kept
-    torch.testing.assert_close(draw(pipe, STORY, memory=ConsistentAttention(start=1.0)), plain, **CLOSE)
+    torch.testing.assert_close(draw(pipe, STORY, memory=ConsistentAttention(start=1.0), **how), plain, **CLOSE)
     reader = AnchorReader(ConsistentAttention(), pipe.unet)
     assert set(reader.layers) == set(attention_layers(pipe.unet, ["up.0"]))
 
