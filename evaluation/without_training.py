@@ -183,7 +183,7 @@ def table(s: Settings, stories: Dataset, characters: int) -> tuple[str, dict[str
     plain = rates.get("off", {}).get("seconds per story")
 
     def cell(value: dict[str, float]) -> str:
-        return f"{shown(value['value'], 100, 0)} [{shown(value['low'], 100, 0)}–{shown(value['high'], 100, 0)}]"
+        return f"{shown(value['value'], 100, 0)} ({shown(value['low'], 100, 0)}–{shown(value['high'], 100, 0)})"
 
     rows = [
         [form, *(cell(of[column]) for column in COLUMNS), f"{of['seconds per story']:.2f}", f"{of['seconds per story'] / plain:.2f}" if plain else ""]
