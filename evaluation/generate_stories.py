@@ -17,7 +17,7 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -139,9 +139,14 @@ def is_whole(file: Path, rows: Dataset) -> bool:
 
 def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[DiffusionPipeline]) -> Dataset:
     """Generate the stories of these rows in one call. Returns them in the story form."""
-    options = {}
+    options: dict[str, Any] = {}
     if kind is pipelines.StoryLDMPipeline:
-        options = {"num_inference_steps": s.steps, "guidance_scale": s.guidance, "memory_guidance_scale": s.memory_guidance, "use_memory": s.memory}
+        options = {
+            "num_inference_steps": s.steps,
+            "guidance_scale": s.guidance,
+            "memory_guidance_scale": s.memory_guidance,
+            "use_memory": s.memory,
+        }
         options |= {
             "memory": None if s.memory_form == "trained" else s.memory_form,
             "max_memory_frames": s.max_memory_frames,

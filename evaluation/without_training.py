@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,7 +125,14 @@ def main(s: Settings) -> None:
     if s.table is not None:
         s.table.parent.mkdir(parents=True, exist_ok=True)
         write_text(s.table.with_suffix(".md"), lines + "\n")
-        write_text(s.table.with_suffix(".json"), json.dumps(rates, indent=1) + "\n")
+        write_text(s.table.with_suffix(".json"), json.dumps(without_nan(rates), indent=1) + "\n")
+
+
+def without_nan(value: Any) -> Any:
+    """Rates of nothing are null, which JSON has."""
+    if isinstance(value, dict):
+        return {name: without_nan(part) for name, part in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def claim(s: Settings) -> None:
@@ -183,6 +191,8 @@ def table(s: Settings, stories: Dataset, characters: int) -> tuple[str, dict[str
     plain = rates.get("off", {}).get("seconds per story")
 
     def cell(value: dict[str, float]) -> str:
+        if not value["count"]:
+            return "–"
         return f"{shown(value['value'], 100, 0)} ({shown(value['low'], 100, 0)}–{shown(value['high'], 100, 0)})"
 
     rows = [
