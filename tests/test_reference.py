@@ -1,7 +1,7 @@
 """Consistency without training: off and first frame to the bit, causality, batches, going on from frames, the match, the bounded cache, schedulers,
 self-attention of other frames, the published baselines, and which sentences read memory.
 
-pytest tests/test_reference.py
+Over 350 lines: the tests of one subject, which share fixtures.
 """
 
 from __future__ import annotations
