@@ -119,8 +119,8 @@ class Reading(DiffusersConventions):
         return body.final_layer_norm(hidden), None
 
 
-def of_frame(negative: Conditioning, stories: list[int], m: int) -> Conditioning:
-    """What guidance leads away from at frame m of these stories: the same for all, or of each its own."""
+def of_frame(negative: Conditioning, stories: list[int], m: int | list[int]) -> Conditioning:
+    """What guidance leads away from at frame m of these stories, or at one frame of each: the same for all, or of each its own."""
     return negative if negative.states.ndim == 2 else negative[stories, m]
 
 

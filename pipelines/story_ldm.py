@@ -294,6 +294,7 @@ class StoryLDMPipeline(Denoising, Reading):
         if isinstance(form, PromptSurgery):
             encode = partial(self.encode_sentences, clip_skip=clip_skip, lora_scale=lora_scale)
             condition, negative = prompts_of(form, self, stories, negative, encode)
+            condition = with_size(condition, height, width)
         first_noise = None  # of a form without training: drawn at once, whichever frames are given
         if form is not None and latents is None and seeds is None:
             first_noise = noise_of.draw(noise_of.generators(range(len(lengths)), 0), len(lengths), shape, device, dtype)
@@ -324,7 +325,7 @@ class StoryLDMPipeline(Denoising, Reading):
                 return first_noise[index]
             return noise_of.draw(generators, len(index), shape, device, dtype)
 
-        def call_unet(x: Tensor, timestep: Tensor, read: Conditioning) -> None:
+        def call_unet(x: Tensor, timestep: Tensor, read: Any) -> None:
             self.unet(x, timestep, read, cross_attention_kwargs=self._attention_options(), return_dict=False)
 
         how: dict[str, Any] = {
@@ -342,9 +343,10 @@ class StoryLDMPipeline(Denoising, Reading):
                 assert isinstance(reader, AnchorReader)
                 each = [noise_of.own_generator(n, m) for m in range(count)]
                 noise = torch.cat([start_noise([n], m, each[m]) for m in range(count)])
+                without_text = of_frame(negative, [n] * count, list(range(count)))
                 if not self._interrupt:
                     with reader.drawing_together(n, self._num_timesteps):
-                        noise, _ = self.draw_frame(noise, condition[n, :count], negative, remembered, generators=each, **how)
+                        noise, _ = self.draw_frame(noise, condition[n, :count], without_text, remembered, generators=each, **how)
                 first_frames[n] = list(noise)
             for m in range(max(lengths)):
                 unfinished = [n for n in rows if lengths[n] > m]

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from story_ldm.data.referring import refers
 from story_ldm.encoders.conditioning import Conditioning
-from story_ldm.encoders.prompt_surgery import PromptSurgery, operated, padded
+from story_ldm.encoders.prompt_surgery import PromptSurgery, operated
 from story_ldm.systems.story_ldm.reference import Reference, ReferenceReader
 from story_ldm.systems.story_ldm.shared_attention import AnchorReader, ConsistentAttention, block_of
 
 from .checks import check_count, check_number, check_text
+from .reading import same_length
 
 FORMS: dict[str, Any] = {"reference": Reference, "consistent-attention": ConsistentAttention, "prompt-surgery": PromptSurgery}
 Form = Reference | ConsistentAttention | PromptSurgery
@@ -123,7 +124,7 @@ def prompts_of(form: PromptSurgery, pipe: Any, stories: list[list[str]], negativ
     parts = [part[torch.tensor([*range(len(story)), *[0] * (longest - len(story))])] for part, story in zip(parts, stories, strict=True)]
     condition = Conditioning.cat(parts).map(lambda x: x.unflatten(0, (len(stories), longest)))
     condition = replace(condition, pooled=None if negative.pooled is None else condition.pooled)
-    return condition, padded(negative, condition.states.shape[2])
+    return condition, same_length(condition, negative)[1]
 
 
 def reader_of(form: Form | None, pipe: Any) -> ReferenceReader | AnchorReader | None:

@@ -23,10 +23,12 @@ from diffusers import (
 from diffusers.models.attention_processor import AttnProcessor
 from peft import LoraConfig
 from PIL import Image
+from test_stable_diffusion_xl import make_xl
 
 from story_ldm.data.referring import refers
 from story_ldm.encoders.evaluator import frame_labels
 from story_ldm.encoders.prompt_surgery import PromptSurgery, prompt_of_frame, reweighted
+from story_ldm.pipelines import StoryLDMPipeline
 from story_ldm.systems.story_ldm.reference import (
     Reference,
     ReferenceReader,
@@ -369,3 +371,17 @@ def test_the_table_of_all_forms(tmp_path, monkeypatch, capsys):
         measure.main(measure.Settings(steps=4, **how))
     with pytest.raises(SystemExit, match="--forms is 'nothing'"):
         measure.main(measure.Settings(forms=("nothing",), **how))
+
+
+@pytest.mark.parametrize("form", [WITH_KEYS, ConsistentAttention(anchors=2, start=0.0), PromptSurgery()])
+def test_stable_diffusion_xl(form):
+    """The same code draws with XL, in stories of different lengths, with a negative prompt for each frame; frame 0 is XL's."""
+    pipe = StoryLDMPipeline.from_stable_diffusion(make_xl())
+    pipe.set_progress_bar_config(disable=True)
+    how = {"num_inference_steps": 3, "guidance_scale": 5.0, "generator": [seeded(0), seeded(1)], "output_type": "latent"}
+    stories, without = [STORY[:3], STORY[:1]], [["a cat", "a dog", "a cat"], ["a dog"]]
+    plain = pipe(stories, negative_prompt=without, **how).frames
+    how["generator"] = [seeded(0), seeded(1)]
+    drawn = pipe(stories, negative_prompt=without, memory=form, **how).frames
+    assert [frame.shape for frame in drawn] == [frame.shape for frame in plain] and not torch.equal(drawn[0][2], plain[0][2])
+    assert torch.equal(drawn[0][0], plain[0][0]) == isinstance(form, Reference)

@@ -85,10 +85,3 @@ def operated(story: list[str], s: PromptSurgery, encode: Encode, length: Callabl
     mask = torch.ones(frames, 2 * count, dtype=torch.long, device=states.device)
     mask[:, count + 1 + words :] = 0
     return replace(condition, states=torch.cat([states, common.states.expand(frames, -1, -1)], 1), mask=mask)
-
-
-def padded(condition: Conditioning, length: int) -> Conditioning:
-    """Conditioning without leading dimensions, with states of `length` tokens, of which those after its own must not be read."""
-    states, missing = condition.states, length - len(condition.states)
-    mask = torch.ones(len(states), dtype=torch.long, device=states.device) if condition.mask is None else condition.mask
-    return replace(condition, states=torch.nn.functional.pad(states, (0, 0, 0, missing)), mask=torch.nn.functional.pad(mask, (0, missing)))
