@@ -1,6 +1,6 @@
 """Draws a `Scene` as a picture: sky, scenery, figures from back to front, weather. Every size shows the same picture.
 
-A picture is a pure function of the scene and the size: no clock, no display, no fonts, no random state; PIL fills polygons with integers.
+A picture is a pure function of the scene and the size: no clock, no display, no fonts, no random state; polygons are filled with integers.
 """
 
 from __future__ import annotations
@@ -10,45 +10,49 @@ from functools import lru_cache
 
 from PIL import Image
 
-from story_ldm.data.toonstories2.brush import SUPERSAMPLING, Canvas
+from story_ldm.data.toonstories2.brush import Canvas
 from story_ldm.data.toonstories2.figures import RGB, paint_figure
 from story_ldm.data.toonstories2.props import prop_piece
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACINGS, PLACES, PROPS, ROOMS, TIMES, WEATHERS, Figure, Scene, shows_sky
 from story_ldm.data.toonstories2.towns import PAINTERS
-from story_ldm.data.toonstories2.weather import falling, gradient, heavens, light, mist, paint_window, scenery_palette, sky_colours
+from story_ldm.data.toonstories2.weather import falling, gradient, heavens, light, lightning, mist, paint_window, scenery_palette, sky_colours
 
-FEET = ((0.16, 0.945), (0.33, 0.875), (0.5, 0.945), (0.67, 0.875), (0.84, 0.945))  # by position: those further back are higher and smaller
-HEIGHTS = (0.47, 0.40, 0.47, 0.40, 0.47)
-TOUCH = {"hug": 0.17, "hold hands": 0.325}  # how near they stand, in frames at full size
+FEET = ((0.15, 0.95), (0.325, 0.865), (0.5, 0.95), (0.675, 0.865), (0.85, 0.95))  # by position: those further back are higher and smaller
+HEIGHTS = (0.45, 0.39, 0.45, 0.39, 0.45)
+SHAKES = 4  # variants of scenery by `art_seed`: things stand a little to the left or right
+TOUCH = {"hug": 0.275, "hold hands": 0.325}  # how near they stand, in frames at full size
 
 
-@lru_cache(maxsize=512)
-def _stage(place: str, layout: int, art_seed: int):
-    shake = random.Random(art_seed * 64 + PLACES.index(place) * 4 + layout)
+@lru_cache(maxsize=1024)
+def _stage(place: str, layout: int, shaken: int):
+    """Building one costs more than all else in a picture, hence few variants, all of which are kept."""
+    shake = random.Random(shaken * 64 + PLACES.index(place) * 4 + layout)
     return PAINTERS[place](layout, lambda x: x + 0.024 * (shake.random() - 0.5))
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def scenery(place: int, layout: int, time: int, weather: int, art_seed: int, side: int) -> Image.Image:
-    """The place without anyone, `side` × `side` supersampled pixels; a cached image that callers must not change."""
+    """The place without anyone, `side` × `side` pixels; a cached image that callers must not change."""
     name, hour, air = PLACES[place], TIMES[time], WEATHERS[weather]
-    stage, inside = _stage(name, layout, art_seed), name in ROOMS
+    stage, inside = _stage(name, layout, art_seed % SHAKES), name in ROOMS
     if stage.fixed:
         canvas = Canvas(gradient(side, stage.fixed, stage.horizon))
         canvas.paint(stage.back)
-        return canvas.image
+        return canvas.finished()
     colours, tint = scenery_palette(hour, air), light(hour, air, inside)[0]
     canvas = Canvas(gradient(side, sky_colours(hour, air), stage.horizon))
     if not inside:
         canvas.paint(heavens(hour, air, layout, stage.horizon))
     canvas.paint(stage.back, palette=colours, tint=tint)
+    if air == "storm" and not inside:
+        canvas.paint(lightning(layout))
     for opening in stage.windows:
         paint_window(canvas, opening, hour, air, layout)
     if stage.frames:
         canvas.paint(stage.frames, palette=colours, tint=tint)
     if air == "fog" and not inside:
-        mist(canvas)
-    return canvas.image
+        mist(canvas, hour)
+    return canvas.finished()
 
 
 def _partner(figures: tuple[Figure, ...], k: int) -> int | None:
@@ -75,7 +79,7 @@ def _arrange(scene: Scene) -> list[dict]:
         right = figures[other].position > f.position
         me["flip"] = not right
         both = ACTIONS[figures[other].action] == name and _partner(figures, other) == k
-        gap = TOUCH[name] * (me["height"] + you["height"]) / 2 / HEIGHTS[0] * (1.25 if name == "hug" else 1.0)
+        gap = TOUCH[name] * (me["height"] + you["height"]) / 2 / HEIGHTS[0]
         middle = (FEET[f.position][0] + FEET[figures[other].position][0]) / 2
         me["x"] = middle + (-0.5 if right else 0.5) * gap if both else you["x"] + (-gap if right else gap)
         me["y"] = (me["y"] + you["y"]) / 2 + (0.004 if me["y"] > you["y"] else 0.0)
@@ -88,7 +92,7 @@ def draw_scene(scene: Scene, size: int) -> Image.Image:
     """The scene as an RGB picture of `size` × `size` pixels."""
     name, hour, air = PLACES[scene.place], TIMES[scene.time], WEATHERS[scene.weather]
     inside, sky = name in ROOMS, shows_sky(scene.place)
-    canvas = Canvas(scenery(scene.place, scene.layout, scene.time if sky else 0, scene.weather if sky else 0, scene.art_seed, size * SUPERSAMPLING).copy())
+    canvas = Canvas(scenery(scene.place, scene.layout, scene.time if sky else 0, scene.weather if sky else 0, scene.art_seed, size).copy())
     tint = light(hour, air, inside)[1] if sky else (1.0, 1.0, 1.0)
     items: list[tuple[float, int, dict | tuple]] = [(place["y"], k, place) for k, place in enumerate(_arrange(scene))]
     for y, k, place in sorted(items, key=lambda item: (item[0], item[1])):
@@ -96,8 +100,8 @@ def draw_scene(scene: Scene, size: int) -> Image.Image:
     for prop, colour, position in scene.things:
         x, y = FEET[position]
         canvas.paint(prop_piece(PROPS[prop], RGB[COLORS[colour]], (-0.6, 0.8)), x, y - 0.05, HEIGHTS[position], up=True, tint=tint)
-    stage = _stage(name, scene.layout, scene.art_seed)
+    stage = _stage(name, scene.layout, scene.art_seed % SHAKES)
     canvas.paint(stage.fore, tint=light(hour, air, inside)[0] if sky else (1.0, 1.0, 1.0))
     if sky and not inside:
-        canvas.paint(falling(air, scene.art_seed % 4))
-    return canvas.image.reduce(SUPERSAMPLING)
+        canvas.paint(falling(air, scene.art_seed % SHAKES), tint=light(hour, air)[1] if air == "fog" else (1.0, 1.0, 1.0))
+    return canvas.finished()

@@ -11,7 +11,7 @@ import numpy as np
 from story_ldm.data.toonstories2.brush import INK, Canvas, Piece, Tint, blob, box, curve, darker, ellipse, ribbon, turned
 from story_ldm.data.toonstories2.faces import face
 from story_ldm.data.toonstories2.heads import behind, head, palette
-from story_ldm.data.toonstories2.poses import POSES, Pose
+from story_ldm.data.toonstories2.poses import HOLDING, POSES, Pose
 from story_ldm.data.toonstories2.props import MARKS_ON_BODY, effects, food, mark_piece, open_book, prop_piece
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACES, KINDS, MARKS, PROPS, Figure
 
@@ -26,6 +26,7 @@ RGB = {
     "white": (252, 250, 244),
     "black": (62, 58, 72),
 }
+EDGE = 0.012  # of the frame that figures keep clear of
 SIZES = {"mouse": 0.86, "duck": 0.92, "elephant": 1.08, "dragon": 1.08, "man": 1.16, "woman": 1.12, "lion": 1.04, "bear": 1.05, "rabbit": 0.95}
 HEAD = 1.1  # larger than drawn in `heads.py`, so that a face reads in a small picture
 NECK, CHIN = (0.0, 0.475), 0.235  # the middle of the head is CHIN above the neck
@@ -50,6 +51,10 @@ def _leg(p: Piece, kind: str, hip: tuple[float, float], foot: tuple[float, float
     line = curve(hip, bend, foot)
     p.shape(ribbon(line, width * 1.1, width * 0.92), "acc" if short else "leg", shade=0.02)
     x = 0.038 * turn if abs(toe) < 45 else 0.0
+    if toe == 90 and not short:  # soles
+        p.shape(ellipse(foot[0], foot[1] + 0.01, 0.078, 0.088), "shoe", shade=0.02)
+        p.shape(ellipse(foot[0], foot[1], 0.042, 0.048), "sole", None)
+        return
     if short:
         shape = blob([(-0.05, 0.0), (0.02, 0.035), (0.085, 0.012), (0.095, -0.03), (0.0, -0.035), (-0.06, -0.03)], 4) if turn else ellipse(0, -0.01, 0.075, 0.032)
         p.shape(turned(shape, toe) + foot, "acc")
@@ -134,14 +139,19 @@ def _back(p: Piece, kind: str) -> None:
         p.shape([(-0.38, 0.085), (-0.50, 0.10), (-0.45, 0.21)], "acc")
 
 
+def _pose(action: str, holding: bool) -> Pose:
+    pose = POSES[action]
+    return pose._replace(lead=HOLDING[action], bends=(pose.bends[0], 0.05), grip=-14) if holding and action in HOLDING else pose
+
+
 @lru_cache(maxsize=4096)
-def body(kind: str, action: str, turn: int, light: tuple[float, float]) -> Body:
-    pose: Pose = POSES[action]
+def body(kind: str, action: str, turn: int, light: tuple[float, float], holding: bool = False) -> Body:
+    pose = _pose(action, holding)
     back, front, over = Piece(light), Piece(light), Piece(light)
     hip_y = 0.12 if kind in BIRDS else 0.17
     side = turn or int(pose.side)
     if action == "sit" and not turn:
-        pose = pose._replace(feet=((-0.21, 0.17), (0.21, 0.17)), knees=(-0.03, 0.03), toes=(-25, 25))
+        pose = pose._replace(rear=(-0.20, 0.235), feet=((-0.16, 0.185), (0.16, 0.185)), knees=(-0.05, 0.05), toes=(90, 90))
     _back(back, kind)
     legs = Piece(light)
     for hip, foot, knee, toe in zip((-0.075, 0.075), pose.feet, pose.knees, pose.toes, strict=True):
@@ -177,12 +187,12 @@ def paint_figure(canvas: Canvas, f: Figure, x: float, y: float, height: float, f
     light = (0.6 if flip else -0.6, 0.8)
     colours = palette(kind, f.look, RGB[COLORS[f.garment]])
     scale = height * SIZES.get(kind, 1.0)
-    b, pose = body(kind, what, turn, light), POSES[what]
-    how = {"flip": flip, "up": True, "palette": colours, "tint": tint}
+    b, pose = body(kind, what, turn, light, bool(f.prop)), _pose(what, bool(f.prop))
     sign = -1 if flip else 1
+    painted: list[tuple[Piece, tuple[float, float], float, float]] = []  # and where, in figure heights; degrees; scale
 
     def paint(piece: Piece, at: tuple[float, float] = (0.0, 0.0), degrees: float = 0.0, larger: float = 1.0) -> None:
-        canvas.paint(piece, x + sign * at[0] * scale, y - at[1] * scale, scale * larger, degrees=degrees, **how)  # type: ignore[arg-type]
+        painted.append((piece, at, degrees, larger))
 
     wide = {"sleep": 0.46, "fall": 0.3, "jump": 0.2, "run": 0.3}.get(what, 0.27)
     shadow = Piece().shape(ellipse(0.0, 0.005, wide, 0.048), (40, 24, 60, 80), None)
@@ -197,7 +207,7 @@ def paint_figure(canvas: Canvas, f: Figure, x: float, y: float, height: float, f
         paint(b.back)
     paint(behind(kind, turn, light), middle, b.degrees, HEAD)
     if held and PROPS[held[0]] == "balloon":
-        paint(prop_piece("balloon", colour, light), b.hand)
+        paint(prop_piece("balloon", colour, light), b.hand, pose.grip)
     paint(b.front)
     if mark in MARKS_ON_BODY and mark != "scarf":
         chest = turned(np.array([(0.0, 0.31)]), -pose.lean, (0.0, pose.pivot))[0] + (0.0, pose.lift)
@@ -217,7 +227,23 @@ def paint_figure(canvas: Canvas, f: Figure, x: float, y: float, height: float, f
         paint(prop_piece(PROPS[held[0]], colour, light), b.hand, pose.grip)
     paint(effects(what, True))
     if f.prop and held is None:  # laid down
-        canvas.paint(prop_piece(PROPS[f.prop[0]], colour, (-0.6, 0.8)), x + sign * 0.34 * scale, y - 0.1 * height, height, up=True, tint=tint)
+        painted.append((prop_piece(PROPS[f.prop[0]], colour, light), (0.36, 0.22), 0.0, 1.0))
+    reach = [reach for piece, at, degrees, larger in painted if (reach := _reach(piece, at[0], degrees, larger))]
+    left, right = min(r[0] for r in reach) * scale, max(r[1] for r in reach) * scale
+    if flip:
+        left, right = -right, -left
+    x = min(max(x, EDGE - left), 1 - EDGE - right) if right - left < 1 - 2 * EDGE else 0.5 - (left + right) / 2
+    for piece, at, degrees, larger in painted:
+        canvas.paint(piece, x + sign * at[0] * scale, y - at[1] * scale, scale * larger, flip, True, colours, tint, degrees)
+
+
+def _reach(piece: Piece, x: float, degrees: float, larger: float) -> tuple[float, float] | None:
+    """How far to the left and right of the feet a piece comes."""
+    if (box_ := piece.bounds()) is None:
+        return None
+    c, s = math.cos(math.radians(degrees)) * larger, math.sin(math.radians(degrees)) * larger
+    across = [px * c - py * s for px in box_[0] for py in box_[1]]
+    return x + min(across), x + max(across)
 
 
 __all__ = ["INK", "RGB", "Body", "body", "darker", "paint_figure"]

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from story_ldm.data.toonstories2.brush import INK, Piece, blob, box, curve, darker, ellipse, ribbon
+from story_ldm.data.toonstories2.brush import INK, Palette, Piece, blob, box, curve, darker, ellipse, lighter, ribbon
 
 RX, RY = 0.245, 0.215  # of the usual head
 PINK = (242, 150, 160)
@@ -296,7 +296,7 @@ _PELTS = {
 
 
 @lru_cache(maxsize=2048)
-def palette(kind: str, look: int, cloth: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+def palette(kind: str, look: int, cloth: tuple[int, int, int]) -> Palette:
     """The colours that a figure's pieces name."""
     if kind in _PELTS:
         fur, pale, accent, dark = _PELTS[kind][look % 3]
@@ -305,5 +305,5 @@ def palette(kind: str, look: int, cloth: tuple[int, int, int]) -> dict[str, tupl
         skin, hair = _SKIN[look // 5 % 4], _HAIR[look % 5]
         fur, pale, accent, dark = skin, skin, (232, 110, 110), hair
         leg, shoe = {"man": ((70, 82, 116), (74, 56, 52)), "boy": ((92, 112, 156), (236, 236, 240))}.get(kind, (skin, (176, 72, 92)))
-    named = {"fur": fur, "pale": pale, "acc": accent, "dark": dark, "hair": hair, "leg": leg, "shoe": shoe, "cloth": cloth}
-    return {**named, **{f"{name}-": darker(c, 0.28 if name == "cloth" else 0.2) for name, c in named.items()}}  # type: ignore[misc]
+    named = {"fur": fur, "pale": pale, "acc": accent, "dark": dark, "hair": hair, "leg": leg, "shoe": shoe, "cloth": cloth, "sole": lighter(shoe, 0.45)}
+    return (*named.items(), *((f"{name}-", darker(c, 0.28 if name == "cloth" else 0.2)) for name, c in named.items()))  # type: ignore[misc]

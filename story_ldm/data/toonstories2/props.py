@@ -39,8 +39,8 @@ def _balloon(p, c):
 def _umbrella(p, c):
     p.shape(ribbon([(0, -0.10), (0, 0.42)], 0.022), WOOD, line=0.012)
     p.stroke(curve((0, -0.10), (0.0, -0.16), (0.06, -0.13)), 0.03, WOOD)
-    dome = [(0.30 * math.cos(math.pi * k / 16), 0.33 + 0.235 * math.sin(math.pi * k / 16)) for k in range(17)]
-    hem = [(x, 0.33 + (0.035 if k % 2 else 0.0)) for k, x in enumerate((-0.30, -0.20, -0.10, 0.0, 0.10, 0.20, 0.30))][1:-1]
+    dome = [(0.265 * math.cos(math.pi * k / 16), 0.33 + 0.235 * math.sin(math.pi * k / 16)) for k in range(17)]
+    hem = [(x, 0.33 + (0.035 if k % 2 else 0.0)) for k, x in enumerate((-0.265, -0.18, -0.09, 0.0, 0.09, 0.18, 0.265))][1:-1]
     p.shape(np.array([*dome, *hem]), c, shade=0.05)
     for x in (-0.1, 0.1):
         p.stroke(curve((0, 0.565), (x * 1.1, 0.50), (x, 0.335)), 0.012, darker(c))
@@ -228,12 +228,12 @@ def prop_piece(name: str, colour: tuple[int, int, int], light: tuple[float, floa
 @lru_cache(maxsize=64)
 def open_book(cover: tuple[int, int, int], light: tuple[float, float]) -> Piece:
     p = Piece(light)
-    p.shape([(-0.21, 0.09), (0, 0.045), (0.21, 0.09), (0.21, -0.12), (0, -0.165), (-0.21, -0.12)], cover, shade=0.02)
+    p.shape([(-0.19, 0.07), (0, 0.03), (0.19, 0.07), (0.19, -0.10), (0, -0.14), (-0.19, -0.10)], cover, shade=0.02)
     for s in (1, -1):
-        p.shape([(0, 0.07), (s * 0.10, 0.115), (s * 0.185, 0.10), (s * 0.185, 0.075), (0, 0.035)], CREAM, line=0.009)
-    p.stroke([(0, 0.05), (0, -0.155)], 0.016, darker(cover, 0.4))
+        p.shape([(0, 0.055), (s * 0.09, 0.098), (s * 0.168, 0.083), (s * 0.168, 0.058), (0, 0.02)], CREAM, line=0.009)
+    p.stroke([(0, 0.03), (0, -0.13)], 0.016, darker(cover, 0.4))
     for s in (1, -1):
-        p.shape(star(s * 0.105, -0.035, 0.04), lighter(cover, 0.6), None)
+        p.shape(star(s * 0.098, -0.03, 0.036), lighter(cover, 0.6), None)
     return p
 
 
@@ -370,6 +370,6 @@ def effects(action: str, front: bool) -> Piece:
         for x, y, r in ((-0.62, 0.56, 0.06), (-0.50, 0.72, 0.05), (-0.70, 0.38, 0.045)):
             p.shape(star(x, y, r), (255, 220, 70), line=0.014)
     elif action in ("hug", "hold hands", "hold both"):
-        x, y, r = (0.30, 0.86, 0.075) if action == "hug" else (0.37, 0.60, 0.05)
+        x, y, r = (0.32, 1.04, 0.075) if action == "hug" else (0.37, 0.60, 0.05)
         p.shape(blob([(x, y - r), (x + r, y + 0.1 * r), (x + 0.85 * r, y + 0.75 * r), (x + 0.35 * r, y + 0.8 * r), (x, y + 0.4 * r), (x - 0.35 * r, y + 0.8 * r), (x - 0.85 * r, y + 0.75 * r), (x - r, y + 0.1 * r)], 4), (240, 80, 110), line=0.014)
     return p

@@ -240,8 +240,8 @@ def _window(p: Piece, x: float, y0: float, y1: float, w: float, frame, curtain=N
     p.shape(box(x - w - 0.035, y1 + 0.018, x + w + 0.035, y1 + 0.036), frame, FAINT, line=0.004)
     if curtain:
         for s in (-1, 1):
-            edge = x + s * (w + 0.05)
-            p.shape(blob([(edge, y0 - 0.04), (x + s * w * 0.5, y0 - 0.04), (x + s * w * 0.7, (y0 + y1) / 2), (x + s * w * 0.85, y1 + 0.05), (edge, y1 + 0.05)], 4), curtain, FAINT, 0.02)
+            edge = x + s * (w + 0.055)
+            p.shape(blob([(edge, y0 - 0.04), (x + s * w * 0.72, y0 - 0.04), (x + s * w * 0.86, (y0 + y1) / 2), (x + s * w * 1.0, y1 + 0.05), (edge, y1 + 0.05)], 4), curtain, FAINT, 0.02)
         p.shape(ribbon([(x - w - 0.08, y0 - 0.045), (x + w + 0.08, y0 - 0.045)], 0.016), WOOD, FAINT, line=0.004)
     return opening
 
@@ -267,7 +267,7 @@ def _kitchen(k: int, j: Jitter) -> Stage:
     p.shape(box(-0.02, 0.485, 1.02, 0.515), (250, 246, 240), FAINT)
     fridge, stove, w = ((0.87, 0.60, 0.28), (0.13, 0.42, 0.72), (0.86, 0.22, 0.52), (0.14, 0.82, 0.46))[k]
     fridge, w = j(fridge), j(w)
-    opening = _window(q, w, 0.09, 0.31, 0.12, (255, 255, 255), ((240, 110, 100), None, (110, 170, 220), (250, 190, 80))[k])
+    opening = _window(q, w, 0.08, 0.32, 0.135, (255, 255, 255), ((240, 110, 100), None, (110, 170, 220), (250, 190, 80))[k])
     fc = ((236, 242, 246), (250, 120, 104), (150, 212, 196), (250, 214, 110))[k]
     q.shape(box(fridge - 0.115, 0.17, fridge + 0.115, 0.76, 0.025), fc, FAINT, 0.03)
     q.stroke([(fridge - 0.11, 0.36), (fridge + 0.11, 0.36)], 0.008, FAINT)
@@ -299,7 +299,7 @@ def _bedroom(k: int, j: Jitter) -> Stage:
         p.shape(ellipse(x, y, 0.011, 0.011, corners=8), lighter(wall, 0.45), None)
     _boards(p, floor)
     x, w = j((0.26, 0.74, 0.27, 0.73)[k]), j((0.74, 0.26, 0.66, 0.30)[k])
-    opening = _window(q, w, 0.09, 0.34, 0.125, CREAM, ((250, 200, 80), (150, 120, 200), (240, 120, 100), (90, 150, 200))[k])
+    opening = _window(q, w, 0.08, 0.35, 0.14, CREAM, ((250, 200, 80), (150, 120, 200), (240, 120, 100), (90, 150, 200))[k])
     s = 1 if x < 0.5 else -1
     blanket = ((236, 96, 90), (110, 190, 200), (250, 206, 90), (150, 110, 200))[k]
     q.shape(box(x - s * 0.27, 0.40, x - s * 0.235, 0.76, 0.015), WOOD, FAINT)  # the bed, its head at the wall's side
@@ -335,7 +335,7 @@ def _living_room(k: int, j: Jitter) -> Stage:
     _boards(p, floor)
     sofa, fire, w = ((0.30, 0.84, 0.33), (0.70, 0.17, 0.66), (0.66, 0.17, 0.52), (0.30, 0.84, 0.22))[k]
     sofa, fire, w = j(sofa), j(fire), j(w)
-    opening = _window(q, w, 0.08, 0.32, 0.13, (255, 255, 255), ((110, 150, 130), (224, 120, 90), (150, 120, 190), (236, 110, 100))[k])
+    opening = _window(q, w, 0.07, 0.33, 0.145, (255, 255, 255), ((110, 150, 130), (224, 120, 90), (150, 120, 190), (236, 110, 100))[k])
     c = ((86, 140, 160), (226, 122, 92), (140, 110, 180), (104, 160, 110))[k]
     q.shape(box(sofa - 0.24, 0.45, sofa + 0.24, 0.68, 0.05), c, FAINT, 0.03)  # a sofa
     q.shape(box(sofa - 0.22, 0.58, sofa + 0.22, 0.70, 0.03), lighter(c, 0.16), FAINT, 0.02)
@@ -401,7 +401,7 @@ def _school(k: int, j: Jitter) -> Stage:
     q.shape(box(x - 0.2, 0.455, x + 0.2, 0.47), (150, 100, 66), FAINT, line=0.004)
     for dx, c in ((-0.12, (255, 255, 255)), (-0.05, (255, 220, 120)), (0.1, (255, 170, 170))):
         q.shape(box(x + dx, 0.445, x + dx + 0.04, 0.456), c, None)
-    opening = _window(q, w, 0.10, 0.38, 0.105, (255, 255, 255))
+    opening = _window(q, w, 0.08, 0.40, 0.115, (255, 255, 255))
     d = j((0.86, 0.14, 0.14, 0.86)[k])  # a globe on a cupboard, or a clock
     q.shape(box(d - 0.12, 0.56, d + 0.12, 0.74), ((236, 150, 90), (110, 160, 200), (230, 110, 100), (130, 180, 120))[k], FAINT, 0.02)
     q.stroke([(d, 0.565), (d, 0.735)], 0.006, FAINT)

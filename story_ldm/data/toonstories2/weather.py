@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from story_ldm.data.toonstories2.brush import Canvas, Piece, Tint, blob, box, curve, ellipse, mix, ribbon
+from story_ldm.data.toonstories2.brush import Canvas, Palette, Piece, Tint, blob, box, curve, ellipse, mix, ribbon
 from story_ldm.data.toonstories2.nature import cluster, piece
 
 RGB = tuple[int, int, int]
@@ -23,25 +23,26 @@ _VEILS: dict[str, tuple[RGB, float]] = {  # what covers the sky, and how much
     "snow": ((196, 208, 226), 0.7),
     "wind": ((190, 222, 226), 0.3),
     "fog": ((214, 220, 222), 0.85),
-    "storm": ((74, 78, 104), 0.85),
+    "storm": ((100, 104, 132), 0.85),
 }
-_HOURS: dict[str, Tint] = {"day": (1.0, 1.0, 1.0), "evening": (1.0, 0.83, 0.72), "night": (0.46, 0.52, 0.84)}
+_HOURS: dict[str, Tint] = {"day": (1.0, 1.0, 1.0), "evening": (1.0, 0.85, 0.80), "night": (0.46, 0.53, 0.84)}
 _AIRS: dict[str, Tint] = {
     "clear": (1.0, 1.0, 1.0),
     "rain": (0.84, 0.88, 0.95),
     "snow": (0.94, 0.97, 1.0),
     "wind": (0.98, 1.0, 0.98),
     "fog": (0.94, 0.95, 0.96),
-    "storm": (0.64, 0.67, 0.80),
+    "storm": (0.74, 0.77, 0.86),
 }
-_CLOUDS: dict[str, RGB] = {"clear": (255, 255, 255), "rain": (122, 134, 156), "snow": (206, 216, 232), "wind": (240, 248, 250), "fog": (226, 230, 232), "storm": (70, 72, 96)}
+_FOGS: dict[str, Tint] = {"day": (1.0, 1.0, 1.0), "evening": (1.0, 0.86, 0.82), "night": (0.62, 0.67, 0.86)}
+_CLOUDS: dict[str, RGB] = {"clear": (255, 255, 255), "rain": (122, 134, 156), "snow": (206, 216, 232), "wind": (240, 248, 250), "fog": (226, 230, 232), "storm": (82, 84, 110)}
 
 
 def light(time: str, weather: str, inside: bool = False) -> tuple[Tint, Tint]:
     """The tints of scenery and of figures, which stay clearer, for garments are to be told apart at night. Rooms have lamps."""
     full = tuple(a * b for a, b in zip(_HOURS[time], _AIRS[weather], strict=True))
     soft = (lambda share: tuple(round(1 - (1 - v) * share, 4) for v in full))
-    return (soft(0.55), soft(0.3)) if inside else (soft(1.0), soft(0.5))  # type: ignore[return-value]
+    return (soft(0.55), soft(0.2)) if inside else (soft(1.0), soft(0.3))  # type: ignore[return-value]
 
 
 def sky_colours(time: str, weather: str) -> tuple[RGB, RGB, RGB]:
@@ -58,9 +59,9 @@ def gradient(side: int, colours, horizon: float) -> Image.Image:
     return Image.fromarray(np.rint(column).astype(np.uint8)[:, None]).resize((side, side), Image.Resampling.NEAREST)
 
 
-def scenery_palette(time: str, weather: str) -> dict[str, tuple[int, ...]]:
+def scenery_palette(time: str, weather: str) -> Palette:
     dark = time != "day" or weather == "storm"
-    return {"glass": (255, 222, 124) if dark else (176, 218, 240), "lamp": (255, 232, 140) if dark else (250, 232, 196), "halo": (255, 232, 130, 70 if dark else 0)}
+    return ("glass", (255, 222, 124) if dark else (176, 218, 240)), ("lamp", (255, 232, 140) if dark else (250, 232, 196)), ("halo", (255, 232, 130, 70 if dark else 0))
 
 
 @lru_cache(maxsize=256)
@@ -95,11 +96,15 @@ def heavens(time: str, weather: str, layout: int, horizon: float) -> Piece:
     for n, (cx, cy) in enumerate(spots if weather != "fog" else ()):
         r = 0.062 if weather not in ("rain", "storm") else 0.10
         cluster(p, [(cx - 1.5 * r, cy + 0.2 * r, 0.65 * r), (cx + 1.5 * r, cy + 0.2 * r, 0.7 * r), (cx - 0.5 * r, cy - 0.15 * r, r), (cx + 0.6 * r, cy - 0.1 * r, 0.9 * r)], c, mix(c, (60, 70, 110), 0.3 if n else 0.2))
-    if weather == "storm":
-        x = (0.25, 0.72, 0.44, 0.58)[layout]
-        bolt = np.array([(x + 0.03, 0.10), (x - 0.06, 0.27), (x - 0.005, 0.26), (x - 0.05, 0.42), (x + 0.075, 0.22), (x + 0.02, 0.225), (x + 0.085, 0.10)])
-        p.shape(bolt, (255, 240, 120), (255, 255, 230), line=0.008)
     return p
+
+
+@lru_cache(maxsize=4)
+def lightning(layout: int) -> Piece:
+    p = piece()
+    x = (0.25, 0.72, 0.44, 0.58)[layout]
+    bolt = np.array([(0.03, 0.09), (-0.075, 0.29), (-0.01, 0.28), (-0.06, 0.46), (0.09, 0.23), (0.025, 0.235), (0.10, 0.09)]) + (x, 0)
+    return p.shape(bolt, (255, 240, 120), (255, 255, 230), line=0.008)
 
 
 @lru_cache(maxsize=64)
@@ -107,16 +112,17 @@ def falling(weather: str, seed: int) -> Piece:
     """What falls or blows before everything."""
     p, dice = piece(), random.Random(seed)
     if weather in ("rain", "storm"):
-        for _ in range(60 if weather == "rain" else 80):
-            x, y, n = dice.random() * 1.1, dice.random() * 1.05 - 0.05, 0.05 + 0.03 * dice.random()
+        for n in range(64 if weather == "rain" else 81):
+            rows = 8 if weather == "rain" else 9
+            x, y, n = (n % rows + dice.random()) / rows * 1.1, (n // rows + dice.random()) / rows * 1.05 - 0.05, 0.055 + 0.03 * dice.random()
             s = 0.25 if weather == "rain" else 0.5
             p.shape([(x, y), (x + 0.0065, y), (x - s * n + 0.0045, y + n), (x - s * n, y + n)], (214, 234, 255, 190), None)
         for _ in range(8):
             x, y = dice.random(), 0.8 + 0.18 * dice.random()
             p.shape(ellipse(x, y, 0.022, 0.007), (226, 240, 255, 150), None)
     elif weather == "snow":
-        for n in range(70):
-            x, y, r = dice.random(), dice.random(), 0.006 + 0.008 * dice.random()
+        for n in range(81):
+            x, y, r = (n % 9 + dice.random()) / 9, (n // 9 + dice.random()) / 9, 0.008 + 0.008 * dice.random()
             p.shape(ellipse(x, y, r, r, corners=8), (255, 255, 255, 235), None)
     elif weather == "wind":
         for y, x, w in ((0.16, 0.10, 0.30), (0.34, 0.52, 0.34), (0.55, 0.05, 0.26), (0.74, 0.62, 0.28)):
@@ -127,17 +133,21 @@ def falling(weather: str, seed: int) -> Piece:
             c = ((232, 130, 50), (206, 84, 60), (246, 196, 70), (130, 178, 80))[n % 4]
             p.shape(ellipse(x, y, 0.022, 0.011, a), c, (110, 70, 50), line=0.004)
     elif weather == "fog":
-        for n, y in enumerate((0.36, 0.50, 0.62, 0.74, 0.86, 0.95)):
-            h, x = 0.055 + 0.01 * (n % 2), 0.2 * dice.random()
-            p.shape(blob([(-0.3, y), (0.1 + x, y - h), (0.5, y - 0.3 * h), (0.8 - x, y - h), (1.3, y), (0.7 + x, y + h), (0.3, y + 0.6 * h)]), (236, 240, 242, (110, 110, 90, 70, 60, 60)[n]), None)
+        p.shape(box(-0.02, -0.02, 1.02, 1.02), (230, 235, 238, 46), None)
+        for n, y in enumerate((0.86, 0.93, 1.0)):
+            h, x = 0.05, 0.2 * dice.random()
+            p.shape(blob([(-0.3, y), (0.1 + x, y - h), (0.5, y - 0.3 * h), (0.8 - x, y - h), (1.3, y), (0.7 + x, y + h), (0.3, y + 0.6 * h)]), (236, 240, 242, (70, 90, 110)[n]), None)
     return p
 
 
-def mist(canvas: Canvas) -> None:
+def mist(canvas: Canvas, time: str) -> None:
     """Fog between scenery and figures."""
     p = piece()
-    p.shape(box(-0.02, -0.02, 1.02, 1.02), (228, 233, 236, 120), None)
-    canvas.paint(p)
+    p.shape(box(-0.02, -0.02, 1.02, 1.02), (230, 236, 240, 125), None)
+    for n, y in enumerate((0.22, 0.46, 0.66)):
+        h, x = 0.065, 0.14 * (n % 2)
+        p.shape(blob([(-0.3, y), (0.1 + x, y - h), (0.5, y - 0.3 * h), (0.8 - x, y - h), (1.3, y), (0.7 + x, y + h), (0.3, y + 0.6 * h)]), (250, 252, 253, 90), None)
+    canvas.paint(p, tint=_FOGS[time])
 
 
 def paint_window(canvas: Canvas, opening: tuple[float, float, float, float], time: str, weather: str, layout: int) -> None:
