@@ -21,6 +21,7 @@ INK = (62, 42, 50)
 LINE = 0.02  # width of outlines, in figure heights
 Colour = tuple[int, ...] | str
 Tint = tuple[float, float, float]
+Points = np.ndarray | Sequence
 Palette = tuple[tuple[str, tuple[int, ...]], ...]  # name, colour
 DAYLIGHT: Tint = (1.0, 1.0, 1.0)
 
@@ -42,11 +43,20 @@ def lighter(c: tuple[int, ...], by: float = 0.35) -> tuple[int, int, int]:
 # --- outlines: arrays of shape (corners, 2) ---------------------------------------------------------------------------------------------
 
 
+def xy(text: str, x: float = 0.0, y: float = 0.0) -> np.ndarray:
+    """Points written as "x y, x y, …", counted from (x, y)."""
+    return moved([[float(v) for v in point.split()] for point in text.split(",")], x, y)
+
+
+def moved(points, x: float, y: float) -> np.ndarray:
+    return np.add(points, (x, y))
+
+
 def ellipse(x: float, y: float, rx: float, ry: float, turn: float = 0.0, corners: int = 0) -> np.ndarray:
     """`turn` in degrees."""
     n = corners or (14 if max(rx, ry) < 0.04 else 24 if max(rx, ry) < 0.12 else 40)
     a = np.arange(n) * (2 * math.pi / n)
-    return turned(np.stack([rx * np.cos(a), ry * np.sin(a)], 1), turn) + (x, y)
+    return moved(turned(np.stack([rx * np.cos(a), ry * np.sin(a)], 1), turn), x, y)
 
 
 def box(x0: float, y0: float, x1: float, y1: float, round_: float = 0.0) -> np.ndarray:
@@ -59,7 +69,7 @@ def box(x0: float, y0: float, x1: float, y1: float, round_: float = 0.0) -> np.n
     return np.array([(x + r * math.cos(math.radians(a + d)), y + r * math.sin(math.radians(a + d))) for x, y, a in corners for d in (0, 30, 60, 90)])
 
 
-def blob(points: Sequence, steps: int = 5) -> np.ndarray:
+def blob(points: Points, steps: int = 5) -> np.ndarray:
     """A smooth closed outline through the points (Catmull-Rom)."""
     p = np.array(points, dtype=float)
     a, b, c, d = np.roll(p, 1, 0), p, np.roll(p, -1, 0), np.roll(p, -2, 0)
@@ -75,7 +85,7 @@ def curve(start, bend, end, steps: int = 8) -> np.ndarray:
     return (1 - t) ** 2 * np.array(start) + 2 * t * (1 - t) * np.array(bend) + t**2 * np.array(end)
 
 
-def ribbon(points: Sequence, start: float, end: float | None = None) -> np.ndarray:
+def ribbon(points: Points, start: float, end: float | None = None) -> np.ndarray:
     """A line as an outline with round ends, `start` to `end` wide."""
     p = np.array(points, dtype=float)
     step = np.gradient(p, axis=0)
@@ -170,8 +180,8 @@ class Piece:
 
     def extend(self, other: Piece, x: float = 0.0, y: float = 0.0, scale: float = 1.0, degrees: float = 0.0, flip: bool = False) -> Piece:
         for points, colour, glow in zip(other.points, other.colours, other.glows, strict=True):
-            moved = points * ((-1, 1) if flip else (1, 1)) * scale
-            self._add(turned(moved, degrees) + (x, y), colour, glow)
+            sized = points * ((-1, 1) if flip else (1, 1)) * scale
+            self._add(moved(turned(sized, degrees), x, y), colour, glow)
         return self
 
     def turn(self, degrees: float, about: tuple[float, float]) -> Piece:

@@ -6,17 +6,23 @@ A picture is a pure function of the scene and the size: no clock, no display, no
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from functools import lru_cache
 
 from PIL import Image
 
 from story_ldm.data.toonstories2.brush import Canvas
-from story_ldm.data.toonstories2.figures import RGB, paint_figure
+from story_ldm.data.toonstories2.figures import paint_figure
+from story_ldm.data.toonstories2.looks import RGB
+from story_ldm.data.toonstories2.nature import NATURE
 from story_ldm.data.toonstories2.props import prop_piece
+from story_ldm.data.toonstories2.rooms import INSIDE
+from story_ldm.data.toonstories2.shores import SHORES
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACINGS, PLACES, PROPS, ROOMS, TIMES, WEATHERS, Figure, Scene, shows_sky
-from story_ldm.data.toonstories2.towns import PAINTERS
+from story_ldm.data.toonstories2.towns import TOWNS
 from story_ldm.data.toonstories2.weather import falling, gradient, heavens, light, lightning, mist, paint_window, scenery_palette, sky_colours
 
+PAINTERS = {**NATURE, **SHORES, **TOWNS, **INSIDE}
 FEET = ((0.15, 0.95), (0.325, 0.865), (0.5, 0.95), (0.675, 0.865), (0.85, 0.95))  # by position: those further back are higher and smaller
 HEIGHTS = (0.45, 0.39, 0.45, 0.39, 0.45)
 SHAKES = 4  # variants of scenery by `art_seed`: things stand a little to the left or right
@@ -60,16 +66,32 @@ def _partner(figures: tuple[Figure, ...], k: int) -> int | None:
     me, others = figures[k].position, [n for n in range(len(figures)) if n != k]
     facing = FACINGS[figures[k].facing]
     sided = [n for n in others if (figures[n].position > me) == (facing == "right")] if facing != "viewer" else []
-    return min(sided or others, key=lambda n: (abs(figures[n].position - me), ACTIONS[figures[n].action] != ACTIONS[figures[k].action], figures[n].position), default=None)
+    return min(
+        sided or others,
+        key=lambda n: (abs(figures[n].position - me), ACTIONS[figures[n].action] != ACTIONS[figures[k].action], figures[n].position),
+        default=None,
+    )
 
 
-def _arrange(scene: Scene) -> list[dict]:
-    """Where each figure stands, how tall it is and where it turns."""
+@dataclass
+class Stand:
+    """Where a figure stands, how tall it is (in frames), whether it is mirrored, turned aside (1) or to the viewer (0), and the pose if it is not
+    that of its action."""
+
+    x: float
+    y: float
+    height: float
+    flip: bool
+    turn: int
+    action: str | None = None
+
+
+def _arrange(scene: Scene) -> list[Stand]:
     figures, places = scene.figures, []
     for f in figures:
         (x, y), facing = FEET[f.position], FACINGS[f.facing]
         flip = facing == "left" or (facing == "viewer" and x > 0.6)
-        places.append({"x": x, "y": y, "height": HEIGHTS[f.position], "flip": flip, "turn": int(facing != "viewer"), "action": None})
+        places.append(Stand(x, y, HEIGHTS[f.position], flip, int(facing != "viewer")))
     for k, f in enumerate(figures):
         name = ACTIONS[f.action]
         other = _partner(figures, k) if name in TOUCH else None
@@ -77,14 +99,16 @@ def _arrange(scene: Scene) -> list[dict]:
             continue
         me, you = places[k], places[other]
         right = figures[other].position > f.position
-        me["flip"] = not right
+        me.flip = not right
         both = ACTIONS[figures[other].action] == name and _partner(figures, other) == k
-        gap = TOUCH[name] * (me["height"] + you["height"]) / 2 / HEIGHTS[0]
+        gap = TOUCH[name] * (me.height + you.height) / 2 / HEIGHTS[0]
         middle = (FEET[f.position][0] + FEET[figures[other].position][0]) / 2
-        me["x"] = middle + (-0.5 if right else 0.5) * gap if both else you["x"] + (-gap if right else gap)
-        me["y"] = (me["y"] + you["y"]) / 2 + (0.004 if me["y"] > you["y"] else 0.0)
-        if name == "hold hands" and any(n not in (k, other) and ACTIONS[figures[n].action] == name and _partner(figures, n) == k for n in range(len(figures))):
-            me["action"] = "hold both"
+        me.x = middle + (-0.5 if right else 0.5) * gap if both else you.x + (-gap if right else gap)
+        me.y = (me.y + you.y) / 2 + (0.004 if me.y > you.y else 0.0)
+        if name == "hold hands" and any(
+            n not in (k, other) and ACTIONS[figures[n].action] == name and _partner(figures, n) == k for n in range(len(figures))
+        ):
+            me.action = "hold both"
     return places
 
 
@@ -94,9 +118,8 @@ def draw_scene(scene: Scene, size: int) -> Image.Image:
     inside, sky = name in ROOMS, shows_sky(scene.place)
     canvas = Canvas(scenery(scene.place, scene.layout, scene.time if sky else 0, scene.weather if sky else 0, scene.art_seed, size).copy())
     tint = light(hour, air, inside)[1] if sky else (1.0, 1.0, 1.0)
-    items: list[tuple[float, int, dict | tuple]] = [(place["y"], k, place) for k, place in enumerate(_arrange(scene))]
-    for y, k, place in sorted(items, key=lambda item: (item[0], item[1])):
-        paint_figure(canvas, scene.figures[k], tint=tint, **place)
+    for k, place in sorted(enumerate(_arrange(scene)), key=lambda item: (item[1].y, item[0])):
+        paint_figure(canvas, scene.figures[k], place.x, place.y, place.height, place.flip, place.turn, tint, place.action)
     for prop, colour, position in scene.things:
         x, y = FEET[position]
         canvas.paint(prop_piece(PROPS[prop], RGB[COLORS[colour]], (-0.6, 0.8)), x, y - 0.05, HEIGHTS[position], up=True, tint=tint)

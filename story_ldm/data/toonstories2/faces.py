@@ -101,8 +101,14 @@ def _eye(p: Piece, mood: str, x: float, y: float, r: float, s: int, big: bool) -
         p.shape(ellipse(x, y, w, r), INK, None)
     p.shape(ellipse(x - 0.28 * r, y + 0.38 * r, 0.32 * r, 0.34 * r, corners=8), WHITE, None)
     if mood == "angry":  # a lid that slants inwards
-        lid = np.array([(x + s * 2.0 * r, y + 0.95 * r), (x + s * 2.0 * r, y + 1.6 * r), (x - s * 1.9 * r, y + 1.6 * r), (x - s * 1.9 * r, y - 0.1 * r)])
-        p.shape(lid if s else np.array([(x - 2 * r, y + 0.4 * r), (x + 2 * r, y + 0.4 * r), (x + 2 * r, y + 1.6 * r), (x - 2 * r, y + 1.6 * r)]), "fur", None)
+        lid = np.array(
+            [(x + s * 2.0 * r, y + 0.95 * r), (x + s * 2.0 * r, y + 1.6 * r), (x - s * 1.9 * r, y + 1.6 * r), (x - s * 1.9 * r, y - 0.1 * r)]
+        )
+        p.shape(
+            lid if s else np.array([(x - 2 * r, y + 0.4 * r), (x + 2 * r, y + 0.4 * r), (x + 2 * r, y + 1.6 * r), (x - 2 * r, y + 1.6 * r)]),
+            "fur",
+            None,
+        )
 
 
 def _brow(p: Piece, mood: str, x: float, y: float, s: int) -> None:
@@ -123,14 +129,22 @@ def _brow(p: Piece, mood: str, x: float, y: float, s: int) -> None:
 def _mouth(p: Piece, mood: str, x: float, y: float, k: float) -> None:
     if mood == "happy":
         w, d = 0.088 * k, 0.085 * min(k, 1.1)
-        smile = np.concatenate([curve((x - w, y + 0.022), (x, y + 0.0), (x + w, y + 0.022), 5), curve((x + w, y + 0.022), (x + 0.5 * w, y - d), (x, y - d), 5)[1:], curve((x, y - d), (x - 0.5 * w, y - d), (x - w, y + 0.022), 5)[1:-1]])
+        smile = np.concatenate(
+            [
+                curve((x - w, y + 0.022), (x, y + 0.0), (x + w, y + 0.022), 5),
+                curve((x + w, y + 0.022), (x + 0.5 * w, y - d), (x, y - d), 5)[1:],
+                curve((x, y - d), (x - 0.5 * w, y - d), (x - w, y + 0.022), 5)[1:-1],
+            ]
+        )
         p.shape(smile, MOUTH, line=0.013)
         p.shape(ellipse(x, y - 0.62 * d, 0.42 * w, 0.24 * d), TONGUE, None)
     elif mood == "sad":
         p.stroke(curve((x - 0.062 * k, y - 0.045), (x, y + 0.045), (x + 0.062 * k, y - 0.045), 7), 0.024)
     elif mood == "angry":  # bared teeth
         w = 0.08 * k
-        p.shape(blob([(x - w, y - 0.04), (x - 0.55 * w, y + 0.018), (x + 0.55 * w, y + 0.018), (x + w, y - 0.04), (x, y - 0.028)], 4), WHITE, line=0.016)
+        p.shape(
+            blob([(x - w, y - 0.04), (x - 0.55 * w, y + 0.018), (x + 0.55 * w, y + 0.018), (x + w, y - 0.04), (x, y - 0.028)], 4), WHITE, line=0.016
+        )
         for dx in (-0.4, 0.0, 0.4):
             p.stroke([(x + dx * w, y + 0.015), (x + dx * w, y - 0.03)], 0.009)
     elif mood == "surprised":
@@ -148,7 +162,9 @@ def _beak(p: Piece, mood: str, x: float, y: float, k: float) -> None:
     drop = {"happy": 0.085, "surprised": 0.10, "angry": 0.035}.get(mood, 0.0) * (0.6 + 0.4 * k)
     bend = {"happy": 0.03, "sad": -0.045, "angry": -0.025}.get(mood, 0.0)  # of the corners
     if drop:
-        p.shape(blob([(x - 0.8 * w, y), (x + 0.8 * w, y), (x + 0.5 * w, y - drop), (x, y - 1.2 * drop), (x - 0.5 * w, y - drop)], 4), MOUTH, line=0.014)
+        p.shape(
+            blob([(x - 0.8 * w, y), (x + 0.8 * w, y), (x + 0.5 * w, y - drop), (x, y - 1.2 * drop), (x - 0.5 * w, y - drop)], 4), MOUTH, line=0.014
+        )
         p.shape(blob([(x - 0.6 * w, y - 0.72 * drop), (x + 0.6 * w, y - 0.72 * drop), (x, y - 1.45 * drop)], 4), "acc", line=0.012)
     top = [(x, y + 0.06), (x + 0.6 * w, y + 0.03), (x + w, y + bend), (x + 0.5 * w, y - 0.03), (x, y - 0.034 + (0.014 if mood == "sad" else 0))]
     p.shape(blob([*top, *((2 * x - a, b) for a, b in top[-2:0:-1])], 4), "acc", line=0.014, shade=0.02)
@@ -183,4 +199,6 @@ def _screen(p: Piece, mood: str, at: Layout, x: float) -> None:
     else:
         p.stroke([(x - 0.05, y), (x + 0.05, y)], 0.022, c)
     if mood == "sad":
-        p.shape(blob([(x - 0.105, y + 0.085), (x - 0.08, y + 0.03), (x - 0.105, y + 0.005), (x - 0.13, y + 0.03)], 4), TEAR, (54, 104, 180), line=0.009)
+        p.shape(
+            blob([(x - 0.105, y + 0.085), (x - 0.08, y + 0.03), (x - 0.105, y + 0.005), (x - 0.13, y + 0.03)], 4), TEAR, (54, 104, 180), line=0.009
+        )

@@ -1,4 +1,4 @@
-"""Whole figures: body, limbs and clothes in a pose, with head, face, mark and what is held. Origin between the feet, y up, one unit a figure's height."""
+"""Whole figures: body, limbs and clothes in a pose, with head, face, mark and what is held. Origin between the feet, y up, in figure heights."""
 
 from __future__ import annotations
 
@@ -8,24 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from story_ldm.data.toonstories2.brush import INK, Canvas, Piece, Tint, blob, box, curve, darker, ellipse, ribbon, turned
+from story_ldm.data.toonstories2.brush import Canvas, Piece, Tint, blob, box, curve, ellipse, moved, ribbon, turned, xy
 from story_ldm.data.toonstories2.faces import face
-from story_ldm.data.toonstories2.heads import behind, head, palette
+from story_ldm.data.toonstories2.heads import head
+from story_ldm.data.toonstories2.looks import RGB, palette
+from story_ldm.data.toonstories2.marks import MARKS_ON_BODY, effects, food, mark_piece, open_book
+from story_ldm.data.toonstories2.people import behind
 from story_ldm.data.toonstories2.poses import HOLDING, POSES, Pose
-from story_ldm.data.toonstories2.props import MARKS_ON_BODY, effects, food, mark_piece, open_book, prop_piece
+from story_ldm.data.toonstories2.props import prop_piece
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACES, KINDS, MARKS, PROPS, Figure
 
-RGB = {
-    "red": (226, 58, 56),
-    "orange": (250, 142, 40),
-    "yellow": (254, 216, 64),
-    "green": (62, 166, 84),
-    "blue": (58, 112, 222),
-    "purple": (146, 84, 200),
-    "pink": (250, 146, 190),
-    "white": (252, 250, 244),
-    "black": (62, 58, 72),
-}
 EDGE = 0.012  # of the frame that figures keep clear of
 SIZES = {"mouse": 0.86, "duck": 0.92, "elephant": 1.08, "dragon": 1.08, "man": 1.16, "woman": 1.12, "lion": 1.04, "bear": 1.05, "rabbit": 0.95}
 HEAD = 1.1  # larger than drawn in `heads.py`, so that a face reads in a small picture
@@ -46,7 +38,9 @@ class Body(NamedTuple):
 def _leg(p: Piece, kind: str, hip: tuple[float, float], foot: tuple[float, float], knee: float, toe: float, turn: int) -> None:
     short = kind in BIRDS
     dx, dy = foot[0] - hip[0], foot[1] - hip[1]
-    bend = ((hip[0] + foot[0]) / 2 - dy * knee * 8, (hip[1] + foot[1]) / 2 + dx * knee * 8) if knee else ((hip[0] + foot[0]) / 2, (hip[1] + foot[1]) / 2)
+    bend = (
+        ((hip[0] + foot[0]) / 2 - dy * knee * 8, (hip[1] + foot[1]) / 2 + dx * knee * 8) if knee else ((hip[0] + foot[0]) / 2, (hip[1] + foot[1]) / 2)
+    )
     width = 0.055 if short else 0.12 if kind in ("elephant", "bear") else 0.1
     line = curve(hip, bend, foot)
     p.shape(ribbon(line, width * 1.1, width * 0.92), "acc" if short else "leg", shade=0.02)
@@ -56,7 +50,7 @@ def _leg(p: Piece, kind: str, hip: tuple[float, float], foot: tuple[float, float
         p.shape(ellipse(foot[0], foot[1], 0.042, 0.048), "sole", None)
         return
     if short:
-        shape = blob([(-0.05, 0.0), (0.02, 0.035), (0.085, 0.012), (0.095, -0.03), (0.0, -0.035), (-0.06, -0.03)], 4) if turn else ellipse(0, -0.01, 0.075, 0.032)
+        shape = blob(xy("-.05 0, .02 .035, .085 .012, .095 -.03, 0 -.035, -.06 -.03"), 4) if turn else ellipse(0, -0.01, 0.075, 0.032)
         p.shape(turned(shape, toe) + foot, "acc")
     elif kind == "robot":
         p.shape(turned(box(-0.07 + x, -0.04, 0.075 + x, 0.03, 0.025), toe) + foot, "dark")
@@ -83,32 +77,54 @@ def _torso(p: Piece, kind: str) -> None:
         for k, c in enumerate(((250, 96, 80), (255, 214, 80), (120, 220, 140))):
             p.shape(ellipse(-0.07 + 0.07 * k, 0.2, 0.022, 0.022), c, line=0.009)
     elif kind == "woman":
-        p.shape(blob([(-0.07, 0.50), (0.07, 0.50), (0.125, 0.44), (0.105, 0.31), (0.19, 0.10), (0.20, 0.065), (0, 0.045), (-0.20, 0.065), (-0.19, 0.10), (-0.105, 0.31), (-0.125, 0.44)]), "cloth", shade=0.05)
+        p.shape(
+            blob(xy("-.07 .5, .07 .5, .125 .44, .105 .31, .19 .1, .2 .065, 0 .045, -.2 .065, -.19 .1, -.105 .31, -.125 .44")), "cloth", shade=0.05
+        )
         p.shape(ribbon(curve((-0.108, 0.31), (0, 0.285), (0.108, 0.31)), 0.03), "cloth-", None)
     elif kind == "girl":
-        p.shape(blob([(-0.07, 0.50), (0.07, 0.50), (0.13, 0.43), (0.125, 0.33), (0.235, 0.135), (0.12, 0.105), (0, 0.125), (-0.12, 0.105), (-0.235, 0.135), (-0.125, 0.33), (-0.13, 0.43)]), "cloth", shade=0.05)
+        p.shape(
+            blob(xy("-.07 .5, .07 .5, .13 .43, .125 .33, .235 .135, .12 .105, 0 .125, -.12 .105, -.235 .135, -.125 .33, -.13 .43")),
+            "cloth",
+            shade=0.05,
+        )
         p.shape(ribbon(curve((-0.12, 0.335), (0, 0.31), (0.12, 0.335)), 0.024), "cloth-", None)
         for s in (1, -1):  # a collar
             p.shape(blob([(0, 0.455), (s * 0.03, 0.49), (s * 0.11, 0.475), (s * 0.075, 0.42)], 4), (255, 250, 244), line=0.009)
     elif kind == "man":
-        p.shape(blob([(-0.09, 0.50), (0.09, 0.50), (0.165, 0.44), (0.175, 0.28), (0.165, 0.145), (0, 0.125), (-0.165, 0.145), (-0.175, 0.28), (-0.165, 0.44)]), "cloth", shade=0.05)
+        p.shape(blob(xy("-.09 .5, .09 .5, .165 .44, .175 .28, .165 .145, 0 .125, -.165 .145, -.175 .28, -.165 .44")), "cloth", shade=0.05)
         p.stroke([(0, 0.48), (0, 0.15)], 0.014, "cloth-")
         for y in (0.36, 0.26):
             p.shape(ellipse(0.035, y, 0.013, 0.013), "cloth-", None)
     elif kind in BIRDS or kind == "pig":
-        p.shape(blob([(-0.08, 0.50), (0.08, 0.50), (0.175, 0.40), (0.215, 0.24), (0.13, 0.085), (0, 0.065), (-0.13, 0.085), (-0.215, 0.24), (-0.175, 0.40)]), "fur", shade=0.04)
-        p.shape(blob([(-0.08, 0.50), (0.08, 0.50), (0.175, 0.40), (0.215, 0.235), (0.17, 0.15), (0, 0.125), (-0.17, 0.15), (-0.215, 0.235), (-0.175, 0.40)]), "cloth", shade=0.05)
+        p.shape(blob(xy("-.08 .5, .08 .5, .175 .4, .215 .24, .13 .085, 0 .065, -.13 .085, -.215 .24, -.175 .4")), "fur", shade=0.04)
+        p.shape(blob(xy("-.08 .5, .08 .5, .175 .4, .215 .235, .17 .15, 0 .125, -.17 .15, -.215 .235, -.175 .4")), "cloth", shade=0.05)
     else:
         wide = 1.12 if kind in ("elephant", "bear", "dragon") else 1.0
         p.shape(ellipse(0, 0.165, 0.15 * wide, 0.08), "leg" if kind == "boy" else "fur", shade=0.03)
-        p.shape(blob([(-0.085, 0.50), (0.085, 0.50), (0.15 * wide, 0.43), (0.17 * wide, 0.28), (0.178 * wide, 0.165), (0, 0.135), (-0.178 * wide, 0.165), (-0.17 * wide, 0.28), (-0.15 * wide, 0.43)]), "cloth", shade=0.05)
+        p.shape(
+            blob(
+                [
+                    (-0.085, 0.50),
+                    (0.085, 0.50),
+                    (0.15 * wide, 0.43),
+                    (0.17 * wide, 0.28),
+                    (0.178 * wide, 0.165),
+                    (0, 0.135),
+                    (-0.178 * wide, 0.165),
+                    (-0.17 * wide, 0.28),
+                    (-0.15 * wide, 0.43),
+                ]
+            ),
+            "cloth",
+            shade=0.05,
+        )
         p.shape(ribbon(curve((-0.165 * wide, 0.188), (0, 0.155), (0.165 * wide, 0.188)), 0.018), "cloth-", None)
 
 
 def _back(p: Piece, kind: str) -> None:
     """Tails and wings; a tail is on the left."""
     if kind == "fox":
-        p.shape(blob([(-0.08, 0.17), (-0.22, 0.10), (-0.36, 0.20), (-0.37, 0.40), (-0.29, 0.53), (-0.25, 0.38), (-0.20, 0.27), (-0.10, 0.26)]), "fur", shade=0.03)
+        p.shape(blob(xy("-.08 .17, -.22 .1, -.36 .2, -.37 .4, -.29 .53, -.25 .38, -.2 .27, -.1 .26")), "fur", shade=0.03)
         p.shape(blob([(-0.37, 0.39), (-0.29, 0.53), (-0.25, 0.385), (-0.31, 0.42)], 4), "pale", None)
     elif kind == "cat":
         line = np.concatenate([curve((-0.1, 0.15), (-0.30, 0.10), (-0.31, 0.30)), curve((-0.31, 0.32), (-0.32, 0.48), (-0.22, 0.50))])
@@ -120,10 +136,37 @@ def _back(p: Piece, kind: str) -> None:
         p.shape(ribbon(curve((-0.1, 0.16), (-0.36, 0.12), (-0.32, 0.34)), 0.042), "fur")
         p.shape(blob([(-0.32, 0.30), (-0.26, 0.38), (-0.31, 0.47), (-0.38, 0.39)]), "dark")
     elif kind == "mouse":
-        p.shape(ribbon(np.concatenate([curve((-0.08, 0.14), (-0.28, 0.02), (-0.33, 0.16)), curve((-0.335, 0.18), (-0.36, 0.28), (-0.42, 0.26))]), 0.036, 0.024), "acc", line=0.014)
+        p.shape(
+            ribbon(
+                np.concatenate([curve((-0.08, 0.14), (-0.28, 0.02), (-0.33, 0.16)), curve((-0.335, 0.18), (-0.36, 0.28), (-0.42, 0.26))]),
+                0.036,
+                0.024,
+            ),
+            "acc",
+            line=0.014,
+        )
     elif kind == "pig":
-        p.stroke(np.concatenate([curve((-0.18, 0.2), (-0.30, 0.20), (-0.28, 0.27)), curve((-0.275, 0.27), (-0.23, 0.31), (-0.23, 0.24)), curve((-0.23, 0.23), (-0.26, 0.18), (-0.33, 0.24))]), 0.05)
-        p.stroke(np.concatenate([curve((-0.18, 0.2), (-0.30, 0.20), (-0.28, 0.27)), curve((-0.275, 0.27), (-0.23, 0.31), (-0.23, 0.24)), curve((-0.23, 0.23), (-0.26, 0.18), (-0.33, 0.24))]), 0.022, "acc")
+        p.stroke(
+            np.concatenate(
+                [
+                    curve((-0.18, 0.2), (-0.30, 0.20), (-0.28, 0.27)),
+                    curve((-0.275, 0.27), (-0.23, 0.31), (-0.23, 0.24)),
+                    curve((-0.23, 0.23), (-0.26, 0.18), (-0.33, 0.24)),
+                ]
+            ),
+            0.05,
+        )
+        p.stroke(
+            np.concatenate(
+                [
+                    curve((-0.18, 0.2), (-0.30, 0.20), (-0.28, 0.27)),
+                    curve((-0.275, 0.27), (-0.23, 0.31), (-0.23, 0.24)),
+                    curve((-0.23, 0.23), (-0.26, 0.18), (-0.33, 0.24)),
+                ]
+            ),
+            0.022,
+            "acc",
+        )
     elif kind == "rabbit":
         p.shape(ellipse(-0.18, 0.17, 0.075, 0.075), "pale", shade=0.02)
     elif kind == "elephant":
@@ -134,7 +177,9 @@ def _back(p: Piece, kind: str) -> None:
         p.shape(blob([(-0.10, 0.12), (-0.26, 0.17), (-0.33, 0.27), (-0.22, 0.27), (-0.12, 0.24)]), "fur", shade=0.02)
     elif kind == "dragon":
         for s in (1, -1):  # wings
-            p.shape(np.array([(0.08, 0.34), (0.20, 0.52), (0.33, 0.64), (0.455, 0.675), (0.44, 0.56), (0.46, 0.45), (0.37, 0.47), (0.335, 0.37), (0.25, 0.41), (0.20, 0.33)]) * (s, 1), "acc", shade=0.03)
+            p.shape(
+                np.array(xy(".08 .34, .2 .52, .33 .64, .455 .675, .44 .56, .46 .45, .37 .47, .335 .37, .25 .41, .2 .33")) * (s, 1), "acc", shade=0.03
+            )
         p.shape(blob([(-0.08, 0.20), (-0.24, 0.17), (-0.36, 0.06), (-0.43, 0.14), (-0.38, 0.02), (-0.24, 0.045), (-0.08, 0.08)]), "fur", shade=0.02)
         p.shape([(-0.38, 0.085), (-0.50, 0.10), (-0.45, 0.21)], "acc")
 
@@ -176,9 +221,11 @@ def body(kind: str, action: str, turn: int, light: tuple[float, float], holding:
     pivot = (0.0, pose.pivot)
     for p in (back, front, over):
         p.turn(-pose.lean, pivot)
-        p.points = [q + (0.0, pose.lift) for q in p.points]
+        p.points = [moved(q, 0.0, pose.lift) for q in p.points]
     neck, hand = (turned(np.array([at]), -pose.lean, pivot)[0] + (0.0, pose.lift) for at in (NECK, pose.lead))
-    return Body(back, front, over, (float(neck[0]) + pose.nod[0], float(neck[1]) + pose.nod[1]), -(pose.lean + pose.tilt), (float(hand[0]), float(hand[1])))
+    return Body(
+        back, front, over, (float(neck[0]) + pose.nod[0], float(neck[1]) + pose.nod[1]), -(pose.lean + pose.tilt), (float(hand[0]), float(hand[1]))
+    )
 
 
 def paint_figure(canvas: Canvas, f: Figure, x: float, y: float, height: float, flip: bool, turn: int, tint: Tint, action: str | None = None) -> None:
@@ -244,6 +291,3 @@ def _reach(piece: Piece, x: float, degrees: float, larger: float) -> tuple[float
     c, s = math.cos(math.radians(degrees)) * larger, math.sin(math.radians(degrees)) * larger
     across = [px * c - py * s for px in box_[0] for py in box_[1]]
     return x + min(across), x + max(across)
-
-
-__all__ = ["INK", "RGB", "Body", "body", "darker", "paint_figure"]

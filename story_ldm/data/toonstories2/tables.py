@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KINDS = ("bear", "rabbit", "fox", "mouse", "frog", "duck", "robot", "alien", "cat", "dog", "pig", "lion", "penguin", "owl", "elephant", "dragon")
 PEOPLE = ("girl", "boy", "woman", "man")
-KINDS = (*KINDS, *PEOPLE)
+KINDS = (
+    *("bear", "rabbit", "fox", "mouse", "frog", "duck", "robot", "alien", "cat", "dog", "pig", "lion", "penguin", "owl", "elephant", "dragon"),
+    *PEOPLE,
+)
 SKINS = ("light", "tan", "brown", "dark")
 HAIRS = ("blond", "brown", "black", "red", "grey")
 FURS = 3  # fur colours of each kind that is not of people
