@@ -234,7 +234,7 @@ def _school(k: int, j: Jitter) -> Stage:
     q.shape(box(x - 0.29, 0.10, x + 0.29, 0.46), (176, 122, 78), FAINT)
     q.shape(box(x - 0.265, 0.125, x + 0.265, 0.435), board, None)
     chalk = (238, 244, 236)
-    drawings: list[np.ndarray | list] = {
+    drawings: dict[int, list] = {
         0: [
             [(-0.2, 0.33), (-0.16, 0.2), (-0.12, 0.33)],
             [(-0.18, 0.285), (-0.14, 0.285)],
@@ -255,8 +255,8 @@ def _school(k: int, j: Jitter) -> Stage:
             [(0.12, 0.33), (0.12, 0.22)],
         ],
         3: [[(-0.2, 0.3), (-0.15, 0.2), (-0.1, 0.3), (-0.2, 0.3)], [(-0.02, 0.2), (0.08, 0.2), (0.08, 0.3), (-0.02, 0.3), (-0.02, 0.2)]],
-    }[k]
-    for line in drawings:
+    }
+    for line in drawings[k]:
         q.stroke(np.array([(x + a, b) for a, b in line]), 0.011, chalk)
     if k in (2, 3):
         ring = ellipse(x + (0.12 if k == 2 else 0.18), 0.21 if k == 2 else 0.25, 0.045, 0.045)

@@ -239,8 +239,8 @@ def _farm(k: int, j: Jitter) -> Stage:
     else:  # a windmill
         p.shape([(y - 0.075, 0.69), (y - 0.045, 0.36), (y + 0.045, 0.36), (y + 0.075, 0.69)], CREAM, FAINT, 0.02)
         p.shape([(y - 0.06, 0.365), (y, 0.28), (y + 0.06, 0.365)], (176, 92, 70), FAINT)
-        for a in range(4):
-            angle = math.radians(90 * a + 32)
+        for sail in range(4):
+            angle = math.radians(90 * sail + 32)
             u, v = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
             hub = np.array([y, 0.35])
             p.shape(
