@@ -29,12 +29,16 @@ def is_single_file(model: str | Path) -> bool:
 
 
 def half_variant(folder: Path, parts: Collection[str]) -> str | None:
-    """The variant "fp16" if one of these components has its weights in half precision alone, which diffusers then takes; None otherwise."""
-    for part in parts:
-        names = [file.name for file in (folder / part).glob("*.safetensors") if not file.name.startswith(".")]
-        if names and all(".fp16" in name for name in names):
-            return "fp16"
-    return None
+    """The variant "fp16" if one of these components has its weights in half precision alone; None otherwise. diffusers then takes half precision
+    wherever there is some: which components have both is said on stderr."""
+    files = {part: [file.name for file in (folder / part).glob("*.safetensors") if not file.name.startswith(".")] for part in parts}
+    half = {part: [".fp16" in name for name in names] for part, names in files.items() if names}
+    if not any(map(all, half.values())):
+        return None
+    both = [part for part, names in half.items() if any(names) and not all(names)]
+    if both:
+        print(f"{folder} has other parts in half precision alone: so are {', '.join(both)} read, which have both", file=sys.stderr)
+    return "fp16"
 
 
 def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], known: Collection[str]) -> None:
@@ -113,7 +117,7 @@ def as_broken_folder(folder: str | Path, what: str) -> Iterator[None]:
     except (OSError, MemoryError, ImportError):
         raise
     except Exception as error:
-        if isinstance(error, ValueError) and of_this_package(error):
+        if type(error).__name__ == "OutOfMemoryError" or (isinstance(error, ValueError) and of_this_package(error)):  # the first is torch's
             raise
         raise ValueError(f"{folder} cannot be opened as a {what} ({type(error).__name__}: {error})") from error
 

@@ -81,6 +81,15 @@ def test_told_tales_are_pure_and_validation_has_its_own():
     assert [len(told_tale(0, "train_wide", n, LONGEST).sentences) for n in range(5)] == [LONGEST] * 5
 
 
+def test_mentions_of_a_tales_beginning_follow_from_it():
+    """Who is mentioned before they appear has no slot yet."""
+    for one in all_tales()[::7]:
+        whole = fill(one, Dice(0), "train_wide")
+        taken = [sum(kind != IGNORED for kind in kinds) for kinds in whole.facts["kinds"]]
+        assert all(slot < many for frame, many in zip(whole.mentions, taken, strict=True) for _, slots in frame for slot in slots)
+    assert any(whole.mentions)
+
+
 def test_no_story_of_the_development_set_is_a_tale():
     def bare(sentences: str) -> str:
         return " ".join(split_words(sentences))

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.tales import LONGEST, told_tale
-from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, ToldStory, told_story
+from story_ldm.data.toonstories.told import CANDIDATES, LABELS, MOST_CHARACTERS, ToldStory, told_story
 from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, WORD, Reader, reading_loss, split_words
 from story_ldm.files import write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
@@ -52,15 +52,16 @@ class Settings(RunSettings):
     split: str = "train_wide"
     """Split of the built-in world whose stories are read."""
     tales: float = 0.5
-    """Share of the stories that are tales, in steps whose stories are no longer than tales are."""
+    """Share of the stories that are tales, apart from those of --names, in steps whose stories are no longer than tales are."""
     names: float = 0.2
-    """Share of the stories, half of them tales, that are chosen for mentioning characters in another order than they appeared in."""
+    """Share of the stories, half of them tales where these are long enough, that are chosen for mentioning characters in another order than they
+    appeared in."""
     free: float = 0.8
     """Share of the other stories in the form free; two thirds of the rest are referential, one third full."""
     lengths: tuple[int, ...] = (5, 3, 6, 4, 8, 5, 7, 12)
     """Story lengths, one per step in turn."""
     stories: int = 200_000
-    """Number of stories to train on, all of them different unless there is a --limit."""
+    """Number of stories to train on. Without a --limit they are different, but for those of --names, which are chosen from the same ones."""
     batch: int = 32
     """Stories per step, over all processes."""
     width: int = 192
@@ -111,7 +112,7 @@ class StoryStream(torch.utils.data.Dataset):
     def __getitem__(self, key: tuple[int, str, int]) -> ToldStory:
         number, form, length = key
         if self.s.limit:
-            number %= self.s.limit
+            number %= max(1, self.s.limit // CANDIDATES) if form == "names" else self.s.limit
         return told(self.s.seed, self.s.split, number, form, length, self.characters)
 
 

@@ -211,13 +211,13 @@ def main(s: Settings) -> None:
         shape |= {"length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
         data = load_stories(s.dataset, s.split, resolution, s.text_form[0], **shape)
         others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
-    if s.train != "all" and max(story_lengths(data)) < 2:
-        raise ValueError(f"--train is {s.train}, but every story of {s.dataset} has 1 frame, which reads no memory; it needs stories of at least 2")
     model, tokenizer = build(s, preset, sd, vae, resolution)
     with accelerator.main_process_first():
         data, *others = fit_stories([data, *others], encoder_limit(model.text_encoder, tokenizer), s.long_sentences)
         if s.sample_every:
             sample_stories(s, tokenizer)  # raises an error now, rather than at the first sample, if a sentence is too long
+    if s.train != "all" and max(story_lengths(data)) < 2:
+        raise ValueError(f"--train is {s.train}, but every story of {s.dataset} has 1 frame, which reads no memory; it needs stories of at least 2")
     lengths = torch.tensor(story_lengths(data))
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
@@ -395,8 +395,10 @@ def build(
 
 def sample_stories(s: Settings, tokenizer: CLIPTokenizer | XLTokenizers | None) -> Dataset:
     """The first validation stories, without pictures."""
-    stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form[0], limit=s.sample_stories, pictures=False)
-    return fit_stories([stories], encoder_limit(None, tokenizer), s.long_sentences)[0]
+    limit = None if s.long_sentences == "skip" else s.sample_stories  # of which some may be left out
+    stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form[0], limit=limit, pictures=False)
+    fit = fit_stories([stories], encoder_limit(None, tokenizer), s.long_sentences)[0]
+    return fit.select(range(min(s.sample_stories, len(fit))))
 
 
 def sample(

@@ -303,7 +303,10 @@ def agreement(counts: np.ndarray) -> dict[str, float | None]:
 def tally_markdown(result: dict) -> str:
     """One line per criterion: shares of choices in percent with their intervals."""
     rows = []
-    for criterion, of in result["criteria"].items():
+    for criterion in result["settings"]["criteria"]:
+        if (of := result["criteria"].get(criterion)) is None:
+            rows.append([criterion, *["–"] * len(result["settings"]["systems"]), 0, "–", "–"])
+            continue
         cells = [f"{100 * x['value']:.2f} ({100 * x['low']:.1f} – {100 * x['high']:.1f})" for x in of["systems"].values()]
         agree = ["–" if of["kappa"] is None else f"{of['kappa']:.2f}", "–" if of["agreement"] is None else f"{100 * of['agreement']:.1f} %"]
         rows.append([criterion, *cells, of["answers"], *agree])

@@ -131,7 +131,7 @@ def read_answers(database: Path) -> tuple[dict, list[tuple[str, int, str, str]]]
         with closing(sqlite3.connect(database, timeout=60)) as connection:
             settings = {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM settings")}
             answers = connection.execute("SELECT criterion, sample, system, rater FROM answers").fetchall()
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
         raise SystemExit(f"--database {database} is not a survey: {error}") from error
     systems, criteria = (settings.get(name) for name in ("systems", "criteria"))
     if not (isinstance(systems, list) and isinstance(criteria, list) and all(isinstance(name, str) for name in systems + criteria)):

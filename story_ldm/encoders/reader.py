@@ -256,7 +256,7 @@ class Reader(ModelMixin, ConfigMixin):
                     pointing = weights[:, 0, :, slots:]
             state = self.norm(x)
             kept = torch.sigmoid(self.name_query(state) @ name_keys[:, :longest].mT * NAME**-0.5) * pointing
-            known = known + kept @ codes
+            known = known + kept.to(known.dtype) @ codes
             states.append(state)
             attended.append(nn.functional.pad(pointing, (0, mask.shape[2] - longest)))
         return torch.stack(states, 1), torch.stack(attended, 1)

@@ -171,7 +171,8 @@ def start_gan(
 
 def first_sentences(dataset: str, count: int, text_form: str, window: int | None, fit: tuple = (None, "error")) -> list[list[str]]:
     """Sentences of the first held-out stories, cut into stories of `window` frames if it is set. fit: the last two arguments of `fit_stories`."""
-    stories = load_stories(dataset, held_out_split(dataset), text=text_form, limit=count, window=window, short="drop", pictures=False)
+    limit = None if fit[1] == "skip" else count  # of which some may be left out
+    stories = load_stories(dataset, held_out_split(dataset), text=text_form, limit=limit, window=window, short="drop", pictures=False)
     return fit_stories([stories], *fit)[0]["sentences"][:count]
 
 

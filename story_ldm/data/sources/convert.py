@@ -208,7 +208,8 @@ def finished_row(row: dict, source: Source, c: Conversion) -> dict:
 
 def converted_row(source: Source, split: str, key: Any, c: Conversion, long_sentences: LongSentences = "error") -> tuple[dict, int, dict[str, int]]:
     """Reads a story of the copy; returns it as a row of the Parquet file, the number of its frames that were laid on the background, and the lengths
-    of its sentences that were too long, which are cut if long_sentences says so. Raises StoryDataError for any fault of the story."""
+    of its sentences that were too long, before names become pronouns, which are cut if
+    long_sentences says so. Raises StoryDataError for any fault of the story."""
     with as_fault(f"story {key} of {split}"):
         row = source.story(split, key, FrameChoice(c.frame, c.seed))
         long = WORDS.longer(row["sentences"])
@@ -230,9 +231,11 @@ def _fitted(data: bytes, size: int | None, fit: Fit, background: str) -> bytes:
 
 def _content(copy: Path, out: Path) -> dict[str, str]:
     """Name → digest of all files of a copy, which is a folder or one file, without those of `out`, should it lie there."""
-    files = [copy] if copy.is_file() else []
-    for where, folders, names in os.walk(copy):
-        folders[:] = [name for name in folders if not is_clutter(name) and Path(where, name).absolute() != out.absolute()]
+    files, seen = [copy] if copy.is_file() else [], {copy.resolve()}
+    for where, folders, names in os.walk(copy, followlinks=True):
+        inside = {name: Path(where, name).resolve() for name in folders if not is_clutter(name) and Path(where, name).absolute() != out.absolute()}
+        folders[:] = [name for name, real in inside.items() if real not in seen]  # links may go round
+        seen |= {*inside.values()}
         files += [Path(where, name) for name in names if not is_clutter(name)]
     digests = {}
     for file in tqdm(sorted(files), desc="reading the copy", unit=" files", leave=False, delay=2):

@@ -160,11 +160,12 @@ def fill(tale: Tale, dice: Dice, split: str, length: int | None = None, slots: i
     gaps = _Gaps(tale, dice, split)
     order: list[str] = []
     facts: dict[str, list] = {name: [] for name in ("seen", "kinds", "garments", "actions", "weights", "props", "prop_colors", "places")}
-    texts = []
+    texts, known = [], []
     for frame in tale.frames[:length]:
         gaps.begin(frame)
         texts.append(gaps.filled(frame.sentences))
         order += [letter for letter in frame.who if letter not in order]
+        known.append([ord(letter) for letter in order])
         row: dict[str, list] = {name: [IGNORED] * slots for name in facts}
         row["seen"], row["weights"] = [0] * slots, [0.0] * slots
         for slot, letter in enumerate(order):
@@ -186,7 +187,8 @@ def fill(tale: Tale, dice: Dice, split: str, length: int | None = None, slots: i
             facts[name].append(LABELS["places"].index(gaps.places.get(frame.place, frame.place)) if name == "places" else values)
     _add_slips(texts, dice)
     read = [text.read() for text in texts]
-    return ToldStory([text for text, _ in read], facts, [words_of(text, references, [ord(letter) for letter in order]) for text, references in read])
+    mentions = [words_of(text, references, letters) for (text, references), letters in zip(read, known, strict=True)]
+    return ToldStory([text for text, _ in read], facts, mentions)
 
 
 class _Gaps:
