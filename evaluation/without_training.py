@@ -30,13 +30,14 @@ from story_ldm.data.sources.base import read_json
 from story_ldm.data.stories import load_stories
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names
 from story_ldm.encoders.prompt_surgery import PromptSurgery
-from story_ldm.files import markdown_table, model_folder, write_text
+from story_ldm.files import json_object, markdown_table, model_folder, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.cells import shown
 from story_ldm.metrics.story_rates import as_arrays, layout_chance, mark_chance, measures
 from story_ldm.model_folders import open_local
 from story_ldm.one_line import one_line_errors
 from story_ldm.pipelines import StoryLDMPipeline
+from story_ldm.pipelines.without_training import form_of
 from story_ldm.systems.story_ldm.reference import Reference
 from story_ldm.systems.story_ldm.shared_attention import ConsistentAttention
 
@@ -112,9 +113,12 @@ def main(s: Settings) -> None:
         raise SystemExit(f"--dataset {s.dataset} has other characters than the evaluator {s.evaluator} reads")
     claim(s)
     pipe = None
+    reads = json_object(model_folder(s.model) / "model_index.json")
+    if any(form.startswith("prompt-surgery") for form in s.forms) and (reads.get("text_encoder") or [None])[0] is None:
+        raise SystemExit(f"--forms has prompt-surgery, which needs a CLIP text encoder; --model {s.model} has none")
     for form in s.forms:
         for first in tqdm(range(0, len(stories), s.batch), desc=form):
-            file = readings_file(s, form, first)
+            file = readings_file(s, form, first, len(stories))
             if file.exists():
                 continue
             pipe = pipe or open_pipeline(s)
@@ -146,10 +150,11 @@ def claim(s: Settings) -> None:
     write_text(file, json.dumps(told, indent=1))
 
 
-def readings_file(s: Settings, form: str, first: int) -> Path:
-    """Named by the settings of the form, too: other ones are drawn anew."""
-    digest = hashlib.sha256(repr(FORMS[form]).encode()).hexdigest()[:8]
-    return s.out / f"{form.replace(', ', '_').replace(' ', '-')}-{digest}-{first:06d}.json"
+def readings_file(s: Settings, form: str, first: int, stories: int) -> Path:
+    """Of the stories from `first` to the end of its batch. Named by the settings of the form, too: other ones are drawn anew."""
+    settings = FORMS[form] | {"memory": form_of(FORMS[form].get("memory"))}
+    digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
+    return s.out / f"{form.replace(', ', '_').replace(' ', '-')}-{digest}-{first:06d}-{min(first + s.batch, stories):06d}.json"
 
 
 def open_pipeline(s: Settings) -> StoryLDMPipeline:
@@ -179,7 +184,7 @@ def table(s: Settings, stories: Dataset, characters: int) -> tuple[str, dict[str
     weights = bootstrap_weights(len(stories), s.resamples, 0)
     rates: dict[str, Any] = {}
     for form in s.forms:
-        parts = [read_json(readings_file(s, form, first), dict, "readings") for first in range(0, len(stories), s.batch)]
+        parts = [read_json(readings_file(s, form, first, len(stories)), dict, "readings") for first in range(0, len(stories), s.batch)]
         if [story for part in parts for story in part["story_ids"]] != stories["story_id"][:]:
             raise SystemExit(f"--out {s.out} has readings of {form!r} of other stories; use another folder")
         read = {name: np.concatenate([np.asarray(part["read"][name]) for part in parts]) for name in parts[0]["read"]}

@@ -237,10 +237,12 @@ class StoryLDMPipeline(Denoising, Reading):
         guidance_scale = default_guidance if guidance_scale is None else guidance_scale
         copies = slice(None, None, num_images_per_prompt)
         reads = [flags for flags in reads_memory(use_memory, stories[copies], lengths[copies]) for _ in range(num_images_per_prompt)]
-        form = form_of(memory) if use_memory is not False else None
+        form = form_of(memory)
+        form = None if use_memory is False else form
         trained = {"memory_guidance_scale": memory_guidance_scale is not None, "return_memory_weights": return_memory_weights}
         by_frame = {"max_memory_frames": max_memory_frames is not None, "frames": frames is not None, "use_memory": use_memory is not True}
-        check_form(form, self, stories, trained, by_frame)
+        check_form(form, self, stories, trained, by_frame, long_sentences == "chunks")
+        reader = reader_of(form, self)
         factor = downscale_factor(self.vae)
         height, width = self._check_size(height, width, factor)
         check_count("num_inference_steps", num_inference_steps, self.scheduler.config.get("num_train_timesteps"))
@@ -290,7 +292,6 @@ class StoryLDMPipeline(Denoising, Reading):
         condition, negative = with_size(condition, height, width), with_size(negative, height, width)
         first_frames = [self._latents(story, dtype) for story in given_frames for _ in range(num_images_per_prompt)]
         has_memory = form is None and use_memory is not False and self.unet.config.memory != "none"
-        reader = reader_of(form, self)
         if isinstance(form, PromptSurgery):
             encode = partial(self.encode_sentences, clip_skip=clip_skip, lora_scale=lora_scale)
             condition, negative = prompts_of(form, self, stories, negative, encode)
@@ -345,7 +346,7 @@ class StoryLDMPipeline(Denoising, Reading):
                 noise = torch.cat([start_noise([n], m, each[m]) for m in range(count)])
                 without_text = of_frame(negative, [n] * count, list(range(count)))
                 if not self._interrupt:
-                    with reader.drawing_together(n, self._num_timesteps):
+                    with reader.drawing_together(n, self._num_timesteps, kept=lengths[n] > count):
                         noise, _ = self.draw_frame(noise, condition[n, :count], without_text, remembered, generators=each, **how)
                 first_frames[n] = list(noise)
             for m in range(max(lengths)):

@@ -56,13 +56,16 @@ def form_of(memory: Any) -> Form | None:
             check_text(name, value)
         elif setting.name == "attention_blocks" and not isinstance(value, (list, tuple)):
             raise ValueError(f"{name} is {value!r}; it must be a list of blocks, such as ['up.0', 'up.1']")
+    if isinstance(memory, Reference) and memory.start >= memory.end:
+        raise ValueError(f"start of memory is {memory.start}; it must be below its end, which is {memory.end}")
     return memory
 
 
-def check_form(form: Form | None, pipe: Any, stories: list[list[str]], trained: dict[str, bool], by_frame: dict[str, bool]) -> None:
+def check_form(form: Form | None, pipe: Any, stories: list[list[str]], trained: dict[str, bool], by_frame: dict[str, bool], chunks: bool) -> None:
     """Raises ValueError if the form does not fit the pipeline's parts, or if an argument is given that it has no use for.
 
-    trained: whether arguments are given that only trained memory has. by_frame: those for memory that is read frame by frame."""
+    trained: whether arguments are given that only trained memory has. by_frame: those for memory that is read frame by frame. chunks: whether long
+    sentences are read in chunks."""
     if form is None:
         return
     for name, given in (trained if isinstance(form, Reference) else trained | by_frame).items():
@@ -86,6 +89,10 @@ def check_form(form: Form | None, pipe: Any, stories: list[list[str]], trained: 
             raise ValueError("memory='prompt-surgery' needs a CLIP text encoder; this pipeline has a reader")
         if not stories:
             raise ValueError("memory='prompt-surgery' needs sentences; prompt_embeds are given")
+        if chunks:
+            raise ValueError(
+                "long_sentences is 'chunks'; memory='prompt-surgery' makes one prompt of a story's sentences, which is not read in chunks"
+            )
 
 
 def form_name(form: Form) -> str:
@@ -138,5 +145,7 @@ def installed(reader: ReferenceReader | AnchorReader | None) -> AbstractContextM
 
 
 def similarity_sentences(condition: Conditioning) -> Tensor:
-    """Pooled sentences (B, M, D), or the mean of their states, by which earlier frames are recalled."""
+    """Pooled sentences (B, M, D), of XL its text_embeds, or the mean of their states, by which earlier frames are recalled."""
+    if "text_embeds" in condition.added:
+        return condition.added["text_embeds"]
     return condition.states.mean(2) if condition.pooled is None else condition.pooled

@@ -15,7 +15,7 @@ OPENERS = CLAUSE | DETERMINERS | PREPOSITIONS | set("he she it they his her its 
 
 def names_in(sentence: str) -> set[str]:
     """Capitalized words, except for those that begin an English sentence without being a name."""
-    words = {word.replace("’", "'").removesuffix("'s") for word in NAME.findall(sentence)}
+    words = {word.replace("’", "'").removesuffix("'s").rstrip("'-") for word in NAME.findall(sentence)}
     return {word for word in words if word.lower() not in OPENERS}
 
 

@@ -30,7 +30,8 @@ def upcast(vae: AutoencoderKL, xl: bool = True) -> Iterator[None]:
     if needed and dtype == torch.float16:
         vae.to(dtype=torch.float32)
     try:
-        with torch.autocast(vae.device.type, enabled=False) if needed else nullcontext():
+        kind = "cpu" if vae.device.type == "meta" else vae.device.type  # meta: the weights are offloaded
+        with torch.autocast(kind, enabled=False) if needed else nullcontext():
             yield
     finally:
         if needed and dtype == torch.float16:

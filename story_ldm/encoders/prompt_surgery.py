@@ -53,7 +53,8 @@ def prompt_of_frame(story: list[str], m: int, identity: str | None, length: Call
     order = [*story[m:], *story[:m]]
     if identity is None:  # the first sentence, which is not said twice
         identity, order = story[0], [story[m], *(sentence for k, sentence in enumerate(order) if k and (m + k) % len(story))]
-        order = order[1:] if m == 0 else order
+    if identity == story[m]:
+        order = order[1:]
     pieces, own = ([identity], 0 if identity == story[m] else 1)
     for sentence in order[: window if own else window - 1]:
         if sum(map(length, [*pieces, sentence])) > limit:
@@ -83,5 +84,6 @@ def operated(story: list[str], s: PromptSurgery, encode: Encode, length: Callabl
                 x[groups[k]] = reweighted(x[groups[k]], s.other_alpha, s.other_beta)
     frames, count = states.shape[:2]
     mask = torch.ones(frames, 2 * count, dtype=torch.long, device=states.device)
+    mask[:, count] = 0  # the start token
     mask[:, count + 1 + words :] = 0
     return replace(condition, states=torch.cat([states, common.states.expand(frames, -1, -1)], 1), mask=mask)

@@ -81,7 +81,9 @@ class ReferenceMemory:
             self.entries = self._chosen(kept_frames(self.entries[SENTENCE])).entries
 
     def rows(self, index: Tensor) -> ReferenceMemory:
-        """The memory of the stories in index (B',)."""
+        """The memory of the stories in index (B',). Not a copy, if these are all in order."""
+        if self.entries and torch.equal(index.cpu(), torch.arange(len(self.entries[SENTENCE]))):
+            return self
         return ReferenceMemory({name: x.index_select(0, index) for name, x in self.entries.items()})
 
     def recall(self, sentences: Tensor, max_memory_frames: int | None) -> ReferenceMemory:
@@ -225,8 +227,8 @@ class ReferenceReader:
             levels |= {self._at(self.s.attention_level, i): self._level(self.s.attention_level, i) for i in steps}
         self.writes = {CLEAN: clean, SENTENCE: sentences}
         for self.step, timestep in levels.items():
-            alpha = signal(self.scheduler.alphas_cumprod, timestep).to(clean.device, clean.dtype)
-            run(alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, timestep, condition)
+            alpha = signal(self.scheduler.alphas_cumprod, timestep).to(clean.device)
+            run((alpha.sqrt() * clean + (1 - alpha).sqrt() * noise).to(clean.dtype), timestep, condition)
         self.memory.append(self.writes, self.s.max_frames)
         self.writes = None
 

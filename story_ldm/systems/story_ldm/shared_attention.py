@@ -117,6 +117,7 @@ class AnchorReader:
         self.layers = attention_layers(unet, blocks)
         self.banks: dict[int, dict[tuple[int, str], Tensor]] = {}  # story → (step, layer) → tokens (kinds, anchors * L, C)
         self.together: int | None = None  # the story whose anchors are drawn
+        self.kept = True
         self.later: list[int] = []  # the stories of which a later frame is drawn
         self.step, self.steps, self.kinds = 0, 1, 1
 
@@ -124,9 +125,9 @@ class AnchorReader:
         return shared_attention(self.layers, self._context)
 
     @contextmanager
-    def drawing_together(self, story: int, steps: int) -> Iterator[None]:
-        """While the anchors of a story are drawn in one batch, in so many steps."""
-        self.together, self.steps = story, steps
+    def drawing_together(self, story: int, steps: int, kept: bool) -> Iterator[None]:
+        """While the anchors of a story are drawn in one batch, in so many steps. kept: later frames will read them."""
+        self.together, self.steps, self.kept = story, steps, kept
         yield
         self.together = None
 
@@ -153,7 +154,8 @@ class AnchorReader:
         frames = x.unflatten(0, (self.kinds, -1))  # (kinds, anchors, N, C)
         chosen = torch.randperm(x.shape[1], generator=chance)[: max(1, round(self.s.share * x.shape[1]))].to(x.device)
         read = frames[:, :, chosen]  # (kinds, anchors, L, C)
-        self.banks.setdefault(self.together, {})[self.step, layer] = read.flatten(1, 2)
+        if self.kept:
+            self.banks.setdefault(self.together, {})[self.step, layer] = read.flatten(1, 2)
         count = frames.shape[1]
         if count == 1:
             return None

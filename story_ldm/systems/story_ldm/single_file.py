@@ -119,7 +119,7 @@ def open_single_file(
         if config is None:
             _write(Path(made), kind.__name__, {**configs(family), "scheduler": {"_class_name": scheduler, **steps}}, list(pads))
         try:
-            sd = kind.from_single_file(str(file), config=str(config or made), local_files_only=True, **settings)
+            sd = kind.from_single_file(str(file), config=str(config or made), **{**settings, "local_files_only": True})
         except (SingleFileComponentError, ValueError, RuntimeError, KeyError) as error:
             raise ValueError(f"{file} does not fit the configs of {config or f'a Stable Diffusion {family}'}: {error}") from error
     for part, model in sd.components.items():
