@@ -105,10 +105,22 @@ def test_names_in_the_card_of_a_conversion_are_text():
         "frames": 1,
         "broken": [["<i>a</i>", "is `broken`\n# Title"]],
         "transparent": 0,
+        "long": {"sentences": 0, "stories": 0},
         "files": {},
         "sha256": "0" * 64,
         "dropped_overlaps": 0,
     }
     conversion = {"source": "folder", "text": "full", "size": None, "frame": "middle", "drop_overlaps": False, "background": "white"}
-    made = card({"conversion": conversion, "splits": {"train": part}, "published": {}, "recalled": True, "overlaps": {}, "notes": []}, source)
+    made = card(
+        {
+            "conversion": conversion,
+            "long_sentences": "error",
+            "splits": {"train": part},
+            "published": {},
+            "recalled": True,
+            "overlaps": {},
+            "notes": [],
+        },
+        source,
+    )
     assert "<b>" not in made and "<i>" not in made and "[x](" not in made and "\n# Title" not in made

@@ -219,6 +219,7 @@ WRONG = {
     "score_autoencoder": (["--vae", "MISSING"], "MISSING"),
     "score_stories": (["--system", "a", "--generated", "MISSING"], "a was not scored: MISSING has no test-*.parquet"),
     "survey": (["--database", "MISSING/a.sqlite", "--tally"], "--database MISSING/a.sqlite does not exist"),
+    "without_training": (["--out", "OUT", "--dataset", "MISSING"], "MISSING has no test-*.parquet"),
 }
 
 

@@ -148,8 +148,7 @@ def start_gan(
             few = {"held_out": (held_out_split(s.dataset), s.validate_stories)} | few
         parts = {"train": fit_stories([load_stories(s.dataset, "train", resolution, s.text_form, limit=s.limit, flip=s.flip, **shape)], *fit)[0]}
         for name, (split, count) in few.items():
-            count = min(count, s.limit or count)
-            data = load_stories(s.dataset, split, resolution, s.text_form, limit=count, **shape)
+            data = load_stories(s.dataset, split, resolution, s.text_form, limit=(count := min(count, s.limit or count)), **shape)
             [parts[name]] = fit_stories([data.select(range(min(count, len(data))))], *fit)  # --window may cut a story into several
         sentences = first_sentences(s.dataset, s.sample_stories, s.text_form, s.window, fit) if s.sample_every else []
     # Each decoding advances torch's global generator, on which the networks' initial weights depend.
@@ -171,8 +170,8 @@ def start_gan(
 
 def first_sentences(dataset: str, count: int, text_form: str, window: int | None, fit: tuple = (None, "error")) -> list[list[str]]:
     """Sentences of the first held-out stories, cut into stories of `window` frames if it is set. fit: the last two arguments of `fit_stories`."""
-    limit = None if fit[1] == "skip" else count  # of which some may be left out
-    stories = load_stories(dataset, held_out_split(dataset), text=text_form, limit=limit, window=window, short="drop", pictures=False)
+    shape: dict = {"limit": None if fit[1] == "skip" else count, "window": window, "short": "drop"}  # skip: some may be left out
+    stories = load_stories(dataset, held_out_split(dataset), text=text_form, pictures=False, **shape)
     return fit_stories([stories], *fit)[0]["sentences"][:count]
 
 
