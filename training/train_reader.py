@@ -99,7 +99,7 @@ def told(seed: int, split: str, number: int, form: str, length: int | None, char
     if form == "tales":
         return told_tale(seed, split, number, length, characters)
     if form == "names" and number % 2 and (length or 1) <= LONGEST:
-        return told_tale(seed, split, number, length, characters, candidates=8)
+        return told_tale(seed, split, number, length, characters, candidates=CANDIDATES)
     return told_story(seed, split, number, form, length, characters)
 
 

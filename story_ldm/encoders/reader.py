@@ -69,7 +69,7 @@ def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Te
     each compute alike. "mentions" (B, M, C, L), if given: which mention of a character a word belongs to, from 1, or 0; its slot
     shall attend to all of them."""
     losses = {}
-    for name in logits if "mentions" in facts else [name for name in logits if name != "mentions"]:
+    for name in (name for name in logits if name in facts or name != "mentions"):
         if name == "mentions":
             number, loss = facts[name], torch.zeros(facts[name].shape[:-1], device=facts[name].device)
             for mention in range(1, int(number.max()) + 1):

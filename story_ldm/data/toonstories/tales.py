@@ -266,12 +266,10 @@ class _Gaps:
         text = GAP.sub(lambda found: self._gap(found[1]), template)
         text = re.sub(r"\b([Aa])n? (?=(?:\0[A-C])?[aeiou]\w)(?!(?:\0[A-C])?(?:one\b|uni|use))", r"\1n ", text)
         text = re.sub(r"\b([Aa])n (?=(?:\0[A-C])?[bcdfgjklmnpqrstvwxyz]\w)", r"\1 ", text)
-        parts = re.split(r"\0([A-C])([^\0]*)\0", text)
         filled = Text()
-        for plain, letter, words in zip(parts[::3], [*parts[1::3], ""], [*parts[2::3], ""], strict=True):
-            filled.pieces += (
-                [(plain, "", ())] * bool(plain) + [(words, "name", (ord(letter),))] * bool(words) if letter else [(plain, "", ())] * bool(plain)
-            )
+        for part in text.split("\0"):  # what a gap has put between two of these begins with the letter of its character
+            mention = len(filled.pieces) % 2
+            filled.pieces.append((part[1:], "name", (ord(part[0]),)) if mention else (part, "", ()))
         return filled
 
     def _gap(self, gap: str) -> str:
