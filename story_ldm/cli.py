@@ -177,7 +177,8 @@ def convert(
         long_sentences: What to do with sentences of more than 96 words and punctuation marks, the reader's limit: error, cut them, or skip
             their stories. Training and drawing have the same option, with the limit of their text encoder.
     """
-    from story_ldm.data.sources.convert import Conversion, convert, said_of_long
+    from story_ldm.data.sources.convert import Conversion, convert
+    from story_ldm.data.sources.record import said_of_long
 
     c = Conversion(source, str(frame), seed, text, size, fit, background, limit, drop_overlaps)
     record = convert(c, folder, out, split, skip_broken, num_proc, unpacked_gb, long_sentences)

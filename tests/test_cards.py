@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
 from story_ldm.data.sources.base import Source
-from story_ldm.data.sources.convert import card
+from story_ldm.data.sources.record import card
 from story_ldm.data.story_form import card_data
 from story_ldm.files import markdown_table
 from story_ldm.reports.cards import dataset_licence, model_licence, write_model_card, write_training_section

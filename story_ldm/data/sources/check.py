@@ -22,7 +22,7 @@ from story_ldm.data.archives import unpacked
 from story_ldm.data.faults import as_fault, printable
 from story_ldm.data.sources import FrameChoice, StoryDataError, open_source
 from story_ldm.data.sources.base import SPLITS, checked_row, decoded, field_of, of_type, read_json
-from story_ldm.data.sources.convert import conversion_facts
+from story_ldm.data.sources.record import conversion_facts
 from story_ldm.data.story_form import PER_SENTENCE, REQUIRED_COLUMNS, check_columns, nameless_label, parquet_files
 from story_ldm.files import file_digest, markdown_table
 

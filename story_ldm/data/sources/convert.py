@@ -8,8 +8,6 @@ the copy. If any has changed since, whatever its size and time, that is said, an
 left out can now be read. After the last file, `conversion.json` (counts, checksums, faults) and the card are written. Pictures that are complete
 frames keep their bytes; frames cut from strips or resized by --size are PNG, and so are those that programs show differently: turned by EXIF, partly
 transparent (laid on --background), or of 16 bits.
-
-Over 350 lines: the steps of one command, in their order, from the copy to its card.
 """
 
 from __future__ import annotations
@@ -24,61 +22,27 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import pyarrow as pa
-from datasets import ClassLabel, Features, Image, List, Value
 from pyarrow import parquet
 from tqdm.auto import tqdm
 
 from story_ldm.data.archives import unpacked
 from story_ldm.data.faults import as_fault, printable
 from story_ldm.data.long_sentences import WORDS, LongSentences, too_long
-from story_ldm.data.pictures import FITS, Fit, as_rgb, colour, is_plain, png, square
-from story_ldm.data.references import is_referential, refer
-from story_ldm.data.sources import SOURCES, FrameChoice, Source, StoryDataError, open_source
-from story_ldm.data.sources.base import SPLITS, checked_row, decoded, of_type, read_json
-from story_ldm.data.story_form import card_data, is_damaged, parquet_name
-from story_ldm.files import file_digest, is_clutter, markdown_table, plain_markdown, write_text, written_beside
+from story_ldm.data.sources import Source, StoryDataError, open_source
+from story_ldm.data.sources.base import SPLITS, read_json
+from story_ldm.data.sources.record import METADATA, card, conversion_facts, record_of
+from story_ldm.data.sources.rows import Conversion, converted_row, features_of
+from story_ldm.data.story_form import is_damaged, parquet_name
+from story_ldm.files import file_digest, is_clutter, write_text, written_beside
 from story_ldm.locks import locked
 
 STORIES_PER_FILE = 500
 GROUP_STORIES, GROUP_BYTES = 100, 32_000_000  # upper limits of a row group, which is kept in memory until it is written
-METADATA = b"story_ldm.conversion"
-TEXTS = ("full", "referential")
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """All settings that the rows depend on. Fields are the options of `story-ldm data convert`."""
-
-    source: str
-    frame: str = "middle"
-    seed: int = 0
-    text: str = "full"
-    size: int | None = None
-    fit: Fit = "crop"
-    background: str = "white"
-    limit: int | None = None
-    drop_overlaps: bool = False
-
-    def __post_init__(self) -> None:
-        FrameChoice(self.frame, self.seed)
-        if self.source not in SOURCES:
-            raise StoryDataError(f"source is {self.source!r}; it must be one of {', '.join(SOURCES)}")
-        for name, allowed in (("text", TEXTS), ("fit", FITS)):
-            if getattr(self, name) not in allowed:
-                raise StoryDataError(f"--{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
-        try:
-            colour(self.background)
-        except ValueError as error:
-            raise StoryDataError(f"--{error}") from None
-        for name, least in (("size", 8), ("limit", 1)):
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise StoryDataError(f"--{name} is {getattr(self, name)}; it must be at least {least}")
 
 
 def convert(
@@ -145,7 +109,8 @@ def _convert(
             bar.update(facts["listed"])
         bar.update(bar.total - bar.n)
     _check_long(done, long_sentences)
-    record = _record(c, source, jobs, done, shared, dropped, long_sentences)
+    files = [(file, split, done[file]) for file, split, *_ in jobs]
+    record = record_of(asdict(c), source, files, shared, dropped, long_sentences)
     _check_ids(jobs)
     write_text(out / "conversion.json", json.dumps(record, indent=1))
     write_text(out / "README.md", printable(card(record, source)))
@@ -175,55 +140,6 @@ def _shots(source: Source, split: str, key: Any) -> set[str]:
             return set(source.shots(split, key))
     except StoryDataError:
         return set()  # a fault of this story, reported when it is converted
-
-
-def features_of(source: Source, text: str) -> Features:
-    """The columns of a converted dataset: the story form, and `shots`."""
-    columns = {"story_id": Value("string"), "frames": List(Image()), "sentences": List(Value("string"))}
-    if source.characters:
-        columns["characters"] = List(List(ClassLabel(names=list(source.cast))))
-    if source.backgrounds:
-        columns["backgrounds"] = List(ClassLabel(names=list(source.backgrounds)))
-    if source.cast:
-        columns["referential"] = List(Value("bool"))
-    if source.attributes:
-        columns["attributes"] = List(source.attributes)
-    if text == "referential":
-        columns["sentences_full"] = List(Value("string"))
-    return Features(columns | {"shots": List(Value("string"))})
-
-
-def finished_row(row: dict, source: Source, c: Conversion) -> dict:
-    """A story of a source as a row of the Parquet file. Raises StoryDataError if its columns do not fit together."""
-    row = dict(checked_row(row, source))
-    if c.text == "referential":
-        row["sentences_full"] = row["sentences"]
-        pronouns = {name: pronoun for name, pronoun in source.cast.items() if pronoun}
-        row["sentences"], row["referential"] = refer(row["sentences"], pronouns, source.aliases)
-    elif source.cast:
-        row["referential"] = [is_referential(sentence) for sentence in row["sentences"]]
-    frames = [_fitted(data, c.size, c.fit, c.background) for data in row["frames"]]
-    return row | {"frames": [{"bytes": data, "path": None} for data in frames]}
-
-
-def converted_row(source: Source, split: str, key: Any, c: Conversion, long_sentences: LongSentences = "error") -> tuple[dict, int, dict[str, int]]:
-    """Reads a story of the copy; returns it as a row of the Parquet file, the number of its frames that were laid on the background, and the lengths
-    of its sentences that were too long, before names become pronouns, which are cut if
-    long_sentences says so. Raises StoryDataError for any fault of the story."""
-    with as_fault(f"story {key} of {split}"):
-        row = source.story(split, key, FrameChoice(c.frame, c.seed))
-        long = WORDS.longer(row["sentences"])
-        if long and long_sentences == "cut":
-            row = {**row, "sentences": [WORDS.cut(sentence) if sentence in long else sentence for sentence in row["sentences"]]}
-        return finished_row(row, source, c), sum(decoded(data, "a frame").has_transparency_data for data in row["frames"]), long
-
-
-@lru_cache(maxsize=64)  # stories are overlapping windows
-def _fitted(data: bytes, size: int | None, fit: Fit, background: str) -> bytes:
-    picture = decoded(data, "a frame")
-    if size:
-        return png(square(picture, size, fit, background))
-    return data if is_plain(picture) else png(as_rgb(picture, background))
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------
@@ -306,16 +222,6 @@ def _still_broken(facts: dict, job: tuple, source: Source) -> bool:
     return True
 
 
-def conversion_facts(file: Path) -> dict | None:
-    """The facts that `convert` stored in the metadata of a file; None for files written by other programs."""
-    try:
-        metadata = parquet.read_metadata(file).metadata or {}
-    except (OSError, pa.ArrowException) as error:
-        raise StoryDataError(f"{file} cannot be read ({error}); remove it and convert again") from None
-    with as_fault(f"the conversion metadata of {file}"):
-        return of_type(json.loads(metadata[METADATA]), dict, str(file)) if METADATA in metadata else None
-
-
 def _run(jobs: list[tuple], folder: Path, name: str, skip_broken: bool, long_sentences: LongSentences, num_proc: int) -> Iterator[tuple[Path, dict]]:
     if num_proc < 2 or len(jobs) < 2:
         _open_here(name, folder, skip_broken, long_sentences)
@@ -382,85 +288,3 @@ def _check_ids(jobs: list[tuple]) -> None:
             if name in ids.setdefault(split, set()):
                 raise StoryDataError(f"two stories of {split} have the story_id {name!r}; every story of a split needs its own")
             ids[split].add(name)
-
-
-# --- record and card ---------------------------------------------------------------------------------------------------------------------
-
-
-def _record(
-    c: Conversion, source: Source, jobs: list[tuple], done: dict[Path, dict], shared: dict, dropped: dict[str, int], long_sentences: str
-) -> dict:
-    splits: dict[str, dict] = {}
-    for file, split, *_ in jobs:
-        facts = done[file]
-        part = splits.setdefault(
-            split, {"stories": 0, "frames": 0, "transparent": 0, "broken": [], "long": {"sentences": 0, "stories": 0}, "files": {}}
-        )
-        part["stories"], part["frames"] = part["stories"] + facts["stories"], part["frames"] + facts["frames"]
-        part["transparent"] += facts.get("transparent", 0)
-        part["long"]["stories"] += len(facts["long"])
-        part["long"]["sentences"] += sum(len(found) for *_, found in facts["long"])
-        part["broken"] += [fault[1:] for fault in facts["broken"]]
-        part["files"][file.name] = file_digest(file)
-    for split, part in splits.items():
-        part["sha256"] = hashlib.sha256("".join(part["files"].values()).encode()).hexdigest()
-        part["dropped_overlaps"] = dropped.get(split, 0)
-    return {
-        "conversion": asdict(c),
-        "long_sentences": long_sentences,
-        "splits": splits,
-        "published": source.published,
-        "recalled": source.recalled,
-        "overlaps": {f"{split}/{later}": len(numbers) for (split, later), numbers in shared.items()},
-        "notes": source.notes,
-    }
-
-
-def said_of_long(record: dict) -> str:
-    """What became of the sentences that were too long, in a sentence; nothing if there were none."""
-    sentences, stories = (sum(part["long"][name] for part in record["splits"].values()) for name in ("sentences", "stories"))
-    done = "they are cut" if record["long_sentences"] == "cut" else "these are left out"
-    return f"{sentences:,} sentences of {stories:,} stories had more than {WORDS.most} {WORDS.unit}; {done}." if sentences else ""
-
-
-def card(record: dict, source: Source, most: int = 100) -> str:
-    """README.md of a converted dataset; lists at most `most` broken stories."""
-    c, splits = record["conversion"], record["splits"]
-    published = {split: f"{count:,}{' (unverified)' if record['recalled'] else ''}" for split, count in record["published"].items()}
-    head = ("split", "stories", "frames", "published stories", "left out as broken", "dropped", "sha256 of the files' checksums")
-    rows = []
-    for split, part in splits.items():
-        counts = [f"{n:,}" for n in (part["stories"], part["frames"], len(part["broken"]), part["dropped_overlaps"])]
-        rows.append([split, *counts[:2], published.get(split, "–"), *counts[2:], part["sha256"][:16]])
-    text = "names replaced by references (`sentences`), as published (`sentences_full`)" if c["text"] == "referential" else "as published"
-    shape = f"{c['size']} × {c['size']} pixels ({c['fit']})" if c["size"] else "of their original size"
-    lines = [f"Text: {text}. Frames: {shape}; frame taken of a shot: {c['frame']}{', seed ' + str(c['seed']) if c['frame'] == 'random' else ''}."]
-    if transparent := sum(part["transparent"] for part in splits.values()):
-        lines.append(f"{transparent:,} frames were partly transparent; they are laid on {c['background']}.")
-    if long := said_of_long(record):
-        lines.append(long)
-    if source.characters:
-        lines.append(f"Characters, in the order of the labels: {plain_markdown(', '.join(source.cast))}.")
-    if source.backgrounds:
-        lines.append(f"Backgrounds, in the order of the labels: {plain_markdown(', '.join(source.backgrounds))}.")
-    for pair, count in record["overlaps"].items():
-        split, later = pair.split("/")
-        lines.append(
-            f"{count:,} stories of {split} share a shot with {later}{': dropped' if c['drop_overlaps'] else ' (--drop-overlaps leaves them out)'}."
-        )
-    if len(splits) > 1 and not record["overlaps"]:
-        lines.append("No two splits share a shot.")
-    broken = [(split, *fault) for split, part in splits.items() for fault in part["broken"]]
-    faults = "\n".join(f"- {split}, {plain_markdown(key)}: {plain_markdown(fault)}" for split, key, fault in broken[:most])
-    rest = f"\n- and {len(broken) - most:,} more, in conversion.json" if len(broken) > most else ""
-    return f"""---
-{card_data(splits, None if c["source"] == "folder" else "other")}
----
-# {c["source"]}, in the story form
-
-{markdown_table(head, rows)}
-
-{chr(10).join([*lines, *record["notes"]])}
-
-Licence: {source.licence}
-{f"{chr(10)}## Left out as broken{chr(10)}{chr(10)}{faults}{rest}{chr(10)}" if broken else ""}"""
