@@ -95,7 +95,7 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
         Raises ValueError if the UNet or what reads the sentences is not that of a Stable Diffusion, or if the UNet has LoRAs."""
         config = self.unet.config
         if self.text_encoder is None or config.class_embed_type is not None:
-            raise ValueError("this pipeline is not made from a Stable Diffusion: it has a reader, or a UNet that reads pooled sentences")
+            raise ValueError("this pipeline is not made from a Stable Diffusion: it has no text encoder, or a UNet that reads pooled sentences")
         if getattr(self.unet, "peft_config", None):
             raise ValueError(f"the UNet has the LoRAs {list(self.unet.peft_config)}; it must have none: fuse or unload them")
         known = inspect.signature(UNet2DConditionModel.__init__).parameters
@@ -204,12 +204,12 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
         """Steps and guidance where a call gives none: diffusers' own for a Stable Diffusion, and those of the built-in world's models for others."""
         if self.text_encoder_2 is not None:
             return default_steps(self.scheduler), 5.0
-        own = self.text_encoder is None or self.unet.config.class_embed_type is not None or self.vae.config.get("latents_mean") is not None
+        own = self.reader is not None or self.unet.config.class_embed_type is not None or self.vae.config.get("latents_mean") is not None
         return (20, 2.0) if own else (default_steps(self.scheduler), 7.5)
 
     @property
     def _needs_pooled(self) -> bool:
-        return self.unet.config.memory != "none" or self.unet.config.class_embed_type is not None
+        return self.unet is not None and (self.unet.config.memory != "none" or self.unet.config.class_embed_type is not None)
 
     def _check_size(self, height: Any, width: Any, factor: int) -> tuple[int, int]:
         sample_size = self.unet.config.sample_size

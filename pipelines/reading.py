@@ -82,7 +82,9 @@ class Reading(DiffusersConventions):
         alone: skip the language memory, as for the empty sentence of guidance. clip_skip: layers of the text encoder to leave out. lora_scale: of
         its LoRAs. chunks: longer sentences are read in parts of the text encoder's length, which stand one after another; cross-attention then does
         not read the parts that shorter sentences have less. Raises ValueError if a sentence is too long."""
-        device, dtype = self._execution_device, self.unet.dtype
+        device, dtype = self._execution_device, next(part.dtype for part in (self.unet, self.text_encoder, self.reader) if part is not None)
+        if self.reader is None and self.text_encoder is None:
+            raise ValueError("nothing here reads sentences: give prompt_embeds and negative_prompt_embeds, or a text_encoder and its tokenizer")
         if self.reader is not None:
             condition, _ = self.reader(*(x.to(device) for x in self.reader.tokenize(stories)))
             return condition.to(dtype=dtype)

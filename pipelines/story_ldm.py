@@ -97,10 +97,13 @@ class StoryLDMPipeline(Denoising, Reading):
     ):
         """force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a negative prompt, guidance starts from zeros."""
         super().__init__()
-        if (reader is None) != (text_encoder is not None and tokenizer is not None):
-            raise ValueError("a story pipeline needs a reader, or a text_encoder and a tokenizer, and not both")
+        clip = text_encoder is not None and tokenizer is not None
+        if (clip and reader is not None) or (not clip and reader is None and (text_encoder is not None or tokenizer is not None)):
+            raise ValueError("a story pipeline needs a reader, or a text_encoder and a tokenizer, and not both; without either it draws embeddings")
         if (text_encoder_2 is None) != (tokenizer_2 is None) or (text_encoder_2 is not None and text_encoder is None):
             raise ValueError("text_encoder_2 and tokenizer_2 are those of a Stable Diffusion XL: give both, beside a text_encoder and a tokenizer")
+        if unet is not None and unet.config.get("addition_embed_type") == "text_time" and text_encoder_2 is None:
+            raise ValueError("the UNet is that of a Stable Diffusion XL: give also text_encoder_2 and tokenizer_2")
         if text_encoder_2 is not None:
             self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
         self.register_modules(
@@ -216,6 +219,9 @@ class StoryLDMPipeline(Denoising, Reading):
         Raises ValueError for invalid input, before any frame is drawn.
         """
         refuse(refused)
+        for name in ("unet", "vae", "scheduler"):
+            if getattr(self, name) is None:
+                raise ValueError(f"this pipeline has no {name}: it can encode sentences (encode_prompt), not draw them")
         check_flags(return_dict=return_dict, return_memory_weights=return_memory_weights)
         check_count("num_images_per_prompt", num_images_per_prompt)
         single, stories = False, list[list[str]]()

@@ -12,7 +12,15 @@ import pytest
 import torch
 from accelerate import cpu_offload
 from conftest import STORY, WIDTH, as_trained, calls_seen_by_hooks, tiny_pipeline, tiny_unet, tiny_vae
-from diffusers import AsymmetricAutoencoderKL, AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel, VQModel
+from diffusers import (
+    AsymmetricAutoencoderKL,
+    AutoencoderTiny,
+    ConsistencyDecoderVAE,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+    VQModel,
+)
 from diffusers.callbacks import SDCFGCutoffCallback
 from diffusers.hooks import HookRegistry, ModelHook
 from PIL import Image
@@ -220,6 +228,17 @@ OTHER_VAES = {
         up_block_out_channels=(4, 8),
         norm_num_groups=2,
     ),
+    "consistency": lambda: ConsistencyDecoderVAE(
+        encoder_block_out_channels=(4, 8),
+        encoder_down_block_types=("DownEncoderBlock2D",) * 2,
+        encoder_norm_num_groups=2,
+        decoder_block_out_channels=(4, 8),
+        decoder_down_block_types=("ResnetDownsampleBlock2D",) * 2,
+        decoder_up_block_types=("ResnetUpsampleBlock2D",) * 2,
+        decoder_layers_per_block=1,
+        decoder_norm_num_groups=2,
+        scaling_factor=0.5,
+    ),
     "vq": lambda: VQModel(block_out_channels=(8,), latent_channels=4, norm_num_groups=2, num_vq_embeddings=16),
 }
 
@@ -234,7 +253,8 @@ def test_other_autoencoders(kind, tokenizer, tmp_path):
         encoded = vae.encode(frames)
         raw = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents
         torch.testing.assert_close(encode_frames(vae, frames), raw * vae.config.scaling_factor)
-        torch.testing.assert_close(decode_latents(vae, raw * vae.config.scaling_factor), vae.decode(raw).sample.clamp(-1, 1))
+        drawn = {"generator": seeded()} if kind == "consistency" else {}  # its decoder draws noise: the same for every frame
+        torch.testing.assert_close(decode_latents(vae, raw * vae.config.scaling_factor), vae.decode(raw, **drawn).sample.clamp(-1, 1))
     pipe = tiny_pipeline(tokenizer)
     pipe.register_modules(vae=vae)
     side = 8 if kind == "vq" else 16
@@ -244,6 +264,28 @@ def test_other_autoencoders(kind, tokenizer, tmp_path):
     opened = StoryLDMPipeline.from_pretrained(tmp_path)
     opened.set_progress_bar_config(disable=True)
     torch.testing.assert_close(draw(opened, output_type="pt", frames=pictures(1, side)), found)
+
+
+@pytest.mark.parametrize("kind", ["Stable Diffusion", "language memory"])
+def test_sentences_read_and_frames_drawn_by_two_pipelines(kind, tokenizer, tmp_path):
+    """As in diffusers: one has only what reads sentences, the other, which may have been saved so, all but that."""
+    pipe = tiny_pipeline(tokenizer) if kind == "language memory" else story_of(stable_diffusion(tokenizer))
+    expected = draw(pipe, guidance_scale=3.0)
+    text = ("text_encoder", "tokenizer", "language_memory", "reader", "text_encoder_2", "tokenizer_2")
+    reading = StoryLDMPipeline(**{name: part if name in text else None for name, part in pipe.components.items()})
+    drawing = StoryLDMPipeline(**{name: None if name in text else part for name, part in pipe.components.items()})
+    names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    embeds = dict(zip(names, reading.encode_prompt(STORY), strict=True))
+    drawing.save_pretrained(tmp_path)
+    opened = StoryLDMPipeline.from_pretrained(tmp_path)
+    for each in (drawing, opened):
+        each.set_progress_bar_config(disable=True)
+        torch.testing.assert_close(draw(each, None, guidance_scale=3.0, **embeds), expected)
+    assert drawing._defaults() == pipe._defaults()
+    with pytest.raises(ValueError, match="this pipeline has no unet: it can encode sentences"):
+        reading(STORY)
+    with pytest.raises(ValueError, match="nothing here reads sentences: give prompt_embeds and negative_prompt_embeds"):
+        drawing(STORY)
 
 
 def test_lora_weights_by_block(tokenizer):

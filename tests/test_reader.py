@@ -182,7 +182,7 @@ def test_pipeline_with_a_reader(tmp_path):
 
 def test_a_pipeline_has_one_reader(tokenizer):
     with pytest.raises(ValueError, match="needs a reader, or a text_encoder and a tokenizer, and not both"):
-        StoryLDMPipeline(tiny_vae(), None, None, tiny_unet(), DDIMScheduler())
+        StoryLDMPipeline(tiny_vae(), None, tokenizer, tiny_unet(), DDIMScheduler())
     with pytest.raises(ValueError, match="not both"):
         StoryLDMPipeline(tiny_vae(), torch.nn.Linear(1, 1), tokenizer, tiny_unet(), DDIMScheduler(), reader=tiny_reader())
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, ConsistencyDecoderVAE
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 
@@ -40,7 +40,7 @@ def upcast(vae: AutoencoderKL, xl: bool = True) -> Iterator[None]:
 
 def shuffle_factor(vae: AutoencoderKL, channels: Literal["in_channels", "out_channels"] = "in_channels") -> int:
     """r of the pixel-unshuffle in front of the encoder, or of the pixel-shuffle behind the decoder ("out_channels")."""
-    return round((vae.config[channels] / 3) ** 0.5)
+    return round((vae.config.get(channels, 3) / 3) ** 0.5)  # a ConsistencyDecoderVAE has other names, and pixels as they are
 
 
 def downscale_factor(vae: AutoencoderKL) -> int:
@@ -77,7 +77,9 @@ def _encode(vae: AutoencoderKL, frames: torch.Tensor) -> Any:
 
 def raw_to_frames(vae: AutoencoderKL, raw: torch.Tensor) -> torch.Tensor:
     """Frames (B, 3, H, W), about [-1, 1] and not clamped, of raw latents (B, c, h, w)."""
-    return F.pixel_shuffle(vae.decode(raw).sample, shuffle_factor(vae, "out_channels"))
+    # a consistency decoder draws noise: always the same, so that a frame follows from its latents
+    fixed = {"generator": torch.Generator().manual_seed(0)} if isinstance(vae, ConsistencyDecoderVAE) else {}
+    return F.pixel_shuffle(vae.decode(raw, **fixed).sample, shuffle_factor(vae, "out_channels"))
 
 
 @torch.no_grad()
