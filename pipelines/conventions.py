@@ -50,7 +50,7 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
 
     @property
     def do_classifier_free_guidance(self) -> bool:
-        return self._guidance_scale > 1
+        return self._guidance_scale > 1 and self.unet.config.time_cond_proj_dim is None
 
     @property
     def guidance_rescale(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
@@ -47,7 +48,7 @@ class Denoising(DiffusersConventions):
         """
         stories = len(noise)
         self._guidance_scale = guidance_scale
-        kinds = guidance_rows(guidance_scale, memory_guidance_scale, len(memory) > 0)
+        kinds, embedded = self._guidance(guidance_scale, memory_guidance_scale, len(memory) > 0, noise)
         rows, row_memory = self._rows(kinds, condition, negative, memory, stories)
         self._set_timesteps(num_inference_steps, timesteps, sigmas, noise.device)
         x = noise * self.scheduler.init_noise_sigma
@@ -61,7 +62,14 @@ class Denoising(DiffusersConventions):
             if reader is not None:
                 reader.before_step(i, len(kinds))
             sample, *more = self.unet(
-                model_input, t, rows, memory=row_memory, return_memory_weights=weights, cross_attention_kwargs=options, return_dict=False
+                model_input,
+                t,
+                rows,
+                memory=row_memory,
+                return_memory_weights=weights,
+                timestep_cond=embedded,
+                cross_attention_kwargs=options,
+                return_dict=False,
             )
             parts = sample.chunk(len(kinds))
             prediction = parts[0]
@@ -86,11 +94,21 @@ class Denoising(DiffusersConventions):
             without = changed_embeds("negative_prompt_embeds", negative.states, changed, cut)
             if cut or states is not condition.states or without is not negative.states:
                 condition, negative = replace(condition, states=states), replace(negative, states=without)
-                kinds = guidance_rows(guidance_scale, memory_guidance_scale, len(memory) > 0)
+                kinds, embedded = self._guidance(guidance_scale, memory_guidance_scale, len(memory) > 0, noise)
                 rows, row_memory = self._rows(kinds, condition, negative, memory, stories)
             if self._interrupt:
                 break
         return x, torch.stack(step_weights).mean(0).float().cpu().numpy() if step_weights else None
+
+    def _guidance(
+        self, guidance_scale: float, memory_guidance_scale: float, has_memory: bool, like: Tensor
+    ) -> tuple[list[tuple[bool, bool]], Tensor | None]:
+        """The UNet's rows (`guidance_rows`). A distilled one (LCM, Luo et al. 2023) reads the guidance instead, embedded (1, width), with one row."""
+        width = self.unet.config.time_cond_proj_dim
+        if width is None:
+            return guidance_rows(guidance_scale, memory_guidance_scale, has_memory), None
+        scale = torch.tensor([guidance_scale - 1.0])
+        return [(True, True)], StableDiffusionPipeline.get_guidance_scale_embedding(self, scale, width).to(like)
 
     @staticmethod
     def _rows(

@@ -256,6 +256,8 @@ class StoryLDMPipeline(Denoising, Reading):
             check_number(name, value)
         if memory_guidance_scale is not None:
             check_number("memory_guidance_scale", memory_guidance_scale)
+            if self.unet.config.time_cond_proj_dim is not None:
+                raise ValueError("memory_guidance_scale is given; this UNet is distilled (LCM), and reads guidance_scale alone: leave it out")
         if max_memory_frames is not None:
             check_count("max_memory_frames", max_memory_frames)
         if cross_attention_kwargs is not None and not isinstance(cross_attention_kwargs, dict):

@@ -17,6 +17,7 @@ from diffusers import (
     AutoencoderTiny,
     ConsistencyDecoderVAE,
     DDIMScheduler,
+    LCMScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
     VQModel,
@@ -30,6 +31,7 @@ from test_story_gan_pipeline import tiny_pipeline as tiny_story_gan
 from story_ldm.encoders.latents import decode_latents, encode_frames
 from story_ldm.encoders.sentences import new_text_encoder
 from story_ldm.pipelines import StoryLDMPipeline
+from story_ldm.systems.story_ldm.building import open_start
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 TINY = {"ldm": tiny_pipeline, "story-gan": tiny_story_gan, "dynamic": tiny_dynamic_block_gan}
@@ -286,6 +288,25 @@ def test_sentences_read_and_frames_drawn_by_two_pipelines(kind, tokenizer, tmp_p
         reading(STORY)
     with pytest.raises(ValueError, match="nothing here reads sentences: give prompt_embeds and negative_prompt_embeds"):
         drawing(STORY)
+
+
+def test_a_distilled_unet_reads_the_guidance(tokenizer, tmp_path):
+    """LCM: one row a frame, and the guidance embedded, as in diffusers' own pipeline."""
+    sd = stable_diffusion(tokenizer, scheduler=LCMScheduler())
+    torch.manual_seed(0)
+    sd.register_modules(unet=UNet2DConditionModel(**{**sd.unet.config, "time_cond_proj_dim": 8}).eval())
+    pipe, rows = story_of(sd), []
+    pipe.unet.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    found = draw(pipe, STORY[:1], guidance_scale=8.0, output_type="np")
+    call = {"num_inference_steps": 3, "output_type": "np", "generator": seeded()}
+    np.testing.assert_array_equal(found, sd(STORY[0], guidance_scale=8.0, **call).images)
+    assert rows == [1] * 3 and not pipe.do_classifier_free_guidance
+    assert not np.array_equal(found, draw(pipe, STORY[:1], guidance_scale=2.0, output_type="np"))
+    with pytest.raises(ValueError, match="memory_guidance_scale is given; this UNet is distilled"):
+        draw(pipe, memory_guidance_scale=2.0)
+    sd.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"the UNet of .* is distilled \(LCM\), which draws and is not trained here"):
+        open_start(tmp_path)
 
 
 def test_lora_weights_by_block(tokenizer):

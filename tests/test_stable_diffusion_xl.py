@@ -313,7 +313,6 @@ BAD_FOLDERS = {
     "aesthetic score": ("model_index.json", {"requires_aesthetics_score": True}, "is the refiner of a Stable Diffusion XL.*take the base model"),
     "one encoder": ("model_index.json", {"text_encoder_2": [None, None]}, "is not a Stable Diffusion XL: its text_encoder_2 is None; in XL it is"),
     "inpainting": ("unet/config.json", {"in_channels": 9}, "in_channels of the UNet .* is 9; .* it is 4"),
-    "LCM": ("unet/config.json", {"time_cond_proj_dim": 256}, "time_cond_proj_dim of the UNet .* is 256; .* it is None"),
     "no sizes": ("unet/config.json", {"addition_embed_type": "text"}, "addition_embed_type of the UNet .* is 'text'; .* it is 'text_time'"),
     "Playground": ("vae/config.json", {"latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}, "latents_mean of the autoencoder .* it is None"),
 }

@@ -34,13 +34,17 @@ Train = Literal["all", "memory", "memory+lora"]
 def open_start(folder: Path | None) -> StableDiffusion | None:
     """The Stable Diffusion in a folder; None if the folder has a `StoryLDMPipeline`, or is None.
 
-    Raises ValueError if the folder has neither, or if the Stable Diffusion predicts neither noise nor velocity."""
+    Raises ValueError if the folder has neither, or if the Stable Diffusion is distilled (LCM) or predicts neither noise nor velocity."""
     if folder is None:
         return None
     index = folder / "model_index.json"
     if index.exists() and json_object(index).get("_class_name") == "StoryLDMPipeline":
         return None
     sd = open_stable_diffusion(folder)
+    if sd.unet.config.time_cond_proj_dim is not None:
+        raise ValueError(
+            f"the UNet of {folder} is distilled (LCM), which draws and is not trained here: train for the model that it is distilled from"
+        )
     kind = sd.scheduler.config.prediction_type
     if kind not in ("epsilon", "v_prediction"):
         raise ValueError(f"prediction_type of the scheduler of {folder} is {kind!r}; it must be epsilon or v_prediction")

@@ -77,8 +77,8 @@ def open_stable_diffusion(folder: str | Path, **settings: Any) -> StableDiffusio
 
 def check_stable_diffusion(unet_config: Any, name: str, xl: bool = False) -> None:
     """Raise ValueError for a UNet that needs more inputs than noisy latents, a time step, what the text encoders make of a sentence and, of XL, the
-    size: inpainting, depth, unCLIP, LCM."""
-    expected: dict[str, Any] = {"in_channels": unet_config.get("out_channels", 4), "class_embed_type": None, "time_cond_proj_dim": None}
+    size: inpainting, depth, unCLIP. (A distilled one, LCM's, also needs the guidance, which is embedded.)"""
+    expected: dict[str, Any] = {"in_channels": unet_config.get("out_channels", 4), "class_embed_type": None}
     expected["addition_embed_type"] = "text_time" if xl else None
     for field, value in expected.items():
         found = unet_config.get(field, None if xl and field == "addition_embed_type" else value)
