@@ -21,6 +21,7 @@ This file has over 350 lines because a quarter of it is settings with their help
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -67,13 +68,13 @@ from story_ldm.systems.story_ldm.building import (
 from story_ldm.systems.story_ldm.diffusion import StoryDenoiser, diffusion_loss, noise_scheduler
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion
-from story_ldm.training.caches import cached_latents, cached_states
+from story_ldm.training.caches import bucket_latents, cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
-from story_ldm.training.steps import StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
+from story_ldm.training.steps import BucketBatches, StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
 from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
@@ -86,6 +87,10 @@ class Settings(StorySettings):
     """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
     resolution: int | None = None
     """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
+    buckets: tuple[str, ...] = ()
+    """Sizes HEIGHTxWIDTH in pixels of stories whose pictures are not all square: --buckets 64x64 48x80 80x48. Each story gets the one that is
+    nearest in shape to its first picture, and a step takes stories of one size. Without any, all frames are squares of --resolution, which stays
+    the size that is drawn by default."""
     split: str = "train"
     """Split to train on; the built-in world also has train_wide, with the pairs that are held out for its benchmark, and more company."""
     text_form: tuple[TextForm, ...] = ("referential",)
@@ -209,9 +214,13 @@ def main(s: Settings) -> None:
     with accelerator.main_process_first():
         shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "flip": s.flip, "window": s.window}
         shape |= {"length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
-        data = load_stories(s.dataset, s.split, resolution, s.text_form[0], **shape)
+        data = load_stories(s.dataset, s.split, bucket_sizes(s.buckets) or resolution, s.text_form[0], **shape)
         others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
     model, tokenizer = build(s, preset, sd, vae, resolution)
+    multiple = downscale_factor(vae) * 2**model.unet.num_upsamplers
+    for size in bucket_sizes(s.buckets):
+        if any(side % multiple for side in size):
+            raise ValueError(f"--buckets has {size[0]}x{size[1]}; both sides must be divisible by {multiple}, as of frames that are drawn")
     with accelerator.main_process_first():
         data, *others = fit_stories([data, *others], encoder_limit(model.text_encoder, tokenizer), s.long_sentences)
         if s.sample_every:
@@ -221,7 +230,8 @@ def main(s: Settings) -> None:
     lengths = torch.tensor(story_lengths(data))
     if s.train != "all":
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
-    latents = cached_latents(s.cache, accelerator, data, (s.dataset, resolution), vae, full=isinstance(model.text_encoder, XLTextEncoder))
+    encoding = (s.cache, accelerator, data, (s.dataset, resolution, *s.buckets), vae, isinstance(model.text_encoder, XLTextEncoder))
+    latents, buckets = bucket_latents(*encoding) if s.buckets else (cached_latents(*encoding), None)
     sentences, states = read_sentences([data, *others], s.text_form, tokenizer, model.reader), None
     if model.reader is not None and (sentences.facts is None or not s.text_loss):
         model.reader.freeze_heads()  # nothing trains them, and DDP expects a gradient of whatever requires one
@@ -272,6 +282,8 @@ def main(s: Settings) -> None:
         sample(s, accelerator, model, unsharded, ema, vae, tokenizer, scheduler, step)  # the run was killed after its checkpoint
 
     batches = iter(StepBatches(len(data), s.batch, s.seed, step))  # full batches: all processes pad to the same length
+    if buckets is not None:
+        batches = iter(BucketBatches(buckets, s.batch, s.seed, step))
     watch = Watch(accelerator, s.stories, s.log_every, run=s.output, frames=len(latents) / len(data), flops=flops * (3 if s.train == "all" else 2))
     model.train()
     while step < total and not watch.time_is_up(s.max_minutes):
@@ -320,7 +332,8 @@ def main(s: Settings) -> None:
             pipe.to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
             write_model_card(product, record, parameters, curve, seen, sorted(s.output.glob("samples/*.png")))
         else:
-            save_adapter(pipe, product, getattr(torch, s.store), s.train == "memory+lora", resolution=resolution, trained_on=s.dataset)
+            facts = {"resolution": resolution, "trained_on": s.dataset, **({"buckets": s.buckets} if s.buckets else {})}
+            save_adapter(pipe, product, getattr(torch, s.store), s.train == "memory+lora", **facts)
             write_training_section(product, record, parameters, curve, seen=seen)
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)
@@ -342,8 +355,18 @@ def check(s: Settings) -> None:
         raise ValueError(f"--text-form is {s.text_form}; it must be one form, or several with a text encoder that is trained, or a reader")
     if len(s.text_form) > 1 and s.flip:
         raise ValueError(f"--flip with --text-form {s.text_form}; which stories have a mirrored copy depends on the form: choose one form")
+    if bucket_sizes(s.buckets) and s.dataset == "toonstories":
+        raise ValueError(f"--buckets is {' '.join(s.buckets)} with --dataset toonstories; the built-in world is square: set --resolution")
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
+
+
+def bucket_sizes(buckets: tuple[str, ...]) -> list[tuple[int, int]]:
+    """(height, width) of each bucket. Raises ValueError for what is none."""
+    for bucket in buckets:
+        if not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", bucket):
+            raise ValueError(f"--buckets has {bucket!r}; it must be HEIGHTxWIDTH in pixels, such as 48x80")
+    return [(int(height), int(width)) for height, width in (bucket.split("x") for bucket in buckets)]
 
 
 def build(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -76,7 +78,19 @@ def colour(name: str) -> tuple[int, ...]:
 
 def square(picture: Image.Image, size: int, fit: Fit = "crop", background: str = "white") -> Image.Image:
     """The picture as `size` × `size` pixels of `as_rgb`: cropped to its centre, or padded with black."""
-    return (ImageOps.fit if fit == "crop" else ImageOps.pad)(as_rgb(picture, background), (size, size), Image.Resampling.LANCZOS)
+    return fitted(picture, size, size, fit, background)
+
+
+def fitted(picture: Image.Image, height: int, width: int, fit: Fit = "crop", background: str = "white") -> Image.Image:
+    """The picture as `height` × `width` pixels of `as_rgb`: cropped to its centre, or padded with black."""
+    return (ImageOps.fit if fit == "crop" else ImageOps.pad)(as_rgb(picture, background), (width, height), Image.Resampling.LANCZOS)
+
+
+def nearest_shape(picture: Image.Image, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Of these sizes, (height, width) each, the one whose shape a picture has most nearly, as a viewer shows it; of several the first."""
+    turned = _orientation(picture) in (5, 6, 7, 8)  # on its side
+    shape = math.log(picture.width / picture.height) * (-1 if turned else 1)
+    return min(sizes, key=lambda size: abs(math.log(size[1] / size[0]) - shape))
 
 
 def swap_red_blue(picture: Image.Image) -> Image.Image:

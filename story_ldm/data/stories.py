@@ -22,7 +22,7 @@ from pyarrow import ArrowException, parquet
 
 from story_ldm.data import toonstories
 from story_ldm.data.long_sentences import Limit, LongSentences, say_cut, too_long
-from story_ldm.data.pictures import FITS, UNREADABLE, Fit, as_rgb, colour, is_plain, open_picture, square
+from story_ldm.data.pictures import FITS, UNREADABLE, Fit, as_rgb, colour, fitted, is_plain, nearest_shape, open_picture
 from story_ldm.data.story_form import check_columns, check_rows, parquet_files, with_pictures
 from story_ldm.files import HUB_NAME, file_digest
 
@@ -32,7 +32,7 @@ SIDES = re.compile(r"\b(left|right|leftmost|rightmost|leftward|rightward|clockwi
 def load_stories(
     name_or_folder: str | Path,
     split: str = "train",
-    size: int | None = 64,
+    size: int | Sequence[tuple[int, int]] | None = 64,
     text: str = "referential",
     *,
     limit: int | None = None,
@@ -46,7 +46,8 @@ def load_stories(
     short: Literal["keep", "drop"] = "keep",
     flip: bool = False,
 ) -> Dataset:
-    """Loads one split in the story form, with frames of `size` × `size` pixels (None: a folder's frames unchanged), cached as Arrow.
+    """Loads one split in the story form, with frames of `size` × `size` pixels (None: a folder's frames unchanged), cached as Arrow. Of several
+    sizes, (height, width) each, a story has the one whose shape is nearest to that of its first picture.
 
     name_or_folder: "toonstories", a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form, or
         hf://datasets/owner/name for such a dataset of the hub, which is streamed where only its first stories are asked for. What is
@@ -78,9 +79,10 @@ def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_
         raise ValueError(f"text is {text!r}; it must be one of {', '.join(toonstories.TEXT_FORMS)}")
     if text == "free" and str(name_or_folder) != "toonstories":
         raise ValueError(f"text is 'free'; only the built-in world has this form, not {name_or_folder}")
-    if size is None and str(name_or_folder) == "toonstories":
-        raise ValueError("size is None; the built-in world needs a size, such as 64 pixels")
-    if size is not None and size < 8:
+    if not isinstance(size, int) and str(name_or_folder) == "toonstories":
+        raise ValueError(f"size is {size}; the built-in world is square and needs one size, such as 64 pixels")
+    size = tuple((height, width) for height, width in size) if isinstance(size, Sequence) else size
+    if size is not None and min([side for sides in size for side in sides] if isinstance(size, tuple) else [size], default=0) < 8:
         raise ValueError(f"size is {size}; frames need at least 8 pixels per side")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
@@ -216,7 +218,7 @@ def one_length(stories: Dataset) -> int:
     return lengths.pop()
 
 
-def _finished(stories: Dataset, size: int | None, text: str, pictures: bool, num_proc: int | None, fit: Fit, background: str) -> Dataset:
+def _finished(stories: Dataset, size: int | tuple | None, text: str, pictures: bool, num_proc: int | None, fit: Fit, background: str) -> Dataset:
     if not pictures:
         stories = _replaced(stories, "frames", [[]] * len(stories), List(Image()))
     elif (kinds := _kinds(stories)) != {(size, size, "plain")} and size is not None:
@@ -306,11 +308,12 @@ def _kinds(stories: Dataset) -> set[tuple[int, int, str]]:
     return kinds
 
 
-def _resize(row: dict, size: int, fit: Fit, background: str) -> dict:
-    frames = []
+def _resize(row: dict, size: int | tuple, fit: Fit, background: str) -> dict:
+    frames: list = []
+    height, width = (size, size) if isinstance(size, int) else nearest_shape(row["frames"][0], size) if row["frames"] else (0, 0)
     for m, frame in enumerate(row["frames"]):
         with _of_frame(m, row["story_id"]):
-            frames.append(square(frame, size, fit, background))
+            frames.append(fitted(frame, height, width, fit, background))
     return {"frames": frames}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from datasets import Dataset
+from datasets import Dataset, Image, List
 from diffusers import AutoencoderKL
 from numpy.lib.format import open_memmap, write_array_header_1_0
 from torch import Tensor
@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 from transformers import CLIPTextModel
 
 from story_ldm.data.frames import frames_tensor
+from story_ldm.data.pictures import open_picture
 from story_ldm.data.stories import story_lengths
 from story_ldm.encoders.latents import encode_frames, upcast
 from story_ldm.encoders.xl_text import XLTextEncoder
@@ -50,6 +51,37 @@ def cached_latents(cache: Path, accelerator: Accelerator, data: Dataset, source:
     offsets = [0, *accumulate(story_lengths(data))]
     latents = _cached(accelerator, cache / f"latents-{digest(str(facts), vae.state_dict().values())}.npy", offsets, encoded)
     return latents.flatten(0, -4)  # older caches, of stories of one length, are (N, M, c, h, w)
+
+
+class BucketLatents:
+    """Latents of the frames of all stories, story after story, where stories differ in size: `latents[index]` for frames of one size.
+
+    parts: latents of the stories of each bucket; buckets (N,), lengths (N,): of each story its bucket and its frames."""
+
+    def __init__(self, parts: list[Tensor], buckets: Tensor, lengths: Tensor):
+        self.parts, self.bucket = parts, buckets.repeat_interleave(lengths)
+        self.row = torch.zeros_like(self.bucket)
+        for n in range(len(parts)):
+            own = self.bucket == n
+            self.row[own] = torch.arange(int(own.sum()))
+
+    def __len__(self) -> int:
+        return len(self.bucket)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        (bucket,) = self.bucket[index].unique().tolist()  # a batch has stories of one size
+        return self.parts[bucket][self.row[index]]
+
+
+def bucket_latents(cache: Path, accelerator: Accelerator, data: Dataset, source: tuple, vae: AutoencoderKL, full: bool = False) -> tuple:
+    """Latents of stories of several sizes, as `cached_latents` makes them for each size, and of each story the number of its size (N,)."""
+    stored = data.select_columns(["frames"]).cast_column("frames", List(Image(decode=False)))
+    sizes = [open_picture(story["frames"][0]["bytes"]).size for story in stored]
+    known = sorted({*sizes})
+    buckets = torch.tensor([known.index(size) for size in sizes])
+    rows = [(buckets == n).nonzero()[:, 0].tolist() for n in range(len(known))]
+    parts = [cached_latents(cache, accelerator, data.select(own), source, vae, full) for own in rows]
+    return BucketLatents(parts, buckets, torch.tensor(story_lengths(data))), buckets
 
 
 def cached_states(cache: Path, accelerator: Accelerator, ids: Tensor, text_encoder: CLIPTextModel | XLTextEncoder) -> Callable[[Tensor], Tensor]:

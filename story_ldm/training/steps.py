@@ -36,6 +36,33 @@ class StepBatches:
             position += self.batch
 
 
+class BucketBatches:
+    """As `StepBatches`, where each batch has stories of one bucket. Every epoch each bucket's stories are shuffled and cut into batches, the last of
+    which is filled up from the beginning, and the batches of all buckets are shuffled.
+
+    buckets (N,): of each story."""
+
+    def __init__(self, buckets: Tensor, batch: int, seed: int, start: int = 0):
+        self.rows = [(buckets == bucket).nonzero()[:, 0] for bucket in buckets.unique()]
+        self.batch, self.seed, self.start = batch, seed, start
+        self.steps = sum(-(-len(rows) // batch) for rows in self.rows)  # of an epoch
+
+    def epoch(self, epoch: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        batches: list[list[int]] = []
+        for rows in self.rows:
+            order = rows[torch.randperm(len(rows), generator=generator)]
+            places = torch.arange(-(-len(rows) // self.batch) * self.batch) % len(rows)
+            batches += order[places].view(-1, self.batch).tolist()
+        return [batches[n] for n in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, place = divmod(self.start, self.steps)
+        while True:
+            yield from self.epoch(epoch)[place:]
+            epoch, place = epoch + 1, 0
+
+
 def whole_steps(stories: int, batch: int) -> int:
     """Number of steps in which a run sees `stories` stories, `batch` at a time. Raises ValueError if that is not even one."""
     if batch < 1 or stories < batch:
