@@ -29,7 +29,7 @@ from pyarrow import parquet
 from tqdm.auto import tqdm
 
 from story_ldm import pipelines
-from story_ldm.data.long_sentences import LongSentences
+from story_ldm.data.long_sentences import LongDrawn
 from story_ldm.data.sources.base import read_json
 from story_ldm.data.stories import fit_stories, load_stories
 from story_ldm.data.story_form import is_damaged
@@ -76,8 +76,9 @@ class Settings:
     """Precision of the model's weights."""
     seed: int = 0
     """Seed of the noise, together with each story's id."""
-    long_sentences: LongSentences = "error"
-    """What to do with sentences that are longer than the model reads: error, cut them, or skip their stories (which scoring then misses)."""
+    long_sentences: LongDrawn = "error"
+    """What to do with sentences that are longer than the model reads: error, cut them, skip their stories (which scoring then misses), or chunks: a
+    CLIP text encoder reads them in parts of its length."""
 
 
 DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "memory_form", "max_memory_frames", "memory_weights")  # settings of Story-LDM only
@@ -87,9 +88,12 @@ def main(s: Settings) -> None:
     state = Accelerator()
     folder = model_folder(s.model)
     kind = pipeline_class(folder)
+    if s.long_sentences == "chunks" and (kind is not pipelines.StoryLDMPipeline or not (folder / "tokenizer").is_dir()):
+        raise ValueError(f"--long-sentences is chunks, and {folder} has no CLIP text encoder, whose sentences alone are read in chunks")
     with state.main_process_first():
         stories = load_stories(s.dataset, s.split, text=s.text, limit=s.stories, pictures=False)
-        [stories] = fit_stories([stories], folder_limit(folder), s.long_sentences)
+        if s.long_sentences != "chunks":
+            [stories] = fit_stories([stories], folder_limit(folder), s.long_sentences)
     told = hashlib.sha256(json.dumps([stories["story_id"][:], stories["sentences"][:]]).encode()).hexdigest()[:16]
     how = {**settings_of(s, kind), "weights": weights_digest(folder), "sentences": told}
     if state.is_main_process:
@@ -151,6 +155,7 @@ def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[Diffusi
             "memory": None if s.memory_form == "trained" else s.memory_form,
             "max_memory_frames": s.max_memory_frames,
             "return_memory_weights": s.memory_weights,
+            "long_sentences": "chunks" if s.long_sentences == "chunks" else "error",
         }
     generators = [torch.Generator().manual_seed(story_seed(story_id, s.seed)) for story_id in rows["story_id"]]
     out = pipe(rows["sentences"][:], generator=generators, **options)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.extras import SubcommandApp
 
-from story_ldm.data.long_sentences import LongSentences, fit_sentences
+from story_ldm.data.long_sentences import LongDrawn, LongSentences, fit_sentences
 from story_ldm.data.sources import SOURCES
 from story_ldm.files import model_folder
 from story_ldm.one_line import one_line_errors
@@ -42,7 +42,7 @@ def generate(
     memory: Literal["trained", "none", "reference", "consistent-attention", "prompt-surgery"] = "trained",
     side: int = 192,
     explain: bool = False,
-    long_sentences: LongSentences = "error",
+    long_sentences: LongDrawn = "error",
 ) -> None:
     """Draws a story, one frame per sentence, as one picture strip.
 
@@ -56,7 +56,8 @@ def generate(
         memory: The visual memory that the model was trained with, none, or a form that needs no training.
         side: Width and height of each frame in the picture, in pixels.
         explain: Print what the model understood of each sentence before it draws: where, who, in what, doing what.
-        long_sentences: What to do with sentences that are longer than the model reads: error, or cut them. (skip is for datasets.)
+        long_sentences: What to do with sentences that are longer than the model reads: error, cut them, or chunks: a CLIP text
+            encoder reads them in parts of its length. (skip is for datasets.)
     """
     model = model_folder(model)
     if not (model / "model_index.json").exists():
@@ -64,7 +65,7 @@ def generate(
     _check_ranges(steps=(steps, 1, 1000), side=(side, 16, 4096), seed=(seed, 0, 2**63 - 1), guidance=(guidance, -1000, 1000))
     _check_output(output)
     if long_sentences == "skip":
-        raise ValueError("--long-sentences is skip; it must be error or cut: one story is drawn, which skip would leave out")
+        raise ValueError("--long-sentences is skip; it must be error, cut or chunks: one story is drawn, which skip would leave out")
     import torch
 
     from story_ldm.data.pictures import save_picture
@@ -77,7 +78,10 @@ def generate(
         sentences = tuple(make_story(split="test", index=seed).sentences["referential"])
         print("\n".join(sentences))
     pipe = StoryLDMPipeline.from_pretrained(model)
-    sentences = tuple(fit_sentences(sentences, encoder_limit(pipe.text_encoder, pipe.tokenizer), long_sentences))
+    if long_sentences != "chunks":
+        sentences = tuple(fit_sentences(sentences, encoder_limit(pipe.text_encoder, pipe.tokenizer), long_sentences))
+    elif pipe.text_encoder is None:
+        raise ValueError(f"--long-sentences is chunks, and {model} has a reader, which reads a sentence whole; only CLIP's are read in chunks")
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     unknown = [] if pipe.tokenizer is None else unknown_words(pipe.tokenizer, sentences)
     if unknown:
@@ -86,6 +90,7 @@ def generate(
         for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
             print(f"{sentence}\n    {frame}")
     how = {"num_inference_steps": steps, "guidance_scale": guidance, "use_memory": memory != "none"}
+    how |= {"long_sentences": "chunks"} if long_sentences == "chunks" else {}
     form = None if memory in ("trained", "none") else memory
     frames = pipe(list(sentences), memory=form, generator=torch.Generator().manual_seed(seed), **how).frames[0]
     save_picture(story_strip(frames, list(sentences), side), output)

@@ -67,6 +67,9 @@ def test_generate_cuts_long_sentences(model, tmp_path, monkeypatch, capsys):
     output = tmp_path / "s.png"
     story_ldm(monkeypatch, "generate", "Bruno waves. " * 99, "--model", model, "--output", output, "--steps", 1, "--long-sentences", "cut")
     assert output.exists() and "1 sentence is cut to 32 tokens (--long-sentences cut)\n" in capsys.readouterr().err
+    cut = output.read_bytes()
+    story_ldm(monkeypatch, "generate", "Bruno waves. " * 99, "--model", model, "--output", output, "--steps", 1, "--long-sentences", "chunks")
+    assert output.read_bytes() != cut and "is cut" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_generate_cuts_long_sentences(model, tmp_path, monkeypatch, capsys):
         (("--seed", -1), "--seed is -1; it must be from 0"),
         (("--guidance", "nan"), "--guidance is nan; it must be from"),
         (("word " * 99,), "tokens; this text encoder reads at most 32: --long-sentences cut shortens them"),
-        (("--long-sentences", "skip"), "--long-sentences is skip; it must be error or cut"),
+        (("--long-sentences", "skip"), "--long-sentences is skip; it must be error, cut or chunks"),
     ],
 )
 def test_generate_refuses(model, tmp_path, monkeypatch, words, says):

@@ -102,6 +102,19 @@ def test_generation_refuses(trainer, model, generated, more, says):
     assert files(generated) == before
 
 
+def test_long_sentences_in_chunks(tokenizer, tmp_path):
+    """As the pipeline's call draws them; a reader has no chunks."""
+    generation = script("evaluation/generate_stories.py")
+    rows = Dataset.from_dict({"story_id": ["long"], "sentences": [["Rosa the rabbit waves to Bruno in the city. " * 9]]})
+    pipe, s = tiny_pipeline(tokenizer), generation.Settings(model="tiny", out=tmp_path, steps=1, long_sentences="chunks")
+    drawn = generation.draw(pipe, rows, s, type(pipe))
+    how = {"generator": torch.Generator().manual_seed(generation.story_seed("long", 0)), "num_inference_steps": 1, "guidance_scale": 2.0}
+    expected = pipe(rows["sentences"][0], long_sentences="chunks", **how).frames[0][0]
+    assert np.array_equal(np.asarray(drawn[0]["frames"][0]), np.asarray(expected))
+    with pytest.raises(ValueError, match=r"--long-sentences is chunks, and .*toon-story-ldm has no CLIP text encoder"):
+        generation.main(replace(s, model="toon-story-ldm"))
+
+
 # --- scoring -----------------------------------------------------------------------------------------------------------------------------
 
 

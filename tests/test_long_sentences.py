@@ -71,7 +71,7 @@ def test_cut_and_skip_say_what_they_do(capsys):
 def test_a_story_typed_in(capsys):
     assert fit_sentences(["Mia sits.", LONG[0]], WORDS, "cut") == ["Mia sits.", WORDS.cut(LONG[0])]
     assert capsys.readouterr().err == "1 sentence is cut to 96 words and punctuation marks (--long-sentences cut)\n"
-    with pytest.raises(ValueError, match="--long-sentences is skip; it must be error or cut"):
+    with pytest.raises(ValueError, match="--long-sentences is skip; it must be error, cut or chunks"):
         cli.generate((LONG[0],), long_sentences="skip")
 
 

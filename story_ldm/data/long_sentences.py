@@ -14,6 +14,7 @@ from typing import Literal
 from story_ldm.data.words import MAX_WORDS, split_words
 
 LongSentences = Literal["error", "cut", "skip"]
+LongDrawn = Literal["error", "cut", "skip", "chunks"]  # of commands that draw; chunks: a CLIP text encoder reads them in parts of its length
 SHOWN = 1000  # characters of a sentence in an error
 
 
@@ -53,10 +54,11 @@ def named(lengths: dict[str, int], unit: str, most: int = 10) -> str:
     return "; ".join(f"sentence {shown[sentence]!r} has {lengths[sentence]} {unit}" for sentence in shown) + more
 
 
-def too_long(lengths: dict[str, int], limit: Limit, who: str = "this text encoder reads", may_skip: bool = True) -> str:
+def too_long(lengths: dict[str, int], limit: Limit, who: str = "this text encoder reads", may_skip: bool = True, may_chunk: bool = False) -> str:
     """What is wrong with sentences that are too long, all counted, and which options mend it."""
     count = f"{len(lengths):,} sentences are" if len(lengths) > 1 else "1 sentence is"
     options = "--long-sentences cut shortens them" + (", skip leaves their stories out" if may_skip else "")
+    options += ", chunks reads them in parts" if may_chunk and limit.unit == "tokens" else ""
     return f"{count} too long: {named(lengths, limit.unit)}; {who} at most {limit.most}: {options}"
 
 
@@ -66,7 +68,7 @@ def fit_sentences(sentences: Sequence[str], limit: Limit | None, how: LongSenten
     if limit is None or not lengths:
         return list(sentences)
     if how != "cut":
-        raise ValueError(too_long(lengths, limit, may_skip=False))
+        raise ValueError(too_long(lengths, limit, may_skip=False, may_chunk=True))
     say_cut(lengths, limit)
     return [limit.cut(sentence) if sentence in lengths else sentence for sentence in sentences]
 
