@@ -5,35 +5,36 @@ from __future__ import annotations
 
 import inspect
 from itertools import pairwise
+from pathlib import PurePosixPath
 from typing import Any, Self
 
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
-from diffusers.loaders import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
+from diffusers.loaders import IPAdapterMixin, StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin, TextualInversionLoaderMixin
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
 
 from .base import StoryPipeline
 from .checks import check_count, check_number, check_tensor, check_text
+from .pictures import has_ip_adapter
 
 LARGEST = 16384  # pixels a side
 REFUSED = {
     "prompt": "it is called `sentences`: one for each frame",
     "callback": "it is called `callback_on_step_end`",
     "callback_steps": "`callback_on_step_end` is called after every step",
-    "ip_adapter_image": "IP-Adapter is not supported",
-    "ip_adapter_image_embeds": "IP-Adapter is not supported",
     "num_videos_per_prompt": "it is called `num_images_per_prompt`",
     "negative_prompt_2": "all text encoders read `negative_prompt`",
     "prompt_2": "all text encoders read `sentences`",
-    "strength": "`frames` are kept as they are",
-    "image": "finished frames are called `frames`",
 }
 
 
-class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin, StableDiffusionMixin):
+class DiffusersConventions(
+    StoryPipeline, StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin, StableDiffusionMixin, IPAdapterMixin, TextualInversionLoaderMixin
+):
     _lora_loadable_modules = ["unet", "text_encoder", "text_encoder_2"]
     _callback_tensor_inputs = ["latents", "prompt_embeds", "negative_prompt_embeds", "noise_prediction"]
     _guidance_scale = 1.0
@@ -98,6 +99,8 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
             raise ValueError("this pipeline is not made from a Stable Diffusion: it has no text encoder, or a UNet that reads pooled sentences")
         if getattr(self.unet, "peft_config", None):
             raise ValueError(f"the UNet has the LoRAs {list(self.unet.peft_config)}; it must have none: fuse or unload them")
+        if has_ip_adapter(self.unet):
+            raise ValueError("the UNet has an IP-Adapter; it must have none: call unload_ip_adapter()")
         known = inspect.signature(UNet2DConditionModel.__init__).parameters
         with torch.device("meta"):
             unet = UNet2DConditionModel(**{name: value for name, value in config.items() if name in known})
@@ -109,6 +112,12 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
             return StableDiffusionXLPipeline(**parts, force_zeros_for_empty_prompt=self.config.force_zeros_for_empty_prompt, add_watermarker=False)
         none = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
         return StableDiffusionPipeline(unet=unet.train(self.unet.training), **parts, **none)
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """diffusers' method. Raises ValueError if an IP-Adapter is loaded, which is no component."""
+        if has_ip_adapter(self.unet):
+            raise ValueError("an IP-Adapter is loaded, and is not saved with a pipeline: call unload_ip_adapter(), and load it again afterwards")
+        super().save_pretrained(*args, **kwargs)
 
     def load_lora_weights(self, *args: Any, **kwargs: Any) -> None:
         """diffusers' method, of Stable Diffusion or of XL."""
@@ -144,13 +153,40 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
     def disable_vae_tiling(self) -> None:
         self.vae.disable_tiling()
 
-    def load_textual_inversion(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError(
-            "story pipelines do not take textual inversions: load a LoRA (load_lora_weights), or name the character in the text"
-        )
+    def load_textual_inversion(self, inversion: Any, *args: Any, **kwargs: Any) -> None:
+        """diffusers' method, from safetensors alone unless `use_safetensors=False` is given: new words, of one or several vectors, in the tokenizer
+        and the text encoder; of XL once for each, with `tokenizer` and `text_encoder`. Raises ValueError for a pickle, and if there is a reader."""
+        if self.text_encoder is None:
+            raise ValueError("this pipeline has a reader, and textual inversions are for a CLIP text encoder: name the character in the text")
+        kwargs.setdefault("use_safetensors", True)
+        for name in (*(inversion if isinstance(inversion, list) else [inversion]), kwargs.get("weight_name")):
+            if kwargs["use_safetensors"] and str(name).lower().endswith((".pt", ".bin", ".ckpt", ".pth")):
+                raise ValueError(f"{name} may be a pickle; a textual inversion is a .safetensors file, or open weights")
+        super().load_textual_inversion(inversion, *args, **kwargs)
 
-    def load_ip_adapter(self, *args: Any, **kwargs: Any) -> None:
-        raise NotImplementedError("story pipelines do not take IP-Adapters: give the first frames (frames=), which all later ones read")
+    def load_ip_adapter(
+        self,
+        adapter: Any,
+        subfolder: str | list[str],
+        weight_name: str | list[str],
+        image_encoder_folder: str | None = "image_encoder",
+        **kwargs: Any,
+    ) -> None:
+        """diffusers' method, from safetensors alone. Raises ValueError for a pickle, and if the pipeline has a reader."""
+        if self.text_encoder is None:
+            raise ValueError("this pipeline has a reader, and IP-Adapters are for a Stable Diffusion: give the first frames (frames=) instead")
+        for name in weight_name if isinstance(weight_name, list) else [weight_name]:
+            if not isinstance(adapter, dict) and not str(name).endswith(".safetensors"):
+                raise ValueError(f"weight_name is {name!r}, which may be a pickle; it must be a .safetensors file, or the adapter its open weights")
+        if any(type(processor).__name__.startswith("Sliced") for processor in self.unet.attn_processors.values()):
+            raise ValueError("attention is sliced, which that of an IP-Adapter cannot be: call disable_attention_slicing()")
+        source, inside = (x[0] if isinstance(x, list) else x for x in (adapter, subfolder))
+        if self.image_encoder is None and image_encoder_folder is not None and not isinstance(source, dict):
+            place = image_encoder_folder if "/" in image_encoder_folder else str(PurePosixPath(inside or "", image_encoder_folder))
+            hub = {name: kwargs[name] for name in ("cache_dir", "local_files_only", "token", "revision") if name in kwargs}
+            encoder = CLIPVisionModelWithProjection.from_pretrained(source, subfolder=place, use_safetensors=True, dtype=self.dtype, **hub)
+            self.register_modules(image_encoder=encoder.to(self.device))
+        super().load_ip_adapter(adapter, subfolder, weight_name, image_encoder_folder, **kwargs)
 
     def _official(self, callback: Any, tensors: Any) -> tuple[bool, list[str]]:
         """Whether a callback is one of diffusers' objects, and the tensors that it is given."""
@@ -212,7 +248,7 @@ class DiffusersConventions(StoryPipeline, StableDiffusionLoraLoaderMixin, Stable
         return self.unet is not None and (self.unet.config.memory != "none" or self.unet.config.class_embed_type is not None)
 
     def _check_size(self, height: Any, width: Any, factor: int) -> tuple[int, int]:
-        sample_size = self.unet.config.sample_size
+        sample_size = self.unet.config.memory_sample_size or self.unet.config.sample_size
         native = [side * factor for side in ((sample_size, sample_size) if isinstance(sample_size, int) else sample_size)]
         sides = [side if given is None else given for given, side in zip((height, width), native, strict=True)]
         for name, value in zip(("height", "width"), sides, strict=True):

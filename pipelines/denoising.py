@@ -17,6 +17,7 @@ from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
 
 from .conventions import DiffusersConventions, changed_embeds
+from .pictures import Control, begun
 from .without_training import Reader
 
 
@@ -39,28 +40,37 @@ class Denoising(DiffusersConventions):
         sigmas: list[float] | None = None,
         eta: float = 0.0,
         reader: Reader | None = None,
+        control: Control | None = None,
+        sketch: Tensor | None = None,
+        begin: int = 0,
     ) -> tuple[Tensor, np.ndarray | None]:
         """The reverse process of one frame of each story: noise (B, c, h, w) → clean latents (B, c, h, w) and memory weights (B, K).
 
         condition: (B, …), of these frames. negative: of the empty or negative sentence, (B, …) or without leading dimensions. memory: the K earlier
         frames to read; it may be empty. on_step(index, timestep, tensors) returns those of the callback's tensors that it changed. reader: what reads
-        earlier frames without training. The weights are None unless requested, and if memory is empty.
+        earlier frames without training. control: what ControlNets add. sketch (B, c, h, w): latents from which the frames are drawn instead of from
+        noise alone, without the scheduler's first `begin` calls. The weights are None unless requested, and if memory is empty.
         """
         stories = len(noise)
         self._guidance_scale = guidance_scale
         kinds, embedded = self._guidance(guidance_scale, memory_guidance_scale, len(memory) > 0, noise)
         rows, row_memory = self._rows(kinds, condition, negative, memory, stories)
         self._set_timesteps(num_inference_steps, timesteps, sigmas, noise.device)
-        x = noise * self.scheduler.init_noise_sigma
+        x = noise * self.scheduler.init_noise_sigma if sketch is None else begun(self.scheduler, sketch, noise, begin)
+        times = self.scheduler.timesteps[begin:]
+        self._num_timesteps = len(times)
         extra = self._step_options(eta)
         if "generator" in inspect.signature(self.scheduler.step).parameters:
             extra["generator"] = generators
         options, weights = self._attention_options(), return_memory_weights and row_memory is not None
         step_weights = []
-        for i, t in enumerate(self.scheduler.timesteps):
+        for i, t in enumerate(times, begin):
+            if self._interrupt:  # while other stories of the same call were drawn
+                break
             model_input = self.scheduler.scale_model_input(torch.cat([x] * len(kinds)), t)
             if reader is not None:
                 reader.before_step(i, len(kinds))
+            residuals = {} if control is None else control.residuals(i - begin, len(times), model_input, t, rows, len(kinds))
             sample, *more = self.unet(
                 model_input,
                 t,
@@ -70,6 +80,7 @@ class Denoising(DiffusersConventions):
                 timestep_cond=embedded,
                 cross_attention_kwargs=options,
                 return_dict=False,
+                **residuals,
             )
             parts = sample.chunk(len(kinds))
             prediction = parts[0]

@@ -9,6 +9,7 @@ Stories of a batch may differ in length. With a Stable Diffusion and a memory ad
     pipe = StoryLDMPipeline.from_stable_diffusion("folder or hub name", memory_adapter="runs/adapter/adapter")
     pipe.load_lora_weights("a LoRA for that Stable Diffusion")
 
+ControlNets, IP-Adapters and sketches, with a picture a frame: see pictures.py.
 Without an adapter, a Stable Diffusion keeps less, but something: `pipe(sentences, memory="reference")`; see without_training.py.
 
 This file has over 350 lines because the arguments of a call, with what each means, are a quarter of it.
@@ -24,11 +25,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, ControlNetModel, SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionModelWithProjection
 
 import story_ldm.encoders.autoencoder  # noqa: F401  diffusers finds component classes in imported modules only
 from story_ldm.encoders.language_memory import LanguageMemory
@@ -55,6 +57,7 @@ from .conventions import check_long, check_negative, refuse
 from .denoising import Denoising
 from .noise import FrameNoise
 from .output import StoryPipelineOutput
+from .pictures import check_control, check_ip_adapter, check_sketches, has_ip_adapter
 from .reading import Reading, of_frame, same_length
 from .without_training import (
     AnchorReader,
@@ -79,8 +82,9 @@ class StoryLDMPipeline(Denoising, Reading):
 
     LoRAs for the underlying Stable Diffusion are loaded, weighted and fused with diffusers' methods (`load_lora_weights`, …)."""
 
-    model_cpu_offload_seq = "text_encoder->text_encoder_2->language_memory->reader->unet->vae"
+    model_cpu_offload_seq = "text_encoder->text_encoder_2->language_memory->reader->image_encoder->unet->vae"
     _optional_components = ["text_encoder", "tokenizer", "language_memory", "reader", "text_encoder_2", "tokenizer_2"]
+    _optional_components += ["controlnet", "image_encoder", "feature_extractor"]
 
     def __init__(
         self,
@@ -94,8 +98,12 @@ class StoryLDMPipeline(Denoising, Reading):
         text_encoder_2: CLIPTextModelWithProjection | None = None,
         tokenizer_2: CLIPTokenizer | None = None,
         force_zeros_for_empty_prompt: bool = True,
+        controlnet: ControlNetModel | MultiControlNetModel | list[ControlNetModel] | None = None,
+        image_encoder: CLIPVisionModelWithProjection | None = None,
+        feature_extractor: Any = None,
     ):
-        """force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a negative prompt, guidance starts from zeros."""
+        """force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a negative prompt, guidance starts from zeros. image_encoder,
+        feature_extractor: of an IP-Adapter, by which they are loaded."""
         super().__init__()
         clip = text_encoder is not None and tokenizer is not None
         if (clip and reader is not None) or (not clip and reader is None and (text_encoder is not None or tokenizer is not None)):
@@ -116,20 +124,32 @@ class StoryLDMPipeline(Denoising, Reading):
             reader=reader,
             text_encoder_2=text_encoder_2,
             tokenizer_2=tokenizer_2,
+            controlnet=MultiControlNetModel(controlnet) if isinstance(controlnet, (list, tuple)) else controlnet,
+            image_encoder=image_encoder,
+            feature_extractor=feature_extractor,
         )
         self.image_processor = VaeImageProcessor()
 
     @classmethod
-    def from_stable_diffusion(cls, sd: str | Path | StableDiffusion, memory_adapter: str | Path | None = None, **kwargs: Any) -> StoryLDMPipeline:
+    def from_stable_diffusion(
+        cls,
+        sd: str | Path | StableDiffusion,
+        memory_adapter: str | Path | None = None,
+        controlnet: ControlNetModel | list[ControlNetModel] | None = None,
+        **kwargs: Any,
+    ) -> StoryLDMPipeline:
         """A story pipeline from a Stable Diffusion (1.x, 2.x, XL) and a memory adapter; without an adapter each frame is drawn alone.
 
-        sd: folder, hub name, or an open pipeline, whose components are shared except for the UNet. kwargs: those of `from_pretrained`.
+        sd: folder, hub name, or an open pipeline, whose components are shared except for the UNet. controlnet: one, or several, for
+        `control_image`. kwargs: those of `from_pretrained`.
         Raises ValueError if the Stable Diffusion or the adapter does not fit."""
         if isinstance(sd, (StableDiffusionPipeline, StableDiffusionXLPipeline)):
             check_stable_diffusion(sd.unet.config, "the open pipeline", isinstance(sd, StableDiffusionXLPipeline))
             check_parts(sd, "the open pipeline")
             if getattr(sd.unet, "peft_config", None):
                 raise ValueError(f"the UNet has the LoRAs {list(sd.unet.peft_config)}; it must have none: fuse them, or load them afterwards")
+            if has_ip_adapter(sd.unet):
+                raise ValueError("the UNet has an IP-Adapter; it must have none: call unload_ip_adapter(), and load it afterwards")
         else:
             sd = open_stable_diffusion(sd, **kwargs)
         unet = StoryUNet2DConditionModel.from_unet(sd.unet, memory="none")
@@ -137,7 +157,7 @@ class StoryLDMPipeline(Denoising, Reading):
         if isinstance(sd, StableDiffusionXLPipeline):
             xl = {"text_encoder_2": sd.text_encoder_2, "tokenizer_2": sd.tokenizer_2}
             xl["force_zeros_for_empty_prompt"] = sd.config.force_zeros_for_empty_prompt
-        pipe = cls(sd.vae, sd.text_encoder, sd.tokenizer, unet, sd.scheduler, **xl)
+        pipe = cls(sd.vae, sd.text_encoder, sd.tokenizer, unet, sd.scheduler, controlnet=controlnet, **xl)
         if memory_adapter is not None:
             pipe.load_memory_adapter(memory_adapter)
         return pipe
@@ -190,6 +210,15 @@ class StoryLDMPipeline(Denoising, Reading):
         pooled_prompt_embeds: Tensor | None = None,
         negative_pooled_prompt_embeds: Tensor | None = None,
         long_sentences: str = "error",
+        image: Any = None,
+        strength: float | None = None,
+        control_image: Any = None,
+        controlnet_conditioning_scale: float | list[float] = 1.0,
+        control_guidance_start: float | list[float] = 0.0,
+        control_guidance_end: float | list[float] = 1.0,
+        guess_mode: bool = False,
+        ip_adapter_image: Any = None,
+        ip_adapter_image_embeds: list[Tensor] | None = None,
         **refused: Any,
     ) -> StoryPipelineOutput | tuple:
         """Draw one frame for each sentence.
@@ -215,6 +244,10 @@ class StoryLDMPipeline(Denoising, Reading):
         timesteps, sigmas, eta, guidance_rescale, clip_skip, cross_attention_kwargs: as in diffusers' Stable Diffusion.
         prompt_embeds, …: what `encode_prompt` returns, instead of sentences. long_sentences: "error" refuses sentences that are longer than the text
         encoder reads; "chunks" lets a CLIP text encoder read them in parts of its length, each on its own.
+        image, control_image, ip_adapter_image: a PIL image for all frames, a list with one a frame (None: none), or a list of such lists, one for
+        each story; of several ControlNets or IP-Adapters a tuple with one for each in the place of an image. image: sketches, each drawn over in the
+        last part of the steps, of which `strength` is the share, by default 0.8. control_image: what the ControlNets read, whose other arguments are
+        diffusers'. ip_adapter_image_embeds: instead of images, of each IP-Adapter (2, images, …), the negative one first, or (stories, M, 2, …).
 
         Raises ValueError for invalid input, before any frame is drawn.
         """
@@ -265,6 +298,12 @@ class StoryLDMPipeline(Denoising, Reading):
         lora_scale = (cross_attention_kwargs or {}).get("scale")
         if lora_scale is not None:
             check_number("scale of cross_attention_kwargs", lora_scale)
+        pictures = (lengths, num_images_per_prompt)
+        add_images = check_ip_adapter(self, ip_adapter_image, ip_adapter_image_embeds, *pictures)
+        shares = (controlnet_conditioning_scale, control_guidance_start, control_guidance_end)
+        control_of = check_control(self, control_image, *shares, guess_mode, (height, width), *pictures, long_sentences == "chunks")
+        if isinstance(reader, AnchorReader) and image is not None:
+            raise ValueError("image is given; memory='consistent-attention' draws its anchors together, from noise: leave it out")
         noise_of = FrameNoise(generator, seeds, lengths)
         shape = (self.unet.config.in_channels, height // factor, width // factor)
         if latents is not None:
@@ -274,6 +313,7 @@ class StoryLDMPipeline(Denoising, Reading):
         official, callback_tensors = self._official(callback_on_step_end, callback_on_step_end_tensor_inputs)
         self._step_options(eta)
         ends = self._set_timesteps(num_inference_steps, timesteps, sigmas)
+        sketches = check_sketches(self, image, strength, *pictures, len(timesteps or sigmas or ()) or num_inference_steps)
 
         self._guidance_scale, self._guidance_rescale, self._clip_skip = guidance_scale, guidance_rescale, clip_skip
         self._cross_attention_kwargs, self._interrupt = cross_attention_kwargs, False
@@ -304,6 +344,7 @@ class StoryLDMPipeline(Denoising, Reading):
             encode = partial(self.encode_sentences, clip_skip=clip_skip, lora_scale=lora_scale)
             condition, negative = prompts_of(form, self, stories, negative, encode)
             condition = with_size(condition, height, width)
+        condition, negative = add_images(condition, negative)
         first_noise = None  # of a form without training: drawn at once, whichever frames are given
         if form is not None and latents is None and seeds is None:
             first_noise = noise_of.draw(noise_of.generators(range(len(lengths)), 0), len(lengths), shape, device, dtype)
@@ -313,7 +354,8 @@ class StoryLDMPipeline(Denoising, Reading):
         rows = list(range(len(lengths)))  # the stories in memory
         anchors = [min(reader.s.anchors, length) for length in lengths] if isinstance(reader, AnchorReader) else []
         ahead = anchors or [len(story) for story in first_frames]
-        to_draw = [[n for n, length in enumerate(lengths) if ahead[n] <= m < length] for m in range(max(lengths))]
+        to_draw = [sketches.groups([n for n, length in enumerate(lengths) if ahead[n] <= m < length], m) for m in range(max(lengths))]
+        steps = [sum(end >= sketches.begin(group, m) for end in ends) for m, groups in enumerate(to_draw) for group in groups]
         step = 0  # counts over all frames
 
         def on_step(index: int, timestep: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -321,7 +363,8 @@ class StoryLDMPipeline(Denoising, Reading):
             changed = None
             if callback_on_step_end is not None:
                 asked = {name: tensors[name] for name in callback_tensors}
-                changed = callback_on_step_end(self, index if official else step, timestep, asked)
+                within = index - (ends[-1] + 1 - self._num_timesteps)  # of a sketch, the first steps are left out
+                changed = callback_on_step_end(self, within if official else step, timestep, asked)
             step += 1
             if index in ends:
                 bar.update()
@@ -347,15 +390,18 @@ class StoryLDMPipeline(Denoising, Reading):
             "eta": eta,
             "reader": reader,
         }
-        with self.progress_bar(total=len(ends) * (sum(map(bool, to_draw)) + len(anchors))) as bar, installed(reader):
+        with self.progress_bar(total=sum(steps) + len(ends) * len(anchors)) as bar, installed(reader):
             for n, count in enumerate(anchors):
                 assert isinstance(reader, AnchorReader)
                 each = [noise_of.own_generator(n, m) for m in range(count)]
                 noise = torch.cat([start_noise([n], m, each[m]) for m in range(count)])
                 without_text = of_frame(negative, [n] * count, list(range(count)))
-                if not self._interrupt:
-                    with reader.drawing_together(n, self._num_timesteps, kept=lengths[n] > count):
-                        noise, _ = self.draw_frame(noise, condition[n, :count], without_text, remembered, generators=each, **how)
+                if self._interrupt:  # of a story that has not begun, one frame is returned, as it is: noise
+                    first_frames[n] = list(noise[:1])
+                    continue
+                with reader.drawing_together(n, self._num_timesteps, kept=lengths[n] > count):
+                    control = control_of([n] * count, list(range(count)))
+                    noise, _ = self.draw_frame(noise, condition[n, :count], without_text, remembered, generators=each, control=control, **how)
                 first_frames[n] = list(noise)
             for m in range(max(lengths)):
                 unfinished = [n for n in rows if lengths[n] > m]
@@ -365,9 +411,9 @@ class StoryLDMPipeline(Denoising, Reading):
                     if isinstance(reader, ReferenceReader):
                         reader.keep(index)
                 clean: dict[int, Tensor] = {n: first_frames[n][m] for n in rows if m < len(first_frames[n])}
-                drawing = to_draw[m]
-                if drawing:
+                for drawing in to_draw[m]:
                     generators = noise_of.generators(drawing, m)
+                    sketch = sketches.latents(self, drawing, m, generators, (height, width), dtype)
                     noise = start_noise(drawing, m, generators)
                     own_rows, enabled = torch.tensor([rows.index(n) for n in drawing], device=device), [reads[n][m] for n in drawing]
                     readable = remembered if any(enabled) else StoryMemory()
@@ -385,6 +431,9 @@ class StoryLDMPipeline(Denoising, Reading):
                         readable,
                         generators=generators,
                         return_memory_weights=return_memory_weights,
+                        control=control_of(drawing, m),
+                        sketch=sketch,
+                        begin=sketches.begin(drawing, m),
                         **how,
                     )
                     clean |= dict(zip(drawing, x, strict=True))
@@ -393,7 +442,7 @@ class StoryLDMPipeline(Denoising, Reading):
                             weights[n][m, positions] = row
                 for n, x in clean.items():
                     drawn[n].append(x)
-                if self._interrupt:
+                if self._interrupt and m + 1 >= max(anchors, default=0):  # anchors are drawn together: all of them are frames so far
                     break
                 if has_memory and m + 1 < max(lengths):
                     frame = torch.stack([clean[n] for n in rows])[:, None]  # (stories, 1, c, h, w)

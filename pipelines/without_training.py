@@ -12,6 +12,7 @@ from torch import Tensor
 from story_ldm.data.referring import refers
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.prompt_surgery import PromptSurgery, operated
+from story_ldm.encoders.sentences import with_vectors
 from story_ldm.systems.story_ldm.reference import Reference, ReferenceReader
 from story_ldm.systems.story_ldm.shared_attention import AnchorReader, ConsistentAttention, block_of
 
@@ -124,7 +125,7 @@ def prompts_of(form: PromptSurgery, pipe: Any, stories: list[list[str]], negativ
     tokenizer = pipe.tokenizer
 
     def length(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False).input_ids)
+        return len(tokenizer(with_vectors(tokenizer, [text])[0], add_special_tokens=False).input_ids)
 
     limit = tokenizer.model_max_length - 2  # start and end token
     parts = [operated(story, form, lambda texts: encode([[text] for text in texts])[:, 0], length, limit) for story in stories]

@@ -90,7 +90,7 @@ def test_the_scale_of_loras(tokenizer):
 
 REFUSED = [
     ({"prompt": "a cat"}, "prompt is not an argument of this pipeline: it is called `sentences`"),
-    ({"ip_adapter_image": pictures(1)[0]}, "ip_adapter_image is not an argument of this pipeline: IP-Adapter is not supported"),
+    ({"ip_adapter_image": pictures(1)[0]}, "ip_adapter_image is given, and no IP-Adapter is loaded"),
     ({"callback": print}, "callback is not an argument.*callback_on_step_end"),
     ({"eta": 0.5, "scheduler": diffusers.EulerDiscreteScheduler}, "eta is 0.5, and EulerDiscreteScheduler takes none"),
     ({"sigmas": [1.0]}, "sigmas is given, and DDIMScheduler takes none"),
@@ -129,10 +129,10 @@ def test_refused_by_name_before_any_work(arguments, message, tokenizer, monkeypa
 
 def test_what_cannot_be_loaded_says_so(tokenizer):
     pipe = tiny_pipeline(tokenizer)
-    with pytest.raises(NotImplementedError, match="do not take textual inversions"):
-        pipe.load_textual_inversion("folder")
-    with pytest.raises(NotImplementedError, match="do not take IP-Adapters"):
-        pipe.load_ip_adapter("folder")
+    with pytest.raises(ValueError, match=r"word.pt may be a pickle; a textual inversion is a"):
+        pipe.load_textual_inversion("word.pt")
+    with pytest.raises(ValueError, match=r"weight_name is 'ip-adapter_sd15.bin', which may be a pickle; it must be a .safetensors file"):
+        pipe.load_ip_adapter("folder", "models", "ip-adapter_sd15.bin")
     with pytest.raises(TypeError, match="promt is not an argument"):
         pipe(STORY, promt="a cat")
 

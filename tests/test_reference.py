@@ -385,3 +385,23 @@ def test_stable_diffusion_xl(form):
     drawn = pipe(stories, negative_prompt=without, memory=form, **how).frames
     assert [frame.shape for frame in drawn] == [frame.shape for frame in plain] and not torch.equal(drawn[0][2], plain[0][2])
     assert torch.equal(drawn[0][0], plain[0][0]) == isinstance(form, Reference)
+
+
+@pytest.mark.parametrize("at, anchors, frames", [(1, 2, [2, 1]), (5, 2, [2, 2]), (6, 2, [3, 2]), (1, 4, [3, 1])])
+def test_interrupted_while_anchors_are_drawn(at, anchors, frames, pipe):
+    """All anchors that have begun are frames so far, as they are; of a story that has not begun, one frame is noise. at: the step, of 3 a drawing."""
+    latents = []
+
+    def stop(pipe, step, timestep, tensors):
+        latents.append(tensors["latents"].clone())
+        pipe._interrupt = step == at
+        return {}
+
+    stories = [["Rosa waves.", "She sits.", "Milo jumps."], ["Rosa waves.", "Milo sits."]]
+    generators = [seeded(0), seeded(1)]
+    drawn = draw(pipe, stories, memory=ConsistentAttention(anchors=anchors), generator=generators, callback_on_step_end=stop)
+    assert len(latents) == at + 1 and [len(story) for story in drawn] == frames
+    stopped = drawn[1] if 3 <= at < 6 else drawn[0]
+    torch.testing.assert_close(stopped[-len(latents[-1]) :], latents[-1])
+    whole = draw(pipe, stories, memory=ConsistentAttention(anchors=anchors), generator=[seeded(0), seeded(1)])
+    assert [len(story) for story in whole] == [3, 2], "the next call is whole"

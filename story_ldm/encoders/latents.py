@@ -83,10 +83,13 @@ def raw_to_frames(vae: AutoencoderKL, raw: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def encode_frames(vae: AutoencoderKL, frames: torch.Tensor) -> torch.Tensor:
-    """Frames (..., 3, H, W) in [-1, 1] → normalised latents (..., c, h, w), the mode of the posterior."""
+def encode_frames(vae: AutoencoderKL, frames: torch.Tensor, sample: bool = False, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Frames (..., 3, H, W) in [-1, 1] → normalised latents (..., c, h, w), the mode of the posterior, or a sample of it by the generator."""
     encoded = _encode(vae, frames.flatten(0, -4).to(vae.dtype))
-    raw = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latents  # AutoencoderTiny and VQModel have no distribution
+    if hasattr(encoded, "latent_dist"):
+        raw = encoded.latent_dist.sample(generator) if sample else encoded.latent_dist.mode()
+    else:  # AutoencoderTiny and VQModel have no distribution
+        raw = encoded.latents
     mean, scale = _affine(vae, raw)
     return ((raw - mean) * scale).unflatten(0, frames.shape[:-3])
 

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from story_ldm.data.long_sentences import WORDS, Limit
 from story_ldm.encoders.damsm import DAMSMTextEncoder
+from story_ldm.encoders.sentences import with_vectors
 from story_ldm.encoders.xl_text import XLTokenizers
 from story_ldm.files import json_object
 from story_ldm.model_folders import open_local
@@ -23,7 +24,7 @@ def token_limit(tokenizer: PreTrainedTokenizerBase | XLTokenizers) -> Limit:
     tokenizers = list(tokenizer) if isinstance(tokenizer, XLTokenizers) else [tokenizer]
 
     def lengths(sentences: Sequence[str]) -> list[int]:
-        read = [each(list(sentences), verbose=False).input_ids for each in tokenizers]
+        read = [each(with_vectors(each, list(sentences)), verbose=False).input_ids for each in tokenizers]
         return [max(map(len, ids)) for ids in zip(*read, strict=True)]
 
     return Limit(min(each.model_max_length for each in tokenizers), "tokens", lengths)

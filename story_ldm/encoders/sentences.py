@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable
 
 import torch
+from diffusers.loaders import TextualInversionLoaderMixin
 from tokenizers import pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -70,6 +71,13 @@ def tokenize_stories(tokenizer: CLIPTokenizer | XLTokenizers, stories: list[list
     return ids.unflatten(0, shape), mask.unflatten(0, shape)
 
 
+def with_vectors(tokenizer: CLIPTokenizer, sentences: list[str]) -> list[str]:
+    """The sentences with a word for each vector of a textual inversion in the place of its name."""
+    if not any(token.endswith("_1") for token in getattr(tokenizer, "added_tokens_encoder", {})):
+        return sentences
+    return TextualInversionLoaderMixin().maybe_convert_prompt(sentences, tokenizer)
+
+
 def tokenize_sentences(tokenizer: CLIPTokenizer | XLTokenizers, sentences: list[str]) -> tuple[Tensor, Tensor]:
     """Token ids and mask (S, L), padded to the tokenizer's maximum length; ids of XL's tokenizers are (S, L, 2).
 
@@ -78,7 +86,7 @@ def tokenize_sentences(tokenizer: CLIPTokenizer | XLTokenizers, sentences: list[
         (ids, mask), (others, _) = (tokenize_sentences(each, sentences) for each in tokenizer)
         return torch.stack([ids, others], -1), mask
     limit = tokenizer.model_max_length
-    tokens = tokenizer(sentences, padding="max_length", max_length=limit)
+    tokens = tokenizer(with_vectors(tokenizer, sentences), padding="max_length", max_length=limit)
     check_lengths({s: len(ids) for s, ids in zip(sentences, tokens.input_ids, strict=True)}, limit, "this text encoder")
     return torch.tensor(tokens.input_ids), torch.tensor(tokens.attention_mask)
 
@@ -90,7 +98,7 @@ def tokenize_chunks(tokenizer: CLIPTokenizer | XLTokenizers, sentences: list[str
         (ids, mask), (others, _) = (tokenize_chunks(each, sentences) for each in tokenizer)
         return torch.stack([ids, others], -1), mask
     size = tokenizer.model_max_length - 2
-    words = [ids[1:-1] for ids in tokenizer(sentences).input_ids]
+    words = [ids[1:-1] for ids in tokenizer(with_vectors(tokenizer, sentences)).input_ids]
     count = max(1, max(-(-len(ids) // size) for ids in words))
     rows, masks = [], []
     for ids in words:

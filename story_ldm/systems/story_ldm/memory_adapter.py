@@ -57,7 +57,7 @@ def load_memory_adapter(
 ) -> LanguageMemory | None:
     """Load the memory layers of an adapter (folder or file) into a UNet, in its dtype and on its device; returns the adapter's language memory.
     prediction_type: what the UNet predicts (epsilon, v_prediction), if known; the adapter must have been trained for the same. cell: pixels a latent
-    cell, if known; the UNet's sample_size is then the size that the adapter was trained at, if its facts say so.
+    cell, if known; the UNet's memory_sample_size is then the size that the adapter was trained at, if its facts say so.
 
     Raises ValueError, and leaves the UNet unchanged, if they do not fit."""
     file = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
@@ -92,10 +92,10 @@ def load_memory_adapter(
             except RuntimeError as error:
                 raise ValueError(f"the tensors of {file} are not those of its config: {error}") from error
             model.to(unet.device, unet.dtype).train(unet.training)
-    resolution = config.get("facts", {}).get("resolution")
-    if cell and isinstance(resolution, int) and not isinstance(resolution, bool) and 0 < resolution <= MOST and resolution % cell == 0:
-        unet.register_to_config(sample_size=resolution // cell)
-    unet.register_to_config(**config["memory"])
+    resolution, images = config.get("facts", {}).get("resolution"), unet.config.encoder_hid_dim_type
+    known = cell and isinstance(resolution, int) and not isinstance(resolution, bool) and 0 < resolution <= MOST and resolution % cell == 0
+    unet.register_to_config(**config["memory"], memory_sample_size=resolution // cell if known else None)
+    unet.config.encoder_hid_dim_type = images  # which a loaded IP-Adapter sets so, outside what is saved
     unet.memory_sources, unet.memory_layers = sources, layers
     return language
 

@@ -7,7 +7,7 @@ noise = unet(noisy_latents, t, condition, memory=memory).sample             # re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +83,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
     memory_sentence_dim: width of the pooled sentences, by default that of the cross-attention
     memory_heads: number of attention heads of a memory layer
     memory_blocks: blocks with a memory layer, from "down.0" …, "mid", "up.0" …; None means all
+    memory_sample_size: latent cells a side at which a memory adapter was trained, if it says so: the default size of frames instead of sample_size
     """
 
     @register_to_config
@@ -92,6 +93,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         memory_sentence_dim: int | None = None,
         memory_heads: int = 8,
         memory_blocks: list[str] | None = None,
+        memory_sample_size: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -106,7 +108,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
     def from_unet(cls, unet: UNet2DConditionModel, memory: str = "spatial", **memory_settings: Any) -> StoryUNet2DConditionModel:
         """A story UNet with the weights, dtype and device of `unet`, and new memory layers whose output is zero."""
         settings = {key: value for key, value in unet.config.items() if not key.startswith("_")}
-        model = cls(**{**settings, "memory": memory, **memory_settings})
+        model = cls(**{**settings, "memory": memory, "memory_sample_size": None, **memory_settings})
         weights = {name: value for name, value in unet.state_dict().items() if not name.startswith("memory_layers.")}
         missing, unexpected = model.load_state_dict(weights, strict=False)
         assert not unexpected and all(name.startswith("memory_layers.") for name in missing), (missing, unexpected)
@@ -205,6 +207,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         encoder_attention_mask: Tensor | None = None,
         cross_attention_kwargs: dict[str, Any] | None = None,
         added_cond_kwargs: dict[str, Tensor] | None = None,
+        down_block_additional_residuals: Sequence[Tensor] | None = None,
+        mid_block_additional_residual: Tensor | None = None,
         return_dict: bool = True,
     ) -> StoryUNetOutput | tuple:
         """The read pass: the prediction for sample (B, M, c, h, w), conditioning (B, M, …) and timestep (), (B,) or (B, M).
@@ -212,7 +216,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         Each frame reads the entries of `memory` before its position; the default positions are 0 … M-1. With sample (B, c, h, w) and conditioning
         (B, …) each row is one frame of a different story, by default after all of the memory. Without memory this is the base class's forward
         on the flattened frames. As in the base class, `encoder_hidden_states` may also be sentence states, with mask and added conditions as
-        keyword arguments.
+        keyword arguments; the residuals of a ControlNet are of flattened frames, and memory does not read them in down and mid blocks.
         """
         condition = encoder_hidden_states
         if not isinstance(condition, Conditioning):
@@ -252,6 +256,10 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
             return x + output.transpose(2, 3).unflatten(3, x.shape[-2:]).flatten(0, 1)
 
         x, residuals = self._way_down(x, emb, block_args, read)
+        if down_block_additional_residuals is not None:
+            residuals = tuple(own + other for own, other in zip(residuals, down_block_additional_residuals, strict=True))
+        if mid_block_additional_residual is not None:
+            x = x + mid_block_additional_residual
         for i, block in enumerate(self.up_blocks):
             skips, residuals = residuals[-len(block.resnets) :], residuals[: -len(block.resnets)]
             upsample_size = residuals[-1].shape[2:] if odd_size and residuals else None
@@ -289,6 +297,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
             class_labels, timestep_cond = (None if x is None else x.flatten(0, 1) for x in (class_labels, timestep_cond))
             sample, condition = sample.flatten(0, 1), condition.map(lambda x: x.flatten(0, 1))
         states, encoder_attention_mask, added_cond_kwargs = condition.states, condition.mask, condition.added
+        if images := [x for name, x in added_cond_kwargs.items() if name.startswith("image_embeds_")]:  # of each IP-Adapter, (frames, images, …)
+            added_cond_kwargs = {**added_cond_kwargs, "image_embeds": images}
         if encoder_attention_mask is not None:  # 1 keep, 0 drop → a bias (frames, 1, L)
             encoder_attention_mask = ((1 - encoder_attention_mask.to(sample.dtype)) * -10000.0).unsqueeze(1)
         if self.config.center_input_sample:
