@@ -81,18 +81,13 @@ def test_latents_of_one_size_are_found_by_the_frames_number():
 
 
 def test_a_training_on_stories_of_several_sizes(trainer, tokenizer, tmp_path):
-    """To its end, with samples; a run that is stopped in the middle ends with the same weights."""
+    """To its end, with latents of each size. Which stories a resumed run reads: above."""
     stable_diffusion(tokenizer).save_pretrained(tmp_path / "sd")
-    data, steps = mixed(tmp_path / "mixed"), 6
+    data, steps = mixed(tmp_path / "mixed"), 4
     argv = ["train_story_ldm.py", "--preset", "tiny", "--batch", 2, "--stories", 2 * steps, "--init-from", tmp_path / "sd", "--train", "memory"]
     argv += ["--dataset", data, "--buckets", "16x16", "8x24", "24x8", "--cache", tmp_path / "cache", "--sample-every", 0, "--log-every", 1]
-    argv += ["--warmup", 2, "--checkpoint-every", 2]
-    log = trainer(*argv, "--output", tmp_path / "whole")
+    log = trainer(*argv, "--warmup", 2, "--output", tmp_path / "run")
     assert f"step {steps} | " in log and len(list((tmp_path / "cache").glob("latents-*.npy"))) == 3
-    trainer.kill_at(tmp_path / "run" / "checkpoints" / "step-00000002", *argv, "--output", tmp_path / "run")
-    assert "resuming from" in trainer(*argv, "--output", tmp_path / "run")
-    names = ["checkpoints/step-00000006/model.safetensors", "adapter/memory_adapter.safetensors"]
-    assert [(tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes() for name in names] == [True, True]
     assert re.search(r"\| buckets \| .*8x24", (tmp_path / "run" / "adapter" / "README.md").read_text())
 
 
