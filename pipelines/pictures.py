@@ -146,7 +146,8 @@ def check_control(
         for one in values:
             check_number(name, one, *([] if name.endswith("scale") else [0, 1]))
         settings.append(values)
-    for first, last in zip(*settings[1:], strict=True):
+    scales, starts, ends = settings
+    for first, last in zip(starts, ends, strict=True):
         if first >= last:
             raise ValueError(f"control_guidance_start is {first}; it must be below control_guidance_end, which is {last}")
     pictures = check_pictures("control_image", image, lengths, copies, len(nets), "ControlNets")
@@ -164,7 +165,7 @@ def check_control(
         ]
         tensors = [x.contiguous() for x in tensors]  # as diffusers' are: the last bits depend on the order in memory
         given = torch.tensor([frame is not None for frame in frames], device=device)
-        return Control(pipe.controlnet, tensors, given, *settings, guess_mode)
+        return Control(pipe.controlnet, tensors, given, scales, starts, ends, guess_mode)
 
     return of
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -89,8 +89,8 @@ def generate(
     if explain:
         for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
             print(f"{sentence}\n    {frame}")
-    how = {"num_inference_steps": steps, "guidance_scale": guidance, "use_memory": memory != "none"}
-    how |= {"long_sentences": "chunks"} if long_sentences == "chunks" else {}
+    how: dict[str, Any] = {"num_inference_steps": steps, "guidance_scale": guidance, "use_memory": memory != "none"}
+    how["long_sentences"] = "chunks" if long_sentences == "chunks" else "error"
     form = None if memory in ("trained", "none") else memory
     frames = pipe(list(sentences), memory=form, generator=torch.Generator().manual_seed(seed), **how).frames[0]
     save_picture(story_strip(frames, list(sentences), side), output)

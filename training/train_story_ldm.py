@@ -332,8 +332,8 @@ def main(s: Settings) -> None:
             pipe.to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
             write_model_card(product, record, parameters, curve, seen, sorted(s.output.glob("samples/*.png")))
         else:
-            facts = {"resolution": resolution, "trained_on": s.dataset, **({"buckets": s.buckets} if s.buckets else {})}
-            save_adapter(pipe, product, getattr(torch, s.store), s.train == "memory+lora", **facts)
+            sizes_of = {"resolution": resolution, **({"buckets": s.buckets} if s.buckets else {})}
+            save_adapter(pipe, product, getattr(torch, s.store), s.train == "memory+lora", **sizes_of, trained_on=s.dataset)
             write_training_section(product, record, parameters, curve, seen=seen)
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)

@@ -296,7 +296,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
                 timestep = timestep.reshape(-1, 1 if timestep.ndim == 1 else frames).expand(batch, frames).flatten()
             class_labels, timestep_cond = (None if x is None else x.flatten(0, 1) for x in (class_labels, timestep_cond))
             sample, condition = sample.flatten(0, 1), condition.map(lambda x: x.flatten(0, 1))
-        states, encoder_attention_mask, added_cond_kwargs = condition.states, condition.mask, condition.added
+        states, encoder_attention_mask = condition.states, condition.mask
+        added_cond_kwargs: dict[str, Any] = condition.added
         if images := [x for name, x in added_cond_kwargs.items() if name.startswith("image_embeds_")]:  # of each IP-Adapter, (frames, images, …)
             added_cond_kwargs = {**added_cond_kwargs, "image_embeds": images}
         if encoder_attention_mask is not None:  # 1 keep, 0 drop → a bias (frames, 1, L)
