@@ -28,6 +28,7 @@ from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 A, B, C = pictures(3, 16)
 DRAWING = {"num_inference_steps": 4, "guidance_scale": 5.0, "output_type": "np"}
+FAST = {**DRAWING, "num_inference_steps": 2}
 NONE = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 
@@ -57,6 +58,10 @@ def with_memory(sd, **parts) -> StoryLDMPipeline:
 
 def draw(pipe, sentences=STORY, **settings) -> np.ndarray:
     return pipe(sentences, **{**DRAWING, "generator": seeded(3), **settings}).frames[0]
+
+
+def fast(pipe, sentences=STORY, **settings) -> np.ndarray:
+    return draw(pipe, sentences, **{**FAST, **settings})
 
 
 def official(kind, sd, *parts, **settings) -> np.ndarray:
@@ -98,27 +103,27 @@ def test_several_control_nets(sd):
 
 def test_control_images_are_causal_and_each_story_has_its_own(sd):
     pipe = with_memory(sd, controlnet=control_net(sd.unet))
-    plain = draw(pipe)
-    assert differs(draw(pipe, control_image=[None, None, A, None]), plain) == [False, False, True, True]
-    assert differs(draw(pipe, control_image=[None, None, A, None], use_memory=False), draw(pipe, use_memory=False)) == [False, False, True, False]
-    two = pipe([STORY, STORY[:2]], control_image=[[A, None, B, C], [None, B]], **DRAWING, generator=[seeded(3), seeded(4)]).frames
-    np.testing.assert_allclose(two[0], draw(pipe, control_image=[A, None, B, C]), atol=2e-5)
-    np.testing.assert_allclose(two[1], draw(pipe, STORY[:2], control_image=[None, B], generator=seeded(4)), atol=2e-5)
-    copies = pipe(STORY[:2], control_image=[A, None], num_images_per_prompt=2, **DRAWING, generator=[seeded(3), seeded(4)]).frames
-    np.testing.assert_allclose(copies[1], draw(pipe, STORY[:2], control_image=[A, None], generator=seeded(4)), atol=2e-5)
+    plain = fast(pipe)
+    assert differs(fast(pipe, control_image=[None, None, A, None]), plain) == [False, False, True, True]
+    assert differs(fast(pipe, control_image=[None, None, A, None], use_memory=False), fast(pipe, use_memory=False)) == [False, False, True, False]
+    two = pipe([STORY, STORY[:2]], control_image=[[A, None, B, C], [None, B]], **FAST, generator=[seeded(3), seeded(4)]).frames
+    np.testing.assert_allclose(two[0], fast(pipe, control_image=[A, None, B, C]), atol=2e-5)
+    np.testing.assert_allclose(two[1], fast(pipe, STORY[:2], control_image=[None, B], generator=seeded(4)), atol=2e-5)
+    copies = pipe(STORY[:2], control_image=[A, None], num_images_per_prompt=2, **FAST, generator=[seeded(3), seeded(4)]).frames
+    np.testing.assert_allclose(copies[1], fast(pipe, STORY[:2], control_image=[A, None], generator=seeded(4)), atol=2e-5)
     for memory in ("reference", "consistent-attention", "prompt-surgery"):
-        found = draw(pipe, memory=memory, control_image=[None, A, A, A])
-        assert differs(found, draw(pipe, memory=memory))[1:] == [True] * 3, memory
+        found = fast(pipe, memory=memory, control_image=[None, A, A, A])
+        assert differs(found, fast(pipe, memory=memory))[1:] == [True] * 3, memory
 
 
 def test_a_control_net_is_a_component(sd, tmp_path):
     pipe = with_memory(sd, controlnet=control_net(sd.unet))
-    expected = draw(pipe, control_image=A)
+    expected = fast(pipe, control_image=A)
     pipe.save_pretrained(tmp_path / "one")
     opened = StoryLDMPipeline.from_pretrained(tmp_path / "one")
     opened.set_progress_bar_config(disable=True)
-    np.testing.assert_array_equal(draw(opened, control_image=A), expected)
-    np.testing.assert_array_equal(draw(StoryLDMPipeline.from_pipe(pipe), control_image=A), expected)
+    np.testing.assert_array_equal(fast(opened, control_image=A), expected)
+    np.testing.assert_array_equal(fast(StoryLDMPipeline.from_pipe(pipe), control_image=A), expected)
 
 
 # IP-Adapter
@@ -181,22 +186,22 @@ def test_ip_adapter_images_are_causal_and_each_story_has_its_own(tokenizer, tmp_
     with_ip_adapter(sd, adapter)
     pipe.set_ip_adapter_scale([0.8, 0.3])
     pairs = [(A, B), None, (B, C), (A, A)]
-    found = draw(pipe, ip_adapter_image=pairs)
-    assert differs(draw(pipe, ip_adapter_image=[*pairs[:2], (B, A), pairs[3]]), found) == [False, False, True, True]
-    two = pipe([STORY, STORY[:2]], ip_adapter_image=[pairs, [(C, C), (A, A)]], **DRAWING, generator=[seeded(3), seeded(4)]).frames
+    found = fast(pipe, ip_adapter_image=pairs)
+    assert differs(fast(pipe, ip_adapter_image=[*pairs[:2], (B, A), pairs[3]]), found) == [False, False, True, True]
+    two = pipe([STORY, STORY[:2]], ip_adapter_image=[pairs, [(C, C), (A, A)]], **FAST, generator=[seeded(3), seeded(4)]).frames
     np.testing.assert_allclose(two[0], found, atol=2e-5)
-    np.testing.assert_allclose(two[1], draw(pipe, STORY[:2], ip_adapter_image=[(C, C), (A, A)], generator=seeded(4)), atol=2e-5)
+    np.testing.assert_allclose(two[1], fast(pipe, STORY[:2], ip_adapter_image=[(C, C), (A, A)], generator=seeded(4)), atol=2e-5)
     embeds = [sd.prepare_ip_adapter_image_embeds(list(pair or (A, A)), None, "cpu", 1, True) for pair in pairs]
     by_frame = [torch.stack([frame[i] for frame in embeds])[None] for i in range(2)]
     for x in by_frame:
         x[:, 1, 1] = x[:, 1, 0]  # no image
-    np.testing.assert_array_equal(draw(pipe, ip_adapter_image_embeds=by_frame), found)
+    np.testing.assert_array_equal(fast(pipe, ip_adapter_image_embeds=by_frame), found)
     for memory in ("reference", "consistent-attention", "prompt-surgery"):
         assert (
-            differs(draw(pipe, memory=memory, ip_adapter_image=[pairs[0]] * 4), draw(pipe, memory=memory, ip_adapter_image=pairs))[1:] == [True] * 3
+            differs(fast(pipe, memory=memory, ip_adapter_image=[pairs[0]] * 4), fast(pipe, memory=memory, ip_adapter_image=pairs))[1:] == [True] * 3
         )
     pipe.load_memory_adapter(pipe.save_memory_adapter(tmp_path / "memory"))
-    np.testing.assert_array_equal(draw(pipe, ip_adapter_image=pairs), found)
+    np.testing.assert_array_equal(fast(pipe, ip_adapter_image=pairs), found)
 
 
 # sketches
@@ -225,15 +230,15 @@ def test_noise_belongs_to_its_frame_with_sketches_too(sd):
     pipe.scheduler = EulerAncestralDiscreteScheduler()
     latent = {"output_type": "latent"}
     for memory in (None, "reference"):
-        whole = draw(pipe, image=[None, A, B, C], memory=memory, **latent)
-        again = draw(pipe, image=[None, A, B, C], memory=memory, frames=whole[:2], **latent)
+        whole = fast(pipe, image=[None, A, B, C], memory=memory, **latent)
+        again = fast(pipe, image=[None, A, B, C], memory=memory, frames=whole[:2], **latent)
         assert torch.equal(again, whole), memory
-    plain = draw(pipe)
-    assert differs(draw(pipe, image=[None, None, A, None]), plain) == [False, False, True, True]
-    assert differs(draw(pipe, image=[None, None, A, None], use_memory=False), draw(pipe, use_memory=False)) == [False, False, True, False]
-    two = pipe([STORY, STORY[:2]], image=[[A, None, B, C], [None, B]], **DRAWING, generator=[seeded(3), seeded(4)]).frames
-    np.testing.assert_allclose(two[0], draw(pipe, image=[A, None, B, C]), atol=2e-5)
-    np.testing.assert_allclose(two[1], draw(pipe, STORY[:2], image=[None, B], generator=seeded(4)), atol=2e-5)
+    plain = fast(pipe)
+    assert differs(fast(pipe, image=[None, None, A, None]), plain) == [False, False, True, True]
+    assert differs(fast(pipe, image=[None, None, A, None], use_memory=False), fast(pipe, use_memory=False)) == [False, False, True, False]
+    two = pipe([STORY, STORY[:2]], image=[[A, None, B, C], [None, B]], **FAST, generator=[seeded(3), seeded(4)]).frames
+    np.testing.assert_allclose(two[0], fast(pipe, image=[A, None, B, C]), atol=2e-5)
+    np.testing.assert_allclose(two[1], fast(pipe, STORY[:2], image=[None, B], generator=seeded(4)), atol=2e-5)
     calls = []
 
     def seen(pipe, step, timestep, tensors):
