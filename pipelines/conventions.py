@@ -11,11 +11,12 @@ from typing import Any, Self
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
-from diffusers.loaders import IPAdapterMixin, StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin, TextualInversionLoaderMixin
+from diffusers.loaders import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
+from diffusers.loaders.ip_adapter import IPAdapterMixin
+from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 from torch import Tensor
-from transformers import CLIPVisionModelWithProjection
 
 from .base import StoryPipeline
 from .checks import check_count, check_number, check_tensor, check_text
@@ -182,6 +183,8 @@ class DiffusersConventions(
             raise ValueError("attention is sliced, which that of an IP-Adapter cannot be: call disable_attention_slicing()")
         source, inside = (x[0] if isinstance(x, list) else x for x in (adapter, subfolder))
         if self.image_encoder is None and image_encoder_folder is not None and not isinstance(source, dict):
+            from transformers import CLIPVisionModelWithProjection
+
             place = image_encoder_folder if "/" in image_encoder_folder else str(PurePosixPath(inside or "", image_encoder_folder))
             hub = {name: kwargs[name] for name in ("cache_dir", "local_files_only", "token", "revision") if name in kwargs}
             encoder = CLIPVisionModelWithProjection.from_pretrained(source, subfolder=place, use_safetensors=True, dtype=self.dtype, **hub)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
-from diffusers import ControlNetModel, StableDiffusionPipeline
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.attention_processor import IPAdapterAttnProcessor, IPAdapterAttnProcessor2_0, IPAdapterXFormersAttnProcessor
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from diffusers.models.embeddings import ImageProjection
 from PIL import Image
@@ -203,6 +203,8 @@ def check_ip_adapter(pipe: Any, image: Any, embeds: Any, lengths: Sequence[int],
     pictures = check_pictures("ip_adapter_image", image, lengths, copies, len(layers), "IP-Adapters")
 
     def add(condition: Conditioning, negative: Conditioning) -> tuple[Conditioning, Conditioning]:
+        from diffusers import StableDiffusionPipeline
+
         positives, negatives = dict[str, Tensor](), dict[str, Tensor]()
         for i, layer in enumerate(layers):
             read: dict[int, tuple[Tensor, Tensor]] = {}  # each picture once, and alone: the last bits depend on the number of rows

@@ -25,12 +25,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 import story_ldm.encoders.autoencoder  # noqa: F401  diffusers finds component classes in imported modules only
 from story_ldm.encoders.language_memory import LanguageMemory
@@ -99,7 +100,7 @@ class StoryLDMPipeline(Denoising, Reading):
         tokenizer_2: CLIPTokenizer | None = None,
         force_zeros_for_empty_prompt: bool = True,
         controlnet: ControlNetModel | MultiControlNetModel | list[ControlNetModel] | None = None,
-        image_encoder: CLIPVisionModelWithProjection | None = None,
+        image_encoder: Any = None,
         feature_extractor: Any = None,
     ):
         """force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a negative prompt, guidance starts from zeros. image_encoder,

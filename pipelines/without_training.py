@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from story_ldm.data.long_sentences import with_vectors
 from story_ldm.data.referring import refers
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.prompt_surgery import PromptSurgery, operated
-from story_ldm.encoders.sentences import with_vectors
 from story_ldm.systems.story_ldm.reference import Reference, ReferenceReader
 from story_ldm.systems.story_ldm.shared_attention import AnchorReader, ConsistentAttention, block_of
 

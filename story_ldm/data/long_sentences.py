@@ -1,4 +1,4 @@
-"""Sentences that are longer than a text encoder reads: an error, cut, or left out with their stories. Never silently. Imports `re` only.
+"""Sentences that are longer than a text encoder reads: an error, cut, or left out with their stories. Never silently. Imports `re` only, but for textual inversions.
 
 sentences = fit_sentences(sentences, limit, "cut")      # limit: of encoders/limits.py, or WORDS, the reader's; stories: `data.stories.fit_stories`
 """
@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from story_ldm.data.words import MAX_WORDS, split_words
 
@@ -44,6 +44,15 @@ class Limit:
 
 
 WORDS = Limit(MAX_WORDS, "words and punctuation marks", lambda sentences: [len(split_words(sentence)) for sentence in sentences])
+
+
+def with_vectors(tokenizer: Any, sentences: list[str]) -> list[str]:
+    """The sentences with a word for each vector of a textual inversion in the place of its name, as a CLIP tokenizer that has it reads them."""
+    if not any(token.endswith("_1") for token in getattr(tokenizer, "added_tokens_encoder", {})):
+        return sentences
+    from diffusers.loaders import TextualInversionLoaderMixin
+
+    return TextualInversionLoaderMixin().maybe_convert_prompt(sentences, tokenizer)
 
 
 def named(lengths: dict[str, int], unit: str, most: int = 10) -> str:

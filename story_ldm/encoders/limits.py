@@ -11,9 +11,8 @@ from pathlib import Path
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from story_ldm.data.long_sentences import WORDS, Limit
+from story_ldm.data.long_sentences import WORDS, Limit, with_vectors
 from story_ldm.encoders.damsm import DAMSMTextEncoder
-from story_ldm.encoders.sentences import with_vectors
 from story_ldm.encoders.xl_text import XLTokenizers
 from story_ldm.files import json_object
 from story_ldm.model_folders import open_local

@@ -14,12 +14,11 @@ import json
 from collections.abc import Iterable
 
 import torch
-from diffusers.loaders import TextualInversionLoaderMixin
 from tokenizers import pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from story_ldm.data.long_sentences import named
+from story_ldm.data.long_sentences import named, with_vectors
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
@@ -69,13 +68,6 @@ def tokenize_stories(tokenizer: CLIPTokenizer | XLTokenizers, stories: list[list
     ids, mask = (tokenize_chunks if chunks else tokenize_sentences)(tokenizer, [sentence for story in stories for sentence in story])
     shape = (len(stories), len(stories[0]))
     return ids.unflatten(0, shape), mask.unflatten(0, shape)
-
-
-def with_vectors(tokenizer: CLIPTokenizer, sentences: list[str]) -> list[str]:
-    """The sentences with a word for each vector of a textual inversion in the place of its name."""
-    if not any(token.endswith("_1") for token in getattr(tokenizer, "added_tokens_encoder", {})):
-        return sentences
-    return TextualInversionLoaderMixin().maybe_convert_prompt(sentences, tokenizer)
 
 
 def tokenize_sentences(tokenizer: CLIPTokenizer | XLTokenizers, sentences: list[str]) -> tuple[Tensor, Tensor]:

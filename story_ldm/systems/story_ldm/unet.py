@@ -216,7 +216,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         Each frame reads the entries of `memory` before its position; the default positions are 0 … M-1. With sample (B, c, h, w) and conditioning
         (B, …) each row is one frame of a different story, by default after all of the memory. Without memory this is the base class's forward
         on the flattened frames. As in the base class, `encoder_hidden_states` may also be sentence states, with mask and added conditions as
-        keyword arguments; the residuals of a ControlNet are of flattened frames, and memory does not read them in down and mid blocks.
+        keyword arguments.
         """
         condition = encoder_hidden_states
         if not isinstance(condition, Conditioning):
@@ -256,7 +256,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
             return x + output.transpose(2, 3).unflatten(3, x.shape[-2:]).flatten(0, 1)
 
         x, residuals = self._way_down(x, emb, block_args, read)
-        if down_block_additional_residuals is not None:
+        if down_block_additional_residuals is not None:  # of a ControlNet, for flattened frames; memory in down and mid blocks does not read them
             residuals = tuple(own + other for own, other in zip(residuals, down_block_additional_residuals, strict=True))
         if mid_block_additional_residual is not None:
             x = x + mid_block_additional_residual
