@@ -1,4 +1,6 @@
-"""Sentences that are longer than a text encoder reads: an error, cut, or left out with their stories. Never silently. Imports `re` only, but for textual inversions.
+"""Sentences that are longer than a text encoder reads: an error, cut, or left out with their stories. Never silently.
+
+Imports `re` only, except for textual inversions.
 
 sentences = fit_sentences(sentences, limit, "cut")      # limit: of encoders/limits.py, or WORDS, the reader's; stories: `data.stories.fit_stories`
 """
