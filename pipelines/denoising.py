@@ -14,7 +14,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import resca
 from torch import Tensor
 
 from story_ldm.encoders.conditioning import Conditioning
-from story_ldm.systems.story_ldm.memory_attention import StoryMemory
+from story_ldm.systems.story_ldm.memory_attention import PreparedMemory, StoryMemory
 
 from .conventions import DiffusersConventions, changed_embeds
 from .pictures import Control, begun
@@ -54,7 +54,8 @@ class Denoising(DiffusersConventions):
         stories = len(noise)
         self._guidance_scale = guidance_scale
         kinds, embedded = self._guidance(guidance_scale, memory_guidance_scale, len(memory) > 0, noise)
-        rows, row_memory = self._rows(kinds, condition, negative, memory, stories)
+        prepared = self.unet.prepare(memory, condition.pooled) if len(memory) else None
+        rows, reading = self._rows(kinds, condition, negative, prepared, stories)
         self._set_timesteps(num_inference_steps, timesteps, sigmas, noise.device)
         x = noise * self.scheduler.init_noise_sigma if sketch is None else begun(self.scheduler, sketch, noise, begin)
         times = self.scheduler.timesteps[begin:]
@@ -62,7 +63,7 @@ class Denoising(DiffusersConventions):
         extra = self._step_options(eta)
         if "generator" in inspect.signature(self.scheduler.step).parameters:
             extra["generator"] = generators
-        options, weights = self._attention_options(), return_memory_weights and row_memory is not None
+        options, weights = self._attention_options(), return_memory_weights and prepared is not None
         step_weights = []
         for i, t in enumerate(times, begin):
             if self._interrupt:  # while other stories of the same call were drawn
@@ -75,7 +76,7 @@ class Denoising(DiffusersConventions):
                 model_input,
                 t,
                 rows,
-                memory=row_memory,
+                memory=reading,
                 return_memory_weights=weights,
                 timestep_cond=embedded,
                 cross_attention_kwargs=options,
@@ -93,7 +94,7 @@ class Denoising(DiffusersConventions):
             if reader is not None:
                 prediction = reader.after_step(t, model_input[:stories], prediction)
             if weights:
-                step_weights.append(torch.stack([w[-stories:].mean((1, 2)) for w in more[0].values()]).mean(0))  # (B, K)
+                step_weights.append(torch.stack([w.mean((1, 2)) for w in more[0].values()]).mean(0))  # (R, K)
             x = self.scheduler.step(prediction, t, x, **extra, return_dict=False)[0]
             tensors = {"latents": x, "noise_prediction": prediction, "prompt_embeds": condition.states, "negative_prompt_embeds": negative.states}
             changed = on_step(i, t, tensors)
@@ -106,46 +107,41 @@ class Denoising(DiffusersConventions):
             if cut or states is not condition.states or without is not negative.states:
                 condition, negative = replace(condition, states=states), replace(negative, states=without)
                 kinds, embedded = self._guidance(guidance_scale, memory_guidance_scale, len(memory) > 0, noise)
-                rows, row_memory = self._rows(kinds, condition, negative, memory, stories)
+                rows, reading = self._rows(kinds, condition, negative, prepared, stories)
             if self._interrupt:
                 break
-        return x, torch.stack(step_weights).mean(0).float().cpu().numpy() if step_weights else None
+        if not step_weights:
+            return x, None
+        read = torch.stack(step_weights).mean(0)
+        all_weights = read.new_zeros(stories, read.shape[1]).index_add(0, prepared.rows, read)  # zeros of stories that read nothing
+        return x, all_weights.float().cpu().numpy()
 
-    def _guidance(
-        self, guidance_scale: float, memory_guidance_scale: float, has_memory: bool, like: Tensor
-    ) -> tuple[list[tuple[bool, bool]], Tensor | None]:
+    def _guidance(self, guidance_scale: float, memory_guidance_scale: float, has_memory: bool, like: Tensor) -> tuple[list[bool], Tensor | None]:
         """The UNet's rows (`guidance_rows`). A distilled one (LCM, Luo et al. 2023) reads the guidance instead, embedded (1, width), with one row."""
         width = self.unet.config.time_cond_proj_dim
         if width is None:
             return guidance_rows(guidance_scale, memory_guidance_scale, has_memory), None
         scale = torch.tensor([guidance_scale - 1.0])
-        return [(True, True)], StableDiffusionPipeline.get_guidance_scale_embedding(self, scale, width).to(like)
+        return [True], StableDiffusionPipeline.get_guidance_scale_embedding(self, scale, width).to(like)
 
     @staticmethod
     def _rows(
-        kinds: list[tuple[bool, bool]], condition: Conditioning, negative: Conditioning, memory: StoryMemory, stories: int
-    ) -> tuple[Conditioning, StoryMemory | None]:
-        """Conditioning and memory of the UNet's rows, all stories of one kind after those of another."""
+        kinds: list[bool], condition: Conditioning, negative: Conditioning, memory: PreparedMemory | None, stories: int
+    ) -> tuple[Conditioning, PreparedMemory | None]:
+        """Conditioning and memory of the UNet's rows, all stories of one kind after those of another; the last ones read."""
         without_text = negative if negative.states.ndim == 3 else negative.map(lambda y: y.expand(stories, *y.shape))
-        rows = Conditioning.cat([condition if text else without_text for text, _ in kinds])
-        if not len(memory):
-            return rows, None
-        device = rows.states.device
-        memory = memory.rows(torch.arange(stories, device=device).repeat(len(kinds)))
-        if len(kinds) > 1:
-            reads = torch.tensor([reads for _, reads in kinds], device=device).repeat_interleave(stories)
-            memory.enabled = reads if memory.enabled is None else memory.enabled & reads
-        return rows, memory
+        rows = Conditioning.cat([condition if text else without_text for text in kinds])
+        return rows, None if memory is None else memory.after((len(kinds) - 1) * stories)
 
     def _attention_options(self) -> dict[str, Any] | None:
         """A copy: diffusers takes the LoRA's scale out of it."""
         return None if self._cross_attention_kwargs is None else dict(self._cross_attention_kwargs)
 
 
-def guidance_rows(guidance_scale: float, memory_guidance_scale: float, has_memory: bool) -> list[tuple[bool, bool]]:
-    """The UNet's rows for one frame, as (with text, with memory); only the last one reads memory."""
+def guidance_rows(guidance_scale: float, memory_guidance_scale: float, has_memory: bool) -> list[bool]:
+    """The UNet's rows for one frame: which of them have text. Only the last one reads memory."""
     if guidance_scale <= 1 and memory_guidance_scale == guidance_scale:
-        return [(True, True)]
+        return [True]
     if memory_guidance_scale == guidance_scale or not has_memory:
-        return [(False, False), (True, True)]
-    return [(False, False), (True, False), (True, True)]
+        return [False, True]
+    return [False, True, True]

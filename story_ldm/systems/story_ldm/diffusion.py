@@ -139,6 +139,5 @@ class StoryDenoiser(nn.Module):
             earlier = slice(None), slice(-1)  # no frame reads the last one
             memory = self.unet.write(batch.memory_latents[earlier], condition[earlier], timestep=batch.memory_levels[earlier])
             memory.enabled = batch.use_memory & batch.use_text
-            memory = memory.rows(torch.arange(len(batch.latents), device=batch.latents.device).repeat(draws))
         prediction = self.unet(batch.noisy, batch.levels, unet_condition.repeat(draws), memory, positions).sample
         return prediction, logits

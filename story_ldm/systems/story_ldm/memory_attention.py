@@ -4,12 +4,13 @@
     M_attn = softmax(Q Kᵀ / √d) V                                        (Eqs. 4 and 11)
 
 `MemoryAttention.write` computes the keys and values of clean earlier frames once (the write pass), `StoryMemory` stores them for all layers of
-the UNet, and `MemoryAttention.forward` reads them at every diffusion step (the read pass). `StoryUNet2DConditionModel` calls both.
+the UNet, `MemoryAttention.prepare` computes once a frame what does not depend on the diffusion step, and `MemoryAttention.read` reads that at every
+step (the read pass). `StoryUNet2DConditionModel` calls all three.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -18,7 +19,10 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor, nn
 
+from story_ldm.nn import hooks
 from story_ldm.nn.layers import zero_init
+
+FEW_KEYS = 1024  # up to so many, one product with a mask over all frames is faster than a kernel for each frame; beyond, it takes too much memory
 
 
 def grid_positions(height: int, width: int, channels: int, device: torch.device | None = None) -> Tensor:
@@ -31,12 +35,36 @@ def grid_positions(height: int, width: int, channels: int, device: torch.device 
     return torch.cat(parts, dim=-1).flatten(0, 1)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """Eq. 4 without a fused kernel: query (B, Lq, H, d), key (B, Lk, H, d), value (B, Lk, H, e) → (B, Lq, H, e) and weights (B, H, Lq, Lk)."""
-    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-    logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Eq. 4 without a fused kernel: query (B, H, Lq, d), key (B, H, Lk, d), value (B, H, Lk, e) → (B, H, Lq, e) and weights (B, H, Lq, Lk).
+
+    mask (R, Lk), true where a query may not read; each of its rows is for Lq / R queries in turn, and none is true everywhere."""
+    logits = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)
+    if mask is not None:
+        logits = logits.unflatten(2, (len(mask), -1)).masked_fill(mask[:, None], -torch.inf).flatten(2, 3)
     weights = logits.softmax(-1)
-    return (weights.to(value.dtype) @ value).transpose(1, 2), weights
+    return weights.to(value.dtype) @ value, weights
+
+
+def fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """`attend` by the fused kernel that diffusers is set to."""
+    return dispatch_attention_fn(*(x.transpose(1, 2) for x in (query, key, value))).transpose(1, 2)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, L, C) → (B, H, L, d)"""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2).contiguous()
+
+
+def places(like: Tensor, size: tuple[int, int]) -> Tensor:
+    """Position embedding (h*w, C) for features (…, C)."""
+    return grid_positions(*size, like.shape[-1], like.device).to(like.dtype)
+
+
+def unreadable(readable: list[int], tokens: int, keys: Tensor, sink: int = 0) -> Tensor:
+    """Mask (R, L) over keys (…, L, d), true where the frame may not read: all but the sink and the tokens of its first `readable` entries."""
+    ends = torch.tensor([sink + count * tokens for count in readable], device=keys.device)
+    return torch.arange(keys.shape[-2], device=keys.device) >= ends[:, None]
 
 
 class MemoryEntry(NamedTuple):
@@ -52,6 +80,21 @@ class MemoryEntry(NamedTuple):
         return MemoryEntry(function(self.sentence_keys, *(x.sentence_keys for x in others)), keys, function(self.values, *(x.values for x in others)))
 
 
+class Prepared(NamedTuple):
+    """What one layer reads at every diffusion step, for the R last of Q frames: the first ones read nothing.
+
+    In the spatial form, `query` is the part of the queries that does not depend on the latents. In the sentence form nothing depends on them, and
+    `output` and `weights` are the whole of it."""
+
+    readable: list[int] | None = None  # number of entries that each of the R frames reads; None: all
+    query: Tensor | None = None  # (B, R, N, C)
+    key: Tensor | None = None  # (B, H, 1 + K*N, d), the sink first, so that entries 0..n-1 are one slice
+    value: Tensor | None = None  # (B, H, 1 + K*N, d)
+    enabled: Tensor | None = None  # (B,)
+    output: Tensor | None = None  # (B, Q, N, C)
+    weights: Tensor | None = None  # (B, H, Q, K)
+
+
 @dataclass(eq=False)
 class StoryMemory:
     """The visual memory of B stories: one entry per layer, and the positions of its frames, which all stories share."""
@@ -60,6 +103,7 @@ class StoryMemory:
     positions: list[int] = field(default_factory=list)
     enabled: Tensor | None = None  # (B,) bool; disabled rows read exact zeros
     kept: Tensor | None = None  # (B, K), set by `recall`: position of each entry of each story
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # of the token grid of each entry: height, width
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -73,7 +117,7 @@ class StoryMemory:
         assert self.kept is None and other.kept is None, "a recalled memory cannot be appended to: it is for reading only"
         assert not self or not other or other.positions[0] > self.positions[-1], f"positions must grow: {other.positions} after {self.positions}"
         if not self:
-            self.entries = other.entries
+            self.entries, self.sizes = other.entries, other.sizes
         elif other:
             self.entries = {
                 site: entry.map(lambda old, new: torch.cat([old, new], dim=1), other.entries[site]) for site, entry in self.entries.items()
@@ -107,7 +151,19 @@ class StoryMemory:
         """A new memory with `function` applied to the tensors of the entries and `row_function` to the tensors of whole stories."""
         entries = {site: entry.map(function) for site, entry in self.entries.items()}
         enabled, kept = (None if x is None else row_function(x) for x in (self.enabled, self.kept))
-        return StoryMemory(entries, [*self.positions], enabled, kept)
+        return StoryMemory(entries, [*self.positions], enabled, kept, self.sizes)
+
+
+@dataclass(eq=False)
+class PreparedMemory:
+    """What the UNet reads at every diffusion step of one frame of each story."""
+
+    layers: dict[str, Prepared]
+    rows: Tensor  # (R,), of the UNet's batch: those that read; no other computes any memory
+
+    def after(self, others: int) -> PreparedMemory:
+        """The same for a batch that begins with so many other rows."""
+        return PreparedMemory(self.layers, self.rows + others)
 
 
 class MemoryAttention(nn.Module):
@@ -141,7 +197,8 @@ class MemoryAttention(nn.Module):
         sentence_keys = self.to_k(sentences)
         keys = None
         if self.form == "spatial":
-            keys = sentence_keys[:, :, None] + self.to_k_tokens(self._placed(features, size))
+            assert features.shape[2] == size[0] * size[1], f"{features.shape[2]} tokens do not form a {size} grid"
+            keys = sentence_keys[:, :, None] + self.to_k_tokens(features + places(features, size))
         return MemoryEntry(sentence_keys, keys, self.to_v(features))
 
     def relevance(self, sentences: Tensor, entry: MemoryEntry) -> Tensor:
@@ -149,6 +206,7 @@ class MemoryAttention(nn.Module):
         logits = torch.einsum("bc,bkc->bk", self.to_q(sentences), entry.sentence_keys).float()
         return logits / (self.heads * (self.to_q.out_features // self.heads) ** 0.5)
 
+    @hooks.with_entries
     def forward(
         self,
         features: Tensor,
@@ -164,58 +222,75 @@ class MemoryAttention(nn.Module):
         With `return_weights`, also the weights (B, heads, Q, K); in the spatial form they are summed over the tokens of a memory frame and averaged
         over those of the query frame. The output is exactly zero for a frame without readable entries and for stories not `enabled` (B,).
         """
-        sink = 0
-        key, value = entry.sentence_keys, entry.values
-        query = self.to_q(sentences)[:, :, None]
-        if self.form == "spatial":
-            assert entry.keys is not None, "the entry was written by a layer of the sentence form"
-            query = query + self.to_q_tokens(self._placed(self.norm_query(features), size))
-            sink, tokens = 1, value.shape[2]
-            # sink first, so that entries 0..n-1 are one slice: (B, 1 + K*N, C)
-            key = torch.cat([self.sink.to(value.dtype).expand(len(value), 1, -1), entry.keys.flatten(1, 2)], dim=1)
-            value = torch.cat([torch.zeros_like(value[:, 0, :1]), value.flatten(1, 2)], dim=1)
-            value = value.unflatten(-1, (self.heads, -1))  # (B, 1 + K*N, H, d)
-        else:
-            tokens = 1
-            # each frame is one key, and its N tokens are one long value: (B, K, N, C) → (B, K, H, N*d)
-            value = value.unflatten(-1, (self.heads, -1)).transpose(2, 3).flatten(3)
-        query, key = query.unflatten(-1, (self.heads, -1)), key.unflatten(-1, (self.heads, -1))
-        explicit = return_weights or self.form == "sentence"  # one query per frame and long values do not suit fused kernels
-        # on a CPU the backward of the fused kernel is slower for few keys
-        explicit |= query.device.type == "cpu" and torch.is_grad_enabled() and key.shape[1] <= 1024
+        return self.read(features, self.prepare(sentences, entry, readable, size, enabled), return_weights)
 
-        reads, weights = [], []
-        for frame in range(features.shape[1]):  # teacher forcing by slicing the keys, without a mask
-            count = None if readable is None else readable[frame]
-            span = slice(0, None if count is None else sink + count * tokens)
-            frame_weights = None
-            if count == 0:
-                read = torch.zeros_like(value[:, :1]).expand(-1, query.shape[2], -1, -1)
-            elif explicit:
-                read, frame_weights = attend(query[:, frame], key[:, span], value[:, span])
-            else:
-                read = dispatch_attention_fn(query[:, frame], key[:, span], value[:, span])
-            reads.append(read)
-            if return_weights:
-                weights.append(self._frame_weights(frame_weights, sink, count, entry.values))
-        read = torch.stack(reads, dim=1)  # (B, Q, N, H, d); in the sentence form (B, Q, 1, H, N*d)
+    @hooks.entry
+    def prepare(
+        self, sentences: Tensor, entry: MemoryEntry, readable: list[int] | None, size: tuple[int, int], enabled: Tensor | None = None
+    ) -> Prepared:
+        """What does not depend on the diffusion step, for `read`. The arguments are those of `forward`; `readable` must not fall."""
+        values, frames, skipped = entry.values, sentences.shape[1], 0
+        if readable is not None:
+            assert readable == sorted(readable), f"positions of frames must grow; these read {readable} entries"
+            skipped = bisect_right(readable, 0)
+            readable = None if readable[skipped:] == [values.shape[1]] * (frames - skipped) else readable[skipped:]
+        if skipped == frames:
+            zeros = values.new_zeros(len(values), self.heads, frames, values.shape[1])
+            return Prepared(output=values.new_zeros(len(values), frames, *values.shape[2:]), weights=zeros)
+        query = self.to_q(sentences[:, skipped:])
+        sentence_keys, keys, values = entry.map(lambda x: x.to(query.dtype))
+        if enabled is not None:  # output and gradients are then zero to the last bit
+            values = torch.where(enabled[:, None, None, None], values, torch.zeros_like(values))
         if self.form == "sentence":
-            read = read.squeeze(2).unflatten(-1, (entry.values.shape[2], -1)).transpose(2, 3)
-        if enabled is not None:
-            read = torch.where(enabled[:, None, None, None, None], read, torch.zeros_like(read))
-            weights = [torch.where(enabled[:, None, None], x, torch.zeros_like(x)) for x in weights]
-        # to_out has no bias, which keeps exact zeros
-        return self.to_out(read.flatten(3)), torch.stack(weights, dim=2) if return_weights else None
+            # each frame is one key, and its N tokens are one long value: (B, K, N, C) → (B, H, K, N*d)
+            value = values.unflatten(-1, (self.heads, -1)).permute(0, 3, 1, 2, 4).flatten(3)
+            mask = None if readable is None else unreadable(readable, 1, sentence_keys)
+            read, weights = attend(split_heads(query, self.heads), split_heads(sentence_keys, self.heads), value, mask)
+            read = read.unflatten(3, (values.shape[2], -1)).permute(0, 2, 3, 1, 4).flatten(3)  # (B, H, R, N*d) → (B, R, N, C)
+            return Prepared(output=self._out(read, skipped), weights=self._padded(weights, skipped, enabled))
+        assert keys is not None, "the entry was written by a layer of the sentence form"
+        query = query[:, :, None] + self.to_q_tokens(places(query, size))
+        sink = self.sink.to(query.dtype).expand(len(values), 1, -1)
+        key = split_heads(torch.cat([sink, keys.flatten(1, 2)], dim=1), self.heads)
+        value = split_heads(torch.cat([torch.zeros_like(sink), values.flatten(1, 2)], dim=1), self.heads)
+        return Prepared(readable, query, key, value, enabled)
 
-    def _frame_weights(self, weights: Tensor | None, sink: int, count: int | None, values: Tensor) -> Tensor:
-        """Attention weights (B, H, Lq, Lk) of one query frame → its weights on the frames in memory (B, H, K)."""
-        count = values.shape[1] if count is None else count
-        result = torch.zeros(len(values), self.heads, values.shape[1], device=values.device)
-        if count:
-            assert weights is not None
-            result[..., :count] = weights[..., sink:].unflatten(-1, (count, -1)).sum(-1).mean(2)
-        return result
+    def read(self, features: Tensor | None, prepared: Prepared, return_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        """M_attn (D*B, Q, N, C) of features (D*B, Q, N, C) and the weights, as of `forward`. Features are D noise draws, one after another, of the B
+        stories that were prepared. The sentence form needs none, and its output (B, Q, N, C) is that of each draw."""
+        p = prepared
+        if p.output is not None:
+            return p.output, p.weights if return_weights else None
+        assert features is not None and p.query is not None and p.key is not None and p.value is not None
+        skipped, tokens = features.shape[1] - p.query.shape[1], features.shape[2]
+        query = self.to_q_tokens(self.norm_query(features[:, skipped:])).unflatten(0, (-1, len(p.key))) + p.query  # (D, B, R, N, C)
+        draws, _, frames = query.shape[:3]
+        query = query.unflatten(-1, (self.heads, -1)).permute(1, 4, 2, 0, 3, 5).flatten(3, 4)  # (B, H, R, D*N, d)
+        # on a CPU the backward of the fused kernel is slower for few keys
+        slow = p.readable is not None or (query.device.type == "cpu" and torch.is_grad_enabled())
+        weights = None
+        if return_weights or (slow and p.key.shape[2] <= 1 + FEW_KEYS):
+            mask = None if p.readable is None else unreadable(p.readable, tokens, p.key, sink=1)
+            read, weights = attend(query.flatten(2, 3), p.key, p.value, mask)
+        elif p.readable is None:
+            read = fused(query.flatten(2, 3), p.key, p.value)
+        else:
+            spans = [slice(1 + count * tokens) for count in p.readable]  # of the keys: teacher forcing without a mask
+            read = torch.cat([fused(query[:, :, m], p.key[:, :, span], p.value[:, :, span]) for m, span in enumerate(spans)], dim=2)
+        read = read.unflatten(2, (frames, draws, tokens)).permute(3, 0, 2, 4, 1, 5).flatten(0, 1).flatten(3)  # (B, H, R*D*N, d) → (D*B, R, N, C)
+        output = self._out(read, skipped)
+        if not return_weights:
+            return output, None
+        assert weights is not None
+        by_frame = weights[..., 1:].unflatten(-1, (-1, tokens)).sum(-1).unflatten(2, (frames, draws, tokens)).mean(4)  # (B, H, R, D, K)
+        return output, self._padded(by_frame.permute(3, 0, 1, 2, 4), skipped, p.enabled).flatten(0, 1)
 
-    def _placed(self, features: Tensor, size: tuple[int, int]) -> Tensor:
-        assert features.shape[2] == size[0] * size[1], f"{features.shape[2]} tokens do not form a {size} grid"
-        return features + grid_positions(*size, features.shape[-1], features.device).to(features.dtype)
+    def _out(self, read: Tensor, skipped: int) -> Tensor:
+        output = self.to_out(read)  # has no bias, which keeps exact zeros
+        return nn.functional.pad(output, (0, 0, 0, 0, skipped, 0)) if skipped else output
+
+    @staticmethod
+    def _padded(weights: Tensor, skipped: int, enabled: Tensor | None) -> Tensor:
+        """Weights (…, B, H, R, K) → (…, B, H, Q, K), with zeros for frames and stories that read nothing."""
+        weights = nn.functional.pad(weights, (0, 0, skipped, 0))
+        return weights if enabled is None else torch.where(enabled[:, None, None, None], weights, torch.zeros_like(weights))

@@ -3,6 +3,7 @@
 unet = StoryUNet2DConditionModel.from_unet(pipe.unet)                       # bit-identical to the plain UNet before training
 memory = unet.write(clean_latents, condition)                               # write pass: (B, K, c, h, w) → StoryMemory
 noise = unet(noisy_latents, t, condition, memory=memory).sample             # read pass: frame m reads the frames before m
+prepared = unet.prepare(memory, condition.pooled[:, m])                     # of one frame, for all of its diffusion steps
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.nn.hooks import entry, with_entries
-from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, StoryMemory
+from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, PreparedMemory, StoryMemory
 
 # diffusers finds by class name how a LoRA's weights a block ({"down": …, "mid": …, "up": …}) are spread over its layers
 peft._SET_ADAPTER_SCALE_FN_MAPPING["StoryUNet2DConditionModel"] = peft._SET_ADAPTER_SCALE_FN_MAPPING["UNet2DConditionModel"]
@@ -74,6 +75,11 @@ def new_memory_layers(config: Any) -> tuple[dict[str, int | None], nn.ModuleDict
 def to_tokens(x: Tensor, frames: int) -> Tensor:
     """(B*frames, C, h, w) → (B, frames, h*w, C)"""
     return x.unflatten(0, (-1, frames)).flatten(3).transpose(2, 3)
+
+
+def to_maps(tokens: Tensor, like: Tensor) -> Tensor:
+    """(B, frames, h*w, C) → (B*frames, C, h, w), in the size and dtype of `like`"""
+    return tokens.transpose(2, 3).unflatten(3, like.shape[-2:]).flatten(0, 1).to(like.dtype)
 
 
 class StoryUNet2DConditionModel(UNet2DConditionModel):
@@ -173,11 +179,10 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
             return x
 
         _, residuals = self._way_down(sample, emb, block_args, store)
-        entries = {}
-        for site, source in self.memory_sources.items():
-            x = outputs[site] if source is None else residuals[source]
-            entries[site] = self.memory_layer(site).write(to_tokens(x, frames), condition.pooled, (x.shape[-2], x.shape[-1]))
-        return StoryMemory(entries, positions)
+        maps = {site: outputs[site] if source is None else residuals[source] for site, source in self.memory_sources.items()}
+        sizes = {site: (x.shape[-2], x.shape[-1]) for site, x in maps.items()}
+        entries = {site: self.memory_layer(site).write(to_tokens(x, frames), condition.pooled, sizes[site]) for site, x in maps.items()}
+        return StoryMemory(entries, positions, sizes=sizes)
 
     @entry
     def recall(self, memory: StoryMemory, sentences: Tensor, max_memory_frames: int | None) -> StoryMemory:
@@ -191,6 +196,19 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         relevance = [self.memory_layer(site).relevance(sentences, entry) for site, entry in memory.entries.items()]
         return memory.recall(torch.stack(relevance).mean(0), max_memory_frames)
 
+    @entry
+    def prepare(self, memory: StoryMemory, sentences: Tensor) -> PreparedMemory:
+        """What one frame of each story, with the sentences (B, D), reads of all of `memory`, at every diffusion step. `forward` takes it as `memory`,
+        for frames of the same size. Stories that are not enabled read nothing, and at least one must be."""
+        rows = torch.arange(len(sentences), device=sentences.device)
+        if memory.enabled is not None:
+            rows = rows[memory.enabled]
+            memory, sentences = memory.rows(rows), sentences[rows]
+        layers = {}
+        for site, entry in memory.entries.items():
+            layers[site] = self.memory_layer(site).prepare(sentences[:, None], entry, None, memory.sizes[site])
+        return PreparedMemory(layers, rows)
+
     @with_entries
     @apply_lora_scale("cross_attention_kwargs")
     def forward(
@@ -198,7 +216,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         sample: Tensor,
         timestep: Tensor | float,
         encoder_hidden_states: Conditioning | Tensor,
-        memory: StoryMemory | None = None,
+        memory: StoryMemory | PreparedMemory | None = None,
         positions: list[int] | None = None,
         return_memory_weights: bool = False,
         *,
@@ -214,7 +232,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         """The read pass: the prediction for sample (B, M, c, h, w), conditioning (B, M, …) and timestep (), (B,) or (B, M).
 
         Each frame reads the entries of `memory` before its position; the default positions are 0 … M-1. With sample (B, c, h, w) and conditioning
-        (B, …) each row is one frame of a different story, by default after all of the memory. Without memory this is the base class's forward
+        (B, …) each row is one frame of a different story, by default after all of the memory; what that reads can be prepared for all diffusion
+        steps. A memory of fewer stories is that of several noise draws: the same stories again, with the same sentences. Without memory this is the base class's forward
         on the flattened frames. As in the base class, `encoder_hidden_states` may also be sentence states, with mask and added conditions as
         keyword arguments.
         """
@@ -228,9 +247,10 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         x, emb, block_args = self._embed(sample, timestep, condition, class_labels, timestep_cond, cross_attention_kwargs)
 
         readable: list[int] | None = None  # all of the memory: of a frame that is drawn. Nothing here depends on how much that is, for torch.compile
-        if memory is not None and memory.entries:
+        if isinstance(memory, StoryMemory) and memory.entries:
             assert condition.pooled is not None, "memory attention requires pooled sentences in the conditioning"
-            sentences = condition.pooled if stories else condition.pooled[:, None]
+            sentences = condition.pooled[: len(next(iter(memory.entries.values())).values)]
+            sentences = sentences if stories else sentences[:, None]
             if stories or positions is not None:
                 if positions is None:
                     positions = list(range(frames))
@@ -241,6 +261,12 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
 
         def read(site: str, x: Tensor) -> Tensor:
             """C_attn + M_attn"""
+            if isinstance(memory, PreparedMemory):
+                some = len(memory.rows) < len(x)
+                layer, own = self.memory_layer(site), x.index_select(0, memory.rows) if some else x
+                output, weights[site] = layer.read(to_tokens(own, 1), memory.layers[site], return_memory_weights)
+                output = to_maps(output, x)
+                return x.index_add(0, memory.rows, output) if some else x + output
             if memory is None or site not in memory.entries or (readable is not None and not any(readable)):
                 return x
             output, weights[site] = self.memory_layer(site)(
@@ -252,8 +278,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
                 memory.enabled,
                 return_memory_weights,
             )
-            # (B, M, h*w, C) → (B*M, C, h, w)
-            return x + output.transpose(2, 3).unflatten(3, x.shape[-2:]).flatten(0, 1)
+            output = to_maps(output, x)
+            return x + output if len(x) == len(output) else (x.unflatten(0, (-1, len(output))) + output).flatten(0, 1)
 
         x, residuals = self._way_down(x, emb, block_args, read)
         if down_block_additional_residuals is not None:  # of a ControlNet, for flattened frames; memory in down and mid blocks does not read them
