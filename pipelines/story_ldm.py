@@ -198,6 +198,7 @@ class StoryLDMPipeline(Denoising, Reading):
         callback_on_step_end_tensor_inputs: tuple[str, ...] | list[str] = ("latents",),
         *,
         memory: str | Form | None = None,
+        memory_dtype: torch.dtype | None = None,
         seeds: list[int] | list[list[int]] | None = None,
         num_images_per_prompt: int = 1,
         timesteps: list[int] | None = None,
@@ -236,7 +237,8 @@ class StoryLDMPipeline(Denoising, Reading):
         (K, c, h, w) as output_type "latent" gives them, after which the rest is drawn bit for bit as in one call. max_memory_frames: read at most
         this many earlier frames, those with the most relevant sentences.
         memory: None, the memory that the UNet was trained with, if any; or a form without training, for any UNet: "reference",
-        "consistent-attention", "prompt-surgery", or its settings (`Reference(strength=0.5)`, …).
+        "consistent-attention", "prompt-surgery", or its settings (`Reference(strength=0.5)`, …). memory_dtype: keep what trained memory remembers of
+        finished frames in this precision: torch.bfloat16 takes half of float32's bytes.
         use_memory: False disables the visual memory; "referential" lets only those frames read it whose English sentence has a personal pronoun or
         names nobody new; or a flag for each sentence. callback_on_step_end(pipe, step, timestep, tensors): `step` counts over all frames; for
         diffusers' callback objects (SDCFGCutoffCallback, …) within each frame. It may return changed latents, prompt_embeds (stories, L, D) and
@@ -280,6 +282,7 @@ class StoryLDMPipeline(Denoising, Reading):
         form = form_of(memory)
         form = None if use_memory is False else form
         trained = {"memory_guidance_scale": memory_guidance_scale is not None, "return_memory_weights": return_memory_weights}
+        trained["memory_dtype"] = memory_dtype is not None
         by_frame = {"max_memory_frames": max_memory_frames is not None, "frames": frames is not None, "use_memory": use_memory is not True}
         check_form(form, self, stories, trained, by_frame, long_sentences == "chunks")
         reader = reader_of(form, self)
@@ -294,6 +297,8 @@ class StoryLDMPipeline(Denoising, Reading):
                 raise ValueError("memory_guidance_scale is given; this UNet is distilled (LCM), and reads guidance_scale alone: leave it out")
         if max_memory_frames is not None:
             check_count("max_memory_frames", max_memory_frames)
+        if memory_dtype is not None and memory_dtype not in (torch.float16, torch.bfloat16, torch.float32):
+            raise ValueError(f"memory_dtype is {memory_dtype!r}; it must be torch.float16, torch.bfloat16 or torch.float32, or None")
         if cross_attention_kwargs is not None and not isinstance(cross_attention_kwargs, dict):
             raise ValueError(f"cross_attention_kwargs is {cross_attention_kwargs!r}; it must be a dict, or None")
         lora_scale = (cross_attention_kwargs or {}).get("scale")
@@ -419,7 +424,8 @@ class StoryLDMPipeline(Denoising, Reading):
                     own_rows, enabled = torch.tensor([rows.index(n) for n in drawing], device=device), [reads[n][m] for n in drawing]
                     readable = remembered if any(enabled) else StoryMemory()
                     if len(readable) and has_memory:
-                        readable = self.unet.recall(remembered.rows(own_rows), condition[drawing, m].pooled, max_memory_frames)
+                        own = replace(remembered) if drawing == rows else remembered.rows(own_rows)
+                        readable = self.unet.recall(own, condition[drawing, m].pooled, max_memory_frames)
                         readable.enabled = None if all(enabled) else torch.tensor(enabled, device=device)
                     if isinstance(reader, ReferenceReader):
                         reader.choose(own_rows, similar[drawing, m], max_memory_frames, enabled)
@@ -448,7 +454,7 @@ class StoryLDMPipeline(Denoising, Reading):
                 if has_memory and m + 1 < max(lengths):
                     frame = torch.stack([clean[n] for n in rows])[:, None]  # (stories, 1, c, h, w)
                     written = self.unet.write(frame, condition[rows, m : m + 1], positions=[m], cross_attention_kwargs=self._attention_options())
-                    remembered.append(written)
+                    remembered.append(written.to(dtype=memory_dtype))
                 if isinstance(reader, ReferenceReader) and m + 1 < max(lengths):
                     noise = start_noise(rows, m, noise_of.generators(rows, m) if m or seeds else None)
                     reader.write(torch.stack([clean[n] for n in rows]), noise, condition[rows, m], similar[rows, m], call_unet)

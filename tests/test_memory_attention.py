@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from story_ldm.nn.layers import zero_init
+from story_ldm.systems.story_ldm import memory_attention
 from story_ldm.systems.story_ldm.memory_attention import MemoryAttention, StoryMemory, grid_positions
 
 FORMS = ("sentence", "spatial")
@@ -34,7 +35,7 @@ def make_inputs(batch: int = 2, frames: int = 4, size: tuple[int, int] = (2, 3),
 
 
 def teacher_forced(layer: MemoryAttention, features, source, sentences, size=(2, 3), positions=None, **kwargs):
-    memory = StoryMemory({"site": layer.write(source, sentences, size)}, positions or list(range(features.shape[1])))
+    memory = StoryMemory({"site": layer.write(source, sentences)}, positions or list(range(features.shape[1])))
     return layer(features, sentences, memory.entries["site"], memory.readable(memory.positions), size, **kwargs)
 
 
@@ -132,7 +133,7 @@ def test_cached_memory_read_frame_by_frame(form):
         if m:
             read, _ = layer(features[:, m : m + 1], sentences[:, m : m + 1], memory.entries["site"], memory.readable([m]), (2, 3))
             torch.testing.assert_close(read[:, 0], expected[:, m], atol=1e-6, rtol=1e-5)
-        memory.append(StoryMemory({"site": layer.write(source[:, m : m + 1], sentences[:, m : m + 1], (2, 3))}, [m]))
+        memory.append(StoryMemory({"site": layer.write(source[:, m : m + 1], sentences[:, m : m + 1])}, [m]))
     assert memory.positions == [0, 1, 2, 3] and memory.readable([0, 2, 9]) == [0, 2, 4]
     with pytest.raises(AssertionError, match="grow"):
         memory.append(StoryMemory(memory.entries, [3]))
@@ -149,17 +150,46 @@ def test_rows_that_are_not_enabled_read_exact_zeros(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_many_keys_are_read_frame_by_frame(form, monkeypatch):
+    """By the fused kernel on as many keys as each frame reads: the outputs and gradients of one product with a mask."""
+    layer, (features, source, sentences) = make_layer(form), make_inputs()
+    found = []
+    for few in (memory_attention.FEW_KEYS, 0):
+        monkeypatch.setattr(memory_attention, "FEW_KEYS", few)
+        layer.zero_grad()
+        output, _ = teacher_forced(layer, features, source, sentences, enabled=torch.tensor([True, False]))
+        output.square().sum().backward()
+        found.append((output.detach(), *(p.grad.clone() for p in layer.parameters())))
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@torch.no_grad()
+def test_noise_draws_read_one_memory(form):
+    """Three draws of two stories, one after another = each draw alone; the sentence form does not depend on the draw."""
+    layer, (_, source, sentences) = make_layer(form), make_inputs()
+    draws = [make_inputs(seed=seed)[0] for seed in (1, 2, 3)]
+    together, weights = teacher_forced(layer, torch.cat(draws), source, sentences, return_weights=True)
+    for n, features in enumerate(draws):
+        alone, expected = teacher_forced(layer, features, source, sentences, return_weights=True)
+        rows = slice(2 * n, 2 * n + 2) if form == "spatial" else slice(None)
+        torch.testing.assert_close(together[rows], alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(weights[rows], expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMS)
 @torch.no_grad()
 def test_recall_keeps_the_most_relevant_in_order(form):
     layer = make_layer(form)
     _, source, sentences = make_inputs(frames=5)
-    memory = StoryMemory({"site": layer.write(source, sentences, (2, 3))}, [0, 1, 2, 4, 7])
+    memory = StoryMemory({"site": layer.write(source, sentences)}, [0, 1, 2, 4, 7])
     relevance = layer.relevance(sentences[:, 0], memory.entries["site"])
     q, k = layer.to_q(sentences[1, 0]), layer.to_k(sentences[1, 3])
     assert relevance[1, 3].item() == pytest.approx(sum(float(q[h] @ k[h]) / 2 for h in (slice(0, 4), slice(4, 8))) / 2, abs=1e-5)
     small = memory.recall(torch.tensor([[9.0, 1, 8, 2, 3], [1.0, 2, 3, 4, 5]]), 2)
     assert small.kept.tolist() == [[0, 2], [4, 7]] and len(small) == 2 and small.positions == [4, 7]
-    assert torch.equal(small.entries["site"].values[0], memory.entries["site"].values[0, [0, 2]])
+    assert torch.equal(small.entries["site"].features[0], memory.entries["site"].features[0, [0, 2]])
     assert torch.equal(small.entries["site"].sentence_keys[1], memory.entries["site"].sentence_keys[1, 3:])
     assert small.nbytes * 5 == memory.nbytes * 2
     with pytest.raises(AssertionError, match="reading only"):
@@ -169,16 +199,16 @@ def test_recall_keeps_the_most_relevant_in_order(form):
 def test_memory_rows_detach_to():
     layer = make_layer("spatial")
     _, source, sentences = make_inputs()
-    memory = StoryMemory({"site": layer.write(source, sentences, (2, 3))}, [0, 1, 2, 3], enabled=torch.tensor([True, False]))
+    memory = StoryMemory({"site": layer.write(source, sentences)}, [0, 1, 2, 3], enabled=torch.tensor([True, False]))
     rows = memory.rows(torch.tensor([1, 0, 1]))
     assert rows.enabled.tolist() == [False, True, False]
     assert all(torch.equal(new, old[[1, 0, 1]]) for new, old in zip(rows.entries["site"], memory.entries["site"], strict=True))
-    assert memory.entries["site"].values.requires_grad and not memory.detach().entries["site"].values.requires_grad
+    assert memory.entries["site"].features.requires_grad and not memory.detach().entries["site"].features.requires_grad
     half = memory.to(dtype=torch.float16)
-    assert half.entries["site"].keys.dtype == torch.float16 and half.enabled.dtype == torch.bool and half.nbytes * 2 == memory.nbytes
+    assert half.entries["site"].features.dtype == torch.float16 and half.enabled.dtype == torch.bool and half.nbytes * 2 == memory.nbytes
     assert memory.nbytes == sum(x.numel() * 4 for x in memory.entries["site"])
     assert len(StoryMemory()) == 0 and StoryMemory().nbytes == 0
-    entries = layer.write(source, sentences, (2, 3))
+    entries = layer.write(source, sentences)
     grown = memory.append(StoryMemory({"site": entries}, [5, 6, 7, 8]))
     assert grown is memory and len(memory) == 8 and rows.positions == [0, 1, 2, 3], "copies do not grow with the memory they came from"
 

@@ -298,6 +298,17 @@ def test_max_memory_frames(form, tokenizer):
     assert torch.equal(bounded[:2], expected[:2]) and not torch.equal(bounded[2:], expected[2:])
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_memory_in_half_precision(form, tokenizer):
+    """What is remembered is rounded, and only that: bounded or not, frame 0 is the same and the others nearly."""
+    pipe = tiny_pipeline(tokenizer, form)
+    for bound in (None, 2):
+        expected, found = (draw(pipe, STORY, max_memory_frames=bound, memory_dtype=dtype) for dtype in (None, torch.bfloat16))
+        assert torch.equal(found[0], expected[0]) and not torch.equal(found[1:], expected[1:])
+        torch.testing.assert_close(found, expected, atol=0.05, rtol=0.05)
+    assert torch.equal(draw(pipe, STORY, memory_dtype=torch.float32), draw(pipe, STORY))
+
+
 def test_weights_say_which_frames_are_read(tokenizer):
     """Of a bounded memory: the frame of the most relevant sentence has a weight and is read, wherever it stands; the others are not."""
     pipe, given, other = tiny_pipeline(tokenizer, language=False), pictures(3), pictures(1, seed=9)

@@ -104,6 +104,7 @@ REFUSED = [
     ({"num_inference_steps": 2.5}, "num_inference_steps is 2.5; it must be a whole number, at least 1 and at most 1,000"),
     ({"num_inference_steps": True}, "num_inference_steps is True"),
     ({"num_images_per_prompt": 0}, "num_images_per_prompt is 0"),
+    ({"memory_dtype": "bfloat16"}, "memory_dtype is 'bfloat16'; it must be torch.float16, torch.bfloat16 or torch.float32, or None"),
     ({"max_memory_frames": "2"}, "max_memory_frames is '2'; it must be a whole number"),
     ({"latents": [1.0]}, r"latents is \[1.0\]; it must be a tensor"),
     ({"latents": torch.full((1, 4, 4, 8, 8), torch.nan)}, "latents have numbers that are infinite or not a number"),

@@ -3,9 +3,9 @@
     Q = W_Q f(S^m),   K = W_K f(S^{<m}),   V = W_V f̂(Z^{<m})            (the paper's memory module)
     M_attn = softmax(Q Kᵀ / √d) V                                        (Eqs. 4 and 11)
 
-`MemoryAttention.write` computes the keys and values of clean earlier frames once (the write pass), `StoryMemory` stores them for all layers of
-the UNet, `MemoryAttention.prepare` computes once a frame what does not depend on the diffusion step, and `MemoryAttention.read` reads that at every
-step (the read pass). `StoryUNet2DConditionModel` calls all three.
+`MemoryAttention.write` takes what keys and values of clean earlier frames need (the write pass), `StoryMemory` stores it for all layers of the UNet,
+`MemoryAttention.prepare` computes once a frame what does not depend on the diffusion step, keys and values among it, and `MemoryAttention.read`
+reads that at every step (the read pass). `StoryUNet2DConditionModel` calls all three.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from story_ldm.nn import hooks
 from story_ldm.nn.layers import zero_init
 
-FEW_KEYS = 1024  # up to so many, one product with a mask over all frames is faster than a kernel for each frame; beyond, it takes too much memory
+FEW_KEYS = 1024  # beyond, attention without a fused kernel takes too much memory
 
 
 def grid_positions(height: int, width: int, channels: int, device: torch.device | None = None) -> Tensor:
@@ -68,16 +68,14 @@ def unreadable(readable: list[int], tokens: int, keys: Tensor, sink: int = 0) ->
 
 
 class MemoryEntry(NamedTuple):
-    """Keys and values of K frames for one layer. In the sentence form `keys` is None, because the sentence keys are the keys."""
+    """What one layer remembers of K frames: what keys and values are computed from, which is smaller than they are where the layer is wide."""
 
-    sentence_keys: Tensor  # (B, K, inner)
-    keys: Tensor | None  # (B, K, N, inner)
-    values: Tensor  # (B, K, N, inner)
+    sentence_keys: Tensor  # (B, K, C)
+    features: Tensor  # (B, K, N, C_source), normalised
 
     def map(self, function: Callable[..., Tensor], *others: MemoryEntry) -> MemoryEntry:
         """`function` applied to each tensor, together with that of the others."""
-        keys = None if self.keys is None else function(self.keys, *(other.keys for other in others))
-        return MemoryEntry(function(self.sentence_keys, *(x.sentence_keys for x in others)), keys, function(self.values, *(x.values for x in others)))
+        return MemoryEntry(*map(function, self, *others))
 
 
 class Prepared(NamedTuple):
@@ -145,7 +143,7 @@ class StoryMemory:
 
     @property
     def nbytes(self) -> int:
-        return sum(x.nbytes for entry in self.entries.values() for x in entry if x is not None)
+        return sum(x.nbytes for entry in self.entries.values() for x in entry)
 
     def _map(self, function: Callable[[Tensor], Tensor], row_function: Callable[[Tensor], Tensor] = lambda x: x) -> StoryMemory:
         """A new memory with `function` applied to the tensors of the entries and `row_function` to the tensors of whole stories."""
@@ -191,19 +189,14 @@ class MemoryAttention(nn.Module):
             self.sink = nn.Parameter(torch.zeros(channels))
         self.to_out = zero_init(nn.Linear(channels, channels, bias=False))
 
-    def write(self, features: Tensor, sentences: Tensor, size: tuple[int, int]) -> MemoryEntry:
-        """Keys and values of clean frames: features (B, K, N, C_source) on a token grid of `size` (height, width), sentences (B, K, D)."""
-        features = self.norm_memory(features)
-        sentence_keys = self.to_k(sentences)
-        keys = None
-        if self.form == "spatial":
-            assert features.shape[2] == size[0] * size[1], f"{features.shape[2]} tokens do not form a {size} grid"
-            keys = sentence_keys[:, :, None] + self.to_k_tokens(features + places(features, size))
-        return MemoryEntry(sentence_keys, keys, self.to_v(features))
+    def write(self, features: Tensor, sentences: Tensor) -> MemoryEntry:
+        """What to remember of clean frames: features (B, K, N, C_source), sentences (B, K, D)."""
+        return MemoryEntry(self.to_k(sentences), self.norm_memory(features))
 
     def relevance(self, sentences: Tensor, entry: MemoryEntry) -> Tensor:
         """Sentence logits (B, K), (W_Q f(S^m))·(W_K f(S^k)) / √d, mean over heads, for one sentence of each story (B, D)."""
-        logits = torch.einsum("bc,bkc->bk", self.to_q(sentences), entry.sentence_keys).float()
+        query = self.to_q(sentences)
+        logits = torch.einsum("bc,bkc->bk", query, entry.sentence_keys.to(query.dtype)).float()
         return logits / (self.heads * (self.to_q.out_features // self.heads) ** 0.5)
 
     @hooks.with_entries
@@ -229,16 +222,17 @@ class MemoryAttention(nn.Module):
         self, sentences: Tensor, entry: MemoryEntry, readable: list[int] | None, size: tuple[int, int], enabled: Tensor | None = None
     ) -> Prepared:
         """What does not depend on the diffusion step, for `read`. The arguments are those of `forward`; `readable` must not fall."""
-        values, frames, skipped = entry.values, sentences.shape[1], 0
+        (stories, count, tokens), frames, skipped = entry.features.shape[:3], sentences.shape[1], 0
         if readable is not None:
             assert readable == sorted(readable), f"positions of frames must grow; these read {readable} entries"
             skipped = bisect_right(readable, 0)
-            readable = None if readable[skipped:] == [values.shape[1]] * (frames - skipped) else readable[skipped:]
-        if skipped == frames:
-            zeros = values.new_zeros(len(values), self.heads, frames, values.shape[1])
-            return Prepared(output=values.new_zeros(len(values), frames, *values.shape[2:]), weights=zeros)
+            readable = None if readable[skipped:] == [count] * (frames - skipped) else readable[skipped:]
         query = self.to_q(sentences[:, skipped:])
-        sentence_keys, keys, values = entry.map(lambda x: x.to(query.dtype))
+        if skipped == frames:
+            zeros = query.new_zeros(stories, self.heads, frames, count)
+            return Prepared(output=query.new_zeros(stories, frames, tokens, self.to_q.out_features), weights=zeros)
+        sentence_keys, features = entry.map(lambda x: x.to(query.dtype))
+        values = self.to_v(features)
         if enabled is not None:  # output and gradients are then zero to the last bit
             values = torch.where(enabled[:, None, None, None], values, torch.zeros_like(values))
         if self.form == "sentence":
@@ -246,11 +240,11 @@ class MemoryAttention(nn.Module):
             value = values.unflatten(-1, (self.heads, -1)).permute(0, 3, 1, 2, 4).flatten(3)
             mask = None if readable is None else unreadable(readable, 1, sentence_keys)
             read, weights = attend(split_heads(query, self.heads), split_heads(sentence_keys, self.heads), value, mask)
-            read = read.unflatten(3, (values.shape[2], -1)).permute(0, 2, 3, 1, 4).flatten(3)  # (B, H, R, N*d) → (B, R, N, C)
+            read = read.unflatten(3, (tokens, -1)).permute(0, 2, 3, 1, 4).flatten(3)  # (B, H, R, N*d) → (B, R, N, C)
             return Prepared(output=self._out(read, skipped), weights=self._padded(weights, skipped, enabled))
-        assert keys is not None, "the entry was written by a layer of the sentence form"
+        keys = sentence_keys[:, :, None] + self.to_k_tokens(features + places(features, size))
         query = query[:, :, None] + self.to_q_tokens(places(query, size))
-        sink = self.sink.to(query.dtype).expand(len(values), 1, -1)
+        sink = self.sink.to(query.dtype).expand(stories, 1, -1)
         key = split_heads(torch.cat([sink, keys.flatten(1, 2)], dim=1), self.heads)
         value = split_heads(torch.cat([torch.zeros_like(sink), values.flatten(1, 2)], dim=1), self.heads)
         return Prepared(readable, query, key, value, enabled)
@@ -266,17 +260,19 @@ class MemoryAttention(nn.Module):
         query = self.to_q_tokens(self.norm_query(features[:, skipped:])).unflatten(0, (-1, len(p.key))) + p.query  # (D, B, R, N, C)
         draws, _, frames = query.shape[:3]
         query = query.unflatten(-1, (self.heads, -1)).permute(1, 4, 2, 0, 3, 5).flatten(3, 4)  # (B, H, R, D*N, d)
-        # on a CPU the backward of the fused kernel is slower for few keys
-        slow = p.readable is not None or (query.device.type == "cpu" and torch.is_grad_enabled())
-        weights = None
-        if return_weights or (slow and p.key.shape[2] <= 1 + FEW_KEYS):
+        few, cpu, weights = p.key.shape[2] <= 1 + FEW_KEYS, query.device.type == "cpu", None
+        # teacher forcing: one product with a mask, or a slice of the keys for each frame. A GPU is waiting for its next kernel if keys are few; a CPU
+        # computes half as much by slices
+        together = p.readable is None or return_weights or (few and not cpu)
+        if together and (p.readable is not None or return_weights):
             mask = None if p.readable is None else unreadable(p.readable, tokens, p.key, sink=1)
             read, weights = attend(query.flatten(2, 3), p.key, p.value, mask)
-        elif p.readable is None:
-            read = fused(query.flatten(2, 3), p.key, p.value)
         else:
-            spans = [slice(1 + count * tokens) for count in p.readable]  # of the keys: teacher forcing without a mask
-            read = torch.cat([fused(query[:, :, m], p.key[:, :, span], p.value[:, :, span]) for m, span in enumerate(spans)], dim=2)
+            spans = [(query.flatten(2, 3), None)] if p.readable is None else [(query[:, :, m], 1 + n * tokens) for m, n in enumerate(p.readable)]
+            # on a CPU the backward of the fused kernel is slower for few keys
+            attention = (lambda *x: attend(*x)[0]) if few and cpu and torch.is_grad_enabled() else fused
+            reads = [attention(q, p.key[:, :, :end], p.value[:, :, :end]) for q, end in spans]
+            read = reads[0] if len(reads) == 1 else torch.cat(reads, dim=2)
         read = read.unflatten(2, (frames, draws, tokens)).permute(3, 0, 2, 4, 1, 5).flatten(0, 1).flatten(3)  # (B, H, R*D*N, d) → (D*B, R, N, C)
         output = self._out(read, skipped)
         if not return_weights:

@@ -181,7 +181,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         _, residuals = self._way_down(sample, emb, block_args, store)
         maps = {site: outputs[site] if source is None else residuals[source] for site, source in self.memory_sources.items()}
         sizes = {site: (x.shape[-2], x.shape[-1]) for site, x in maps.items()}
-        entries = {site: self.memory_layer(site).write(to_tokens(x, frames), condition.pooled, sizes[site]) for site, x in maps.items()}
+        entries = {site: self.memory_layer(site).write(to_tokens(x, frames), condition.pooled) for site, x in maps.items()}
         return StoryMemory(entries, positions, sizes=sizes)
 
     @entry
@@ -205,8 +205,8 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
             rows = rows[memory.enabled]
             memory, sentences = memory.rows(rows), sentences[rows]
         layers = {}
-        for site, entry in memory.entries.items():
-            layers[site] = self.memory_layer(site).prepare(sentences[:, None], entry, None, memory.sizes[site])
+        for site, remembered in memory.entries.items():
+            layers[site] = self.memory_layer(site).prepare(sentences[:, None], remembered, None, memory.sizes[site])
         return PreparedMemory(layers, rows)
 
     @with_entries
@@ -233,9 +233,9 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
 
         Each frame reads the entries of `memory` before its position; the default positions are 0 … M-1. With sample (B, c, h, w) and conditioning
         (B, …) each row is one frame of a different story, by default after all of the memory; what that reads can be prepared for all diffusion
-        steps. A memory of fewer stories is that of several noise draws: the same stories again, with the same sentences. Without memory this is the base class's forward
-        on the flattened frames. As in the base class, `encoder_hidden_states` may also be sentence states, with mask and added conditions as
-        keyword arguments.
+        steps. A memory of fewer stories is that of several noise draws: the same stories again, with the same sentences. Without memory this is the
+        base class's forward on the flattened frames. As in the base class, `encoder_hidden_states` may also be sentence states, with mask and added
+        conditions as keyword arguments.
         """
         condition = encoder_hidden_states
         if not isinstance(condition, Conditioning):
@@ -249,7 +249,7 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         readable: list[int] | None = None  # all of the memory: of a frame that is drawn. Nothing here depends on how much that is, for torch.compile
         if isinstance(memory, StoryMemory) and memory.entries:
             assert condition.pooled is not None, "memory attention requires pooled sentences in the conditioning"
-            sentences = condition.pooled[: len(next(iter(memory.entries.values())).values)]
+            sentences = condition.pooled[: len(next(iter(memory.entries.values())).features)]
             sentences = sentences if stories else sentences[:, None]
             if stories or positions is not None:
                 if positions is None:
@@ -262,8 +262,10 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         def read(site: str, x: Tensor) -> Tensor:
             """C_attn + M_attn"""
             if isinstance(memory, PreparedMemory):
-                some = len(memory.rows) < len(x)
-                layer, own = self.memory_layer(site), x.index_select(0, memory.rows) if some else x
+                if site not in memory.layers:
+                    return x
+                layer, some = self.memory_layer(site), len(memory.rows) < len(x)
+                own = x.index_select(0, memory.rows) if some else x
                 output, weights[site] = layer.read(to_tokens(own, 1), memory.layers[site], return_memory_weights)
                 output = to_maps(output, x)
                 return x.index_add(0, memory.rows, output) if some else x + output
