@@ -111,8 +111,8 @@ def main(s: Settings) -> None:
     print(f"{s.steps} steps, guidance {s.guidance}, {torch.get_num_threads()} threads, medians of {s.repeats} runs\n")
     print(markdown_table(("frame", "ms"), ((name, f"{1000 * value:.0f}") for name, value in times.items())))
     ratios = [
-        ("position 5 ÷ plain LDM", "at_5", "plain", "≤ 1.25"),
-        (f"position 50 ÷ position 5, memory bounded to {s.max_memory_frames}", "bounded_50", "bounded_5", "≤ 1.10"),
+        ("position 5 ÷ plain LDM", "at_5", "plain", "≤ 1.08"),
+        (f"position 50 ÷ position 5, memory bounded to {s.max_memory_frames}", "bounded_50", "bounded_5", "≤ 1.05"),
         ("position 50 ÷ position 5, memory not bounded", "unbounded_50", "at_5", ""),
         ("recomputed ÷ cached memory", "recomputed", "at_5", ""),
     ]

@@ -260,17 +260,17 @@ class MemoryAttention(nn.Module):
         query = self.to_q_tokens(self.norm_query(features[:, skipped:])).unflatten(0, (-1, len(p.key))) + p.query  # (D, B, R, N, C)
         draws, _, frames = query.shape[:3]
         query = query.unflatten(-1, (self.heads, -1)).permute(1, 4, 2, 0, 3, 5).flatten(3, 4)  # (B, H, R, D*N, d)
-        few, cpu, weights = p.key.shape[2] <= 1 + FEW_KEYS, query.device.type == "cpu", None
-        # teacher forcing: one product with a mask, or a slice of the keys for each frame. A GPU is waiting for its next kernel if keys are few; a CPU
-        # computes half as much by slices
-        together = p.readable is None or return_weights or (few and not cpu)
-        if together and (p.readable is not None or return_weights):
+        grad, cpu, weights = torch.is_grad_enabled(), query.device.type == "cpu", None
+        few = (grad or p.readable is not None) and p.key.shape[2] <= 1 + FEW_KEYS  # not asked of a frame that is drawn, for torch.compile
+        # Teacher forcing is one product with a mask, or for each frame one with a slice of the keys, which computes half as much. If keys are few, a
+        # GPU waits for its next kernel.
+        if return_weights or (p.readable is not None and few and not cpu):
             mask = None if p.readable is None else unreadable(p.readable, tokens, p.key, sink=1)
             read, weights = attend(query.flatten(2, 3), p.key, p.value, mask)
         else:
             spans = [(query.flatten(2, 3), None)] if p.readable is None else [(query[:, :, m], 1 + n * tokens) for m, n in enumerate(p.readable)]
             # on a CPU the backward of the fused kernel is slower for few keys
-            attention = (lambda *x: attend(*x)[0]) if few and cpu and torch.is_grad_enabled() else fused
+            attention = (lambda *x: attend(*x)[0]) if few and cpu and grad else fused
             reads = [attention(q, p.key[:, :, :end], p.value[:, :, :end]) for q, end in spans]
             read = reads[0] if len(reads) == 1 else torch.cat(reads, dim=2)
         read = read.unflatten(2, (frames, draws, tokens)).permute(3, 0, 2, 4, 1, 5).flatten(0, 1).flatten(3)  # (B, H, R*D*N, d) → (D*B, R, N, C)
