@@ -12,7 +12,8 @@ from story_ldm.data.free_english import read_stories
 from story_ldm.data.toonstories.tales import FOLDER, GAP, LONGEST, Tale, all_tales, fill, read_tales, told_tale
 from story_ldm.data.toonstories.told import IGNORED, LABELS
 from story_ldm.data.toonstories.world import Dice
-from story_ldm.encoders.reader import MAX_WORDS, reading_loss, split_words
+from story_ldm.encoders.reader import MAX_WORDS, split_words
+from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.metrics.understanding import told_frames
 
 TALE = """

@@ -12,7 +12,8 @@ from story_ldm.data.toonstories.free import free_story
 from story_ldm.data.toonstories.told import CANDIDATES, IGNORED, told_story
 from story_ldm.data.toonstories.world import kind_of
 from story_ldm.data.words import split_words
-from story_ldm.encoders.reader import UnderstoodCharacter, UnderstoodFrame, reading_loss
+from story_ldm.encoders.reader import UnderstoodCharacter, UnderstoodFrame
+from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
 
 

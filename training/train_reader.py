@@ -23,7 +23,8 @@ from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.tales import LONGEST, told_tale
 from story_ldm.data.toonstories.told import CANDIDATES, LABELS, MOST_CHARACTERS, ToldStory, told_story
-from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, WORD, Reader, reading_loss, split_words
+from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, WORD, Reader, split_words
+from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.files import write_text
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
 from story_ldm.model_folders import open_local

@@ -44,7 +44,7 @@ from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor, enlargement
 from story_ldm.encoders.limits import encoder_limit
-from story_ldm.encoders.reader import reading_loss
+from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
 from story_ldm.files import model_folder

@@ -4,13 +4,13 @@
     tokens, mask = reader.tokenize([["Luna the rabbit waves.", "She sits down."]])        # (B, M, L, columns), (B, M, L)
     condition, logits = reader(tokens, mask)                                              # slots as sentence states, and the facts read off them
 
-Each sentence passes a few layers of its own, with rotary positions: with absolute ones, "Bruno in red and Rosa in blue" is bound at chance. Then
-the slots, those of the sentence before, attend to each other and to the sentence, and what comes out is the state after this sentence. So sentence
-m sees S^{<m} through the slots alone: causal, of any length, at constant cost a sentence. Slots of characters are in the order of appearance.
+The sentences of a frame pass a few layers, with rotary positions: with absolute ones, "Bruno in red and Rosa in blue" is bound at chance. Then,
+sentence by sentence, the slots attend to each other and to the sentence, and what comes out is the state after it. So frame m sees S^{<m}
+through the slots alone: causal, of any length, at constant cost a sentence. Slots of characters are in the order of appearance.
 
 Names are bound to slots by the words themselves: a slot attends to the words that mean its character, which is trained on the stories' references,
-keeps codes of them, and attends by these to equal words again; a word attends to equal ones of its sentence. Without this, names that come in
-another order than before were read in the old order.
+keeps codes of them, and attends by these to equal words again, from the next layer on; a word attends to equal ones of its frame. Without this, names
+that come in another order than before were read in the old order.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ BUCKETS = 4096  # hashed letter n-grams share so many vectors
 NGRAMS = 14  # letter n-grams of a word
 WORD = 1 + NGRAMS  # the column of a token that says which word it is, whether it has a vector of its own or not
 WORDS = 32_749  # numbers of that column
+ENDS, CALLS, QUOTES = (torch.tensor([zlib.crc32(mark.encode()) % WORDS + 1 for mark in marks]) for marks in (".!?", "!?", "\"'"))  # of sentences
 HASH = torch.tensor([pow(7, 11 * n + 13, 2**61 - 1) for n in range(1 + NGRAMS)])  # multipliers
 NAME = 32  # width of the queries and keys by which a slot chooses the words to keep
 GAIN = 16.0  # of trained logits, so that they grow as fast as is needed at usual learning rates
@@ -51,39 +52,13 @@ def ngram_buckets(word: str) -> tuple[int, ...]:
     return tuple(sorted(zlib.crc32(gram.encode()) % BUCKETS + 1 for gram in grams)[:NGRAMS])
 
 
-WEIGHTS = {
-    "seen": 4.0,
-    "kinds": 1.0,
-    "garments": 0.7,
-    "actions": 1.5,
-    "props": 0.5,
-    "prop_colors": 0.3,
-    "places": 1.0,
-    "mentions": 0.5,
-}  # of the facts' losses
-
-
-def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-    """Weighted sum of the losses by fact, and each of them. facts: `data/toonstories/told.py`'s, (B, M, C) or (B, M). weight (B, M): of the frames
-    (`padded_frames`). Each loss is a mean over all frames, whether their facts are known or not: N processes with 1/N of the batch
-    each compute alike. "mentions" (B, M, C, L), if given: which mention of a character a word belongs to, from 1, or 0; its slot
-    shall attend to all of them."""
-    losses = {}
-    for name in (name for name in logits if name in facts or name != "mentions"):
-        if name == "mentions":
-            number, loss = facts[name], torch.zeros(facts[name].shape[:-1], device=facts[name].device)
-            for mention in range(1, int(number.max()) + 1):
-                words = number == mention
-                loss = loss - ((logits[name].float() * words).sum(-1) + 1e-4).log() * words.any(-1)
-            loss = (loss / number.amax(-1).clamp(min=1)).sum(-1)
-        elif name == "seen":
-            known, target = facts[name] >= 0, facts[name].clamp(min=0).float()
-            loss = (nn.functional.binary_cross_entropy_with_logits(logits[name][..., 0].float(), target, reduction="none") * known).mean(-1)
-        else:
-            loss = nn.functional.cross_entropy(logits[name].float().flatten(0, -2), facts[name].flatten(), reduction="none").view(facts[name].shape)
-            loss = loss if name == "places" else (loss * facts["weights"] if name == "actions" else loss).sum(-1)
-        losses[name] = (loss if weight is None else loss * weight).mean()
-    return torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum(), losses
+def sentence_numbers(words: Tensor) -> Tensor:
+    """Which of its frame's sentences a word belongs to, from 0 (…, L), by the column WORD of the tokens (…, L). A sentence ends after . ! ? unless
+    another such mark follows, or, after ! and ?, a quotation mark: what is called out and who calls stay together."""
+    ends, calls, quotes = ((words[..., None] == marks.to(words.device)).any(-1) for marks in (ENDS, CALLS, QUOTES))
+    following = nn.functional.pad(ends[..., 1:] | (calls[..., :-1] & quotes[..., 1:]) | (words[..., 1:] == 0), (0, 1), value=True)
+    after = (ends & ~following).long().cumsum(-1)
+    return nn.functional.pad(after[..., :-1], (1, 0))
 
 
 @dataclass
@@ -152,6 +127,7 @@ class Reader(ModelMixin, ConfigMixin):
         slots = characters + 1 + scratch
         self.which = nn.Parameter(torch.randn(slots, width) * 0.5)
         self.start = nn.Parameter(torch.randn(slots, width) * 0.1)
+        self.further = nn.Parameter(torch.zeros(slots, width))  # added where a sentence goes on with the frame of the one before
         self.blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=False) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         # names: logits that words add for equal words of their sentence, and slots for words that they have kept, for each layer and head
@@ -236,30 +212,49 @@ class Reader(ModelMixin, ConfigMixin):
         return Conditioning(slots, slots[..., -1, :]), logits
 
     def read(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """The slots (B, M, S, D) after each sentence, and how much each attends to its words (B, M, S, L), in the first head of the middle layer.
+        """The slots (B, M, S, D) after each frame, and how much each attends to its words (B, M, S, L), in the first head of the middle layer. Where
+        a frame has several sentences, each updates the slots by itself; words know all words of their frame.
 
         Besides its state, a slot keeps the codes of words that it has attended to so (its name, say), as far as it chooses to, and attends by them
-        to equal words from then on."""
+        to equal words from the next layer on."""
         stories, slots = len(mask), len(self.which)
         keys, names, lengths = self._read_words(tokens.transpose(0, 1).flatten(0, 1), mask.transpose(0, 1).flatten(0, 1), stories)
+        numbers = sentence_numbers(tokens[..., WORD])
         state, states, attended = self.start.expand(stories, -1, -1), [], []
         known = self.start.new_zeros(stories, slots, CODE)
         for m, (of_frame, name_keys, counts) in enumerate(zip(keys.split(stories), names.split(stories), lengths.split(stories), strict=True)):
             longest = int(counts.max())
-            bias = nn.functional.pad(self._bias(mask[:, m, :longest]), (slots, 0))
             codes = word_codes(tokens[:, m, :longest, WORD]).to(known.dtype)
-            familiar = nn.functional.pad((known / known.norm(dim=-1, keepdim=True).clamp(min=1)) @ codes.mT, (slots, 0))[:, None]
-            x = state + self.which
-            for number, (block, gain, more) in enumerate(zip(self.blocks, self.known_word, of_frame[..., :longest, :].unbind(1), strict=True)):
-                x, weights = block(x, bias + GAIN * gain[:, None, None] * familiar, more.transpose(0, 1))
-                if number == len(self.blocks) // 2:
-                    pointing = weights[:, 0, :, slots:]
-            state = self.norm(x)
-            kept = torch.sigmoid(self.name_query(state) @ name_keys[:, :longest].mT * NAME**-0.5) * pointing
-            known = known + kept.to(known.dtype) @ codes
+            words, number = mask[:, m, :longest].bool(), numbers[:, m, :longest]
+            shown = state.new_zeros(stories, slots, longest)
+            for n in range(1 + int(number.max() if longest else 0)):
+                rows: Any = (number.amax(1) >= n).nonzero()[:, 0] if n else slice(None)
+                x = state[rows] + self.which + (self.further if n else 0)
+                told = words[rows] & (number[rows] == n), codes[rows], of_frame[rows, ..., :longest, :], name_keys[rows, :longest]
+                x, held, pointing = self._update(x, known[rows], *told)
+                if n == 0:
+                    state, known, shown = x, held, pointing
+                else:
+                    state, known = state.index_copy(0, rows, x), known.index_copy(0, rows, held)
+                    shown = shown.index_add(0, rows, pointing)
             states.append(state)
-            attended.append(nn.functional.pad(pointing, (0, mask.shape[2] - longest)))
+            attended.append(nn.functional.pad(shown, (0, mask.shape[2] - longest)))
         return torch.stack(states, 1), torch.stack(attended, 1)
+
+    def _update(self, x: Tensor, known: Tensor, words: Tensor, codes: Tensor, keys: Tensor, name_keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Slots (N, S, D) and the codes that they keep (N, S, CODE) after a sentence, and how much they attend to each word (N, S, L): of the words
+        (N, L) of their frame that are this sentence's, with their codes (N, L, CODE), keys and values (N, layers, 2, heads, L, d) and keys as
+        names (N, L, NAME)."""
+        bias = nn.functional.pad(self._bias(words), (len(self.which), 0))
+        for number, (block, gain, more) in enumerate(zip(self.blocks, self.known_word, keys.unbind(1), strict=True)):
+            familiar = (known / known.norm(dim=-1, keepdim=True).clamp(min=1)) @ codes.mT
+            familiar = GAIN * gain[:, None, None] * nn.functional.pad(familiar, (len(self.which), 0))[:, None]
+            x, weights = block(x, bias + familiar, more.transpose(0, 1))
+            if number == len(self.blocks) // 2:
+                pointing = weights[:, 0, :, len(self.which) :]
+                kept = torch.sigmoid(self.name_query(self.norm(x)) @ name_keys.mT * NAME**-0.5) * pointing
+                known = known + kept.to(known.dtype) @ codes
+        return self.norm(x), known, pointing
 
     @staticmethod
     def _bias(mask: Tensor) -> Tensor:
