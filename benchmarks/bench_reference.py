@@ -92,6 +92,7 @@ class Here:
     def step(self, frames: int) -> Callable[[], Any]:
         """One diffusion step of a frame that reads `frames` earlier ones, with guidance."""
         memory, (latents, condition) = self.remembered(frames), self.inputs(2)
+        assert condition.pooled is not None
         prepared = self.unet.prepare(memory, condition.pooled[1:]).after(1) if frames else None
         return lambda: self.unet(latents, 500, condition, memory=prepared)
 

@@ -110,7 +110,7 @@ class Denoising(DiffusersConventions):
                 rows, reading = self._rows(kinds, condition, negative, prepared, stories)
             if self._interrupt:
                 break
-        if not step_weights:
+        if prepared is None or not step_weights:
             return x, None
         read = torch.stack(step_weights).mean(0)
         all_weights = read.new_zeros(stories, read.shape[1]).index_add(0, prepared.rows, read)  # zeros of stories that read nothing
