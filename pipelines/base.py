@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.utils import is_accelerate_available
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -74,6 +75,8 @@ class StoryPipeline(DiffusionPipeline):
         needed = [part for part in required if part not in (*cls._optional_components, *kwargs)]
         check_model_folder(folder, cls._folder_class(), needed, known)
         kwargs.setdefault("variant", half_variant(folder, known))
+        if not is_accelerate_available():  # without which diffusers warns
+            kwargs.setdefault("low_cpu_mem_usage", False)
         kwargs = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False, **kwargs}
         with as_broken_folder(folder, cls._folder_class()):
             pipe = super().from_pretrained(str(folder), **kwargs)

@@ -6,21 +6,23 @@ from __future__ import annotations
 import inspect
 from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
-from diffusers.loaders import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
 from diffusers.loaders.ip_adapter import IPAdapterMixin
+from diffusers.loaders.lora_pipeline import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
 from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import retrieve_timesteps
 from torch import Tensor
 
 from .base import StoryPipeline
 from .checks import check_count, check_number, check_tensor, check_text
 from .pictures import has_ip_adapter
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
 LARGEST = 16384  # pixels a side
 REFUSED = {
@@ -81,6 +83,8 @@ class DiffusersConventions(
         """A story pipeline with the components of another one, or of a Stable Diffusion; see `to_stable_diffusion` for the way back.
 
         kwargs: components to take instead; memory_adapter, for a Stable Diffusion; dtype, by default as they are."""
+        from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
         dtype = kwargs.pop("dtype", kwargs.pop("torch_dtype", None))
         if isinstance(pipeline, (StableDiffusionPipeline, StableDiffusionXLPipeline)):
             adapter = kwargs.pop("memory_adapter", None)
@@ -95,6 +99,8 @@ class DiffusersConventions(
         """The Stable Diffusion that this pipeline was made from, without memory; its components, the UNet's weights among them, are shared.
 
         Raises ValueError if the UNet or what reads the sentences is not that of a Stable Diffusion, or if the UNet has LoRAs."""
+        from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
         config = self.unet.config
         if self.text_encoder is None or config.class_embed_type is not None:
             raise ValueError("this pipeline is not made from a Stable Diffusion: it has no text encoder, or a UNet that reads pooled sentences")
@@ -221,7 +227,10 @@ class DiffusersConventions(
                 raise ValueError(f"{name} is given, and {kind} takes none: leave it out, or take another scheduler")
         if timesteps is not None and sigmas is not None:
             raise ValueError("timesteps and sigmas are both given; give one of them")
-        times, steps = retrieve_timesteps(self.scheduler, steps, device, timesteps, sigmas)
+        given = {name: values for name, values in (("timesteps", timesteps), ("sigmas", sigmas)) if values is not None}
+        self.scheduler.set_timesteps(*([] if given else [steps]), device=device, **given)
+        times = self.scheduler.timesteps
+        steps = len(times) if given else steps
         self._num_timesteps, order = len(times), getattr(self.scheduler, "order", 1)
         first = len(times) - steps * order  # as in diffusers: a scheduler may begin with extra calls, and then needs `order` calls a step
         return [i for i in range(len(times)) if i == len(times) - 1 or (i + 1 > first and (i + 1) % order == 0)]

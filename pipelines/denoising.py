@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
 from story_ldm.encoders.conditioning import Conditioning
@@ -90,6 +88,8 @@ class Denoising(DiffusersConventions):
             if len(kinds) == 3:
                 prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
             if len(kinds) > 1 and self._guidance_rescale > 0:
+                from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+
                 prediction = rescale_noise_cfg(prediction, parts[-1], self._guidance_rescale)
             if reader is not None:
                 prediction = reader.after_step(t, model_input[:stories], prediction)
@@ -122,6 +122,8 @@ class Denoising(DiffusersConventions):
         if width is None:
             return guidance_rows(guidance_scale, memory_guidance_scale, has_memory), None
         scale = torch.tensor([guidance_scale - 1.0])
+        from diffusers import StableDiffusionPipeline
+
         return [True], StableDiffusionPipeline.get_guidance_scale_embedding(self, scale, width).to(like)
 
     @staticmethod

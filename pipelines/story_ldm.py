@@ -21,17 +21,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, SchedulerMixin, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, SchedulerMixin
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from PIL import Image
-from torch import Tensor
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from torch import Tensor, nn
 
 import story_ldm.encoders.autoencoder  # noqa: F401  diffusers finds component classes in imported modules only
 from story_ldm.encoders.language_memory import LanguageMemory
@@ -40,7 +39,6 @@ from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.xl_text import with_size
 from story_ldm.systems.story_ldm.memory_adapter import ADAPTER, load_memory_adapter, save_memory_adapter
 from story_ldm.systems.story_ldm.memory_attention import StoryMemory
-from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion, check_parts, check_stable_diffusion, open_stable_diffusion
 from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 from .base import hub_folder
@@ -74,6 +72,9 @@ from .without_training import (
     similarity_sentences,
 )
 
+if TYPE_CHECKING:
+    from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion
+
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
@@ -90,21 +91,22 @@ class StoryLDMPipeline(Denoising, Reading):
     def __init__(
         self,
         vae: AutoencoderKL,
-        text_encoder: CLIPTextModel | None,
-        tokenizer: CLIPTokenizer | None,
+        text_encoder: nn.Module | None,
+        tokenizer: Any,
         unet: StoryUNet2DConditionModel,
         scheduler: SchedulerMixin,
         language_memory: LanguageMemory | None = None,
         reader: Reader | None = None,
-        text_encoder_2: CLIPTextModelWithProjection | None = None,
-        tokenizer_2: CLIPTokenizer | None = None,
+        text_encoder_2: nn.Module | None = None,
+        tokenizer_2: Any = None,
         force_zeros_for_empty_prompt: bool = True,
         controlnet: ControlNetModel | MultiControlNetModel | list[ControlNetModel] | None = None,
         image_encoder: Any = None,
         feature_extractor: Any = None,
     ):
-        """force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a negative prompt, guidance starts from zeros. image_encoder,
-        feature_extractor: of an IP-Adapter, by which they are loaded."""
+        """text_encoder, tokenizer: a `CLIPTextModel` and its `CLIPTokenizer`; text_encoder_2: a `CLIPTextModelWithProjection` with its tokenizer_2.
+        Their types are not named, for transformers takes seconds to import. force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a
+        negative prompt, guidance starts from zeros. image_encoder, feature_extractor: of an IP-Adapter, by which they are loaded."""
         super().__init__()
         clip = text_encoder is not None and tokenizer is not None
         if (clip and reader is not None) or (not clip and reader is None and (text_encoder is not None or tokenizer is not None)):
@@ -144,6 +146,10 @@ class StoryLDMPipeline(Denoising, Reading):
         sd: folder, hub name, or an open pipeline, whose components are shared except for the UNet. controlnet: one, or several, for
         `control_image`. kwargs: those of `from_pretrained`.
         Raises ValueError if the Stable Diffusion or the adapter does not fit."""
+        from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+        from story_ldm.systems.story_ldm.stable_diffusion import check_parts, check_stable_diffusion, open_stable_diffusion
+
         if isinstance(sd, (StableDiffusionPipeline, StableDiffusionXLPipeline)):
             check_stable_diffusion(sd.unet.config, "the open pipeline", isinstance(sd, StableDiffusionXLPipeline))
             check_parts(sd, "the open pipeline")

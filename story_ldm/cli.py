@@ -21,6 +21,7 @@ from tyro.extras import SubcommandApp
 from story_ldm.data.long_sentences import LongDrawn, LongSentences, fit_sentences
 from story_ldm.data.sources import SOURCES
 from story_ldm.files import model_folder
+from story_ldm.lean_imports import import_for_drawing, needs_diffusers_alone
 from story_ldm.one_line import one_line_errors
 
 if TYPE_CHECKING:
@@ -66,18 +67,19 @@ def generate(
     _check_output(output)
     if long_sentences == "skip":
         raise ValueError("--long-sentences is skip; it must be error, cut or chunks: one story is drawn, which skip would leave out")
+    pipelines = import_for_drawing("story_ldm.pipelines.story_ldm", lean=needs_diffusers_alone(model))
     import torch
 
     from story_ldm.data.pictures import save_picture
-    from story_ldm.data.toonstories import make_story
     from story_ldm.encoders.limits import encoder_limit
-    from story_ldm.pipelines import StoryLDMPipeline
     from story_ldm.reports.strips import story_strip
 
     if not sentences:
+        from story_ldm.data.toonstories import make_story
+
         sentences = tuple(make_story(split="test", index=seed).sentences["referential"])
         print("\n".join(sentences))
-    pipe = StoryLDMPipeline.from_pretrained(model)
+    pipe = pipelines.StoryLDMPipeline.from_pretrained(model)
     if long_sentences != "chunks":
         sentences = tuple(fit_sentences(sentences, encoder_limit(pipe.text_encoder, pipe.tokenizer), long_sentences))
     elif pipe.text_encoder is None:

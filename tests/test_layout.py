@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # low to high: a room imports itself and lower ones; those of one line do not import each other
 ROOMS = [
     "files",
-    ("locks", "model_folders", "one_line"),
+    ("lean_imports", "locks", "model_folders", "one_line"),
     "nn",
     "data",
     "encoders",

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from tokenizers.models import WordPiece
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from story_ldm.encoders.bert import BertLayers, bert_sizes
 from story_ldm.model_folders import as_broken_folder, open_local
 
 PIECES = 4  # of a word that are read
@@ -30,21 +30,20 @@ ENGLISH = re.compile(r"(##)?([a-z]+|[!-~])")  # pieces that are kept: of letters
 
 
 class PretrainedWords(nn.Module):
-    """encoder: the settings of a `BertModel`; its weights are part of the state, those of the pieces in 8 bits. vocabulary: the pieces."""
+    """encoder: the config of a BERT; its weights are part of the state, those of the pieces in 8 bits. vocabulary: the pieces."""
 
     table: Tensor
     scale: Tensor
 
     def __init__(self, encoder: dict[str, Any], vocabulary: list[str], width: int):
         super().__init__()
-        # without dropout: it is frozen, in training as in use
-        config = BertConfig(**{**encoder, "vocab_size": 1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0})
-        self.bert = BertModel(config, add_pooling_layer=False).requires_grad_(False)
-        self.register_buffer("table", torch.zeros(len(vocabulary), config.hidden_size, dtype=torch.int8))
+        sizes = bert_sizes(encoder)
+        self.bert = BertLayers(**sizes).requires_grad_(False)
+        self.register_buffer("table", torch.zeros(len(vocabulary), sizes["hidden_size"], dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(len(vocabulary), 1))
         self.vocabulary = vocabulary
-        self.mix = nn.Parameter(torch.zeros(config.num_hidden_layers + 1))
-        self.project = nn.Linear(config.hidden_size, width)
+        self.mix = nn.Parameter(torch.zeros(sizes["num_hidden_layers"] + 1))
+        self.project = nn.Linear(sizes["hidden_size"], width)
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 
@@ -56,9 +55,11 @@ class PretrainedWords(nn.Module):
         Raises FileNotFoundError if it is no folder, ValueError if the encoder has fewer layers, or if no piece is left of the special ones."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder; it must hold a BERT: config.json, model.safetensors and vocab.txt")
+        from transformers import BertConfig
+
         with as_broken_folder(folder, "BERT"):
             encoder = BertConfig.from_pretrained(folder, local_files_only=True).to_diff_dict()
-            most, rows = BertConfig(**encoder).num_hidden_layers, _rows(folder)
+            most, rows = bert_sizes(encoder)["num_hidden_layers"], _rows(folder)
         if not 1 <= layers <= most:
             raise ValueError(f"layers is {layers}; the encoder in {folder} has {most}")
         if pieces <= len(SPECIAL):
@@ -69,6 +70,8 @@ class PretrainedWords(nn.Module):
 
     def load_encoder(self, folder: Path) -> None:
         """Weights of the encoder saved in `folder`."""
+        from transformers import BertModel
+
         whole, rows = open_local(BertModel, folder).state_dict(), _rows(folder)
         vectors = whole.pop("embeddings.word_embeddings.weight")[[rows[piece] for piece in self.vocabulary]]
         self.scale.copy_(vectors.abs().amax(1, keepdim=True) / 127)
@@ -100,8 +103,7 @@ class PretrainedWords(nn.Module):
         read = torch.arange(longest, device=ids.device) < (counts + 2)[:, None]
         with torch.no_grad():
             vectors = self.table[ids].to(self.scale.dtype) * self.scale[ids]
-            states = self.bert(inputs_embeds=vectors, attention_mask=read, output_hidden_states=True).hidden_states
-            states = torch.stack(states, -1)  # (N, longest, D, layers + 1)
+            states = torch.stack(self.bert(vectors, read), -1)  # (N, longest, D, layers + 1)
         shares = torch.softmax(self.mix, 0).to(states.dtype)
         of_pieces = self.project(states @ shares)
         gathered = of_pieces.gather(1, slots[..., None].expand(-1, -1, of_pieces.shape[-1])) * here[..., None]
@@ -110,5 +112,7 @@ class PretrainedWords(nn.Module):
 
 def _rows(folder: Path) -> dict[str, int]:
     """Piece → row of the encoder saved in `folder`, in the order of the rows."""
+    from transformers import BertTokenizerFast
+
     vocabulary = BertTokenizerFast.from_pretrained(folder, local_files_only=True).get_vocab()
     return dict(sorted(vocabulary.items(), key=lambda item: item[1]))

@@ -25,9 +25,9 @@ import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
-from transformers import BertConfig
 
 from story_ldm.data.words import MAX_WORDS, split_words
+from story_ldm.encoders.bert import bert_sizes
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.pretrained_words import PIECES, PretrainedWords
 from story_ldm.encoders.reader_blocks import CODE, ReaderBlock, word_codes
@@ -84,6 +84,14 @@ class UnderstoodFrame:
         return f"{self.place} | " + " | ".join(map(str, self.characters))
 
 
+def normal(std: float, *shape: int) -> nn.Parameter:
+    """Random numbers by `nn.init`, which is skipped where weights are loaded."""
+    weight = nn.Parameter(torch.empty(shape))
+    nn.init.normal_(weight)
+    weight.data *= std
+    return weight
+
+
 class Reader(ModelMixin, ConfigMixin):
     """Sentences to slots: `characters` of them for the characters in the order of their appearance, one for the place, and `scratch` more.
 
@@ -121,12 +129,12 @@ class Reader(ModelMixin, ConfigMixin):
             table.weight.data[PAD] = 0
         self.word_encoder = PretrainedWords(**pretrained, width=width) if pretrained else None
         self.columns = WORD + 1 + (PIECES if pretrained else 0)  # of a token
-        self.position = nn.Parameter(torch.randn(MAX_WORDS, width) * 0.5) if positions == "absolute" else None
+        self.position = normal(0.5, MAX_WORDS, width) if positions == "absolute" else None
         self.token_blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=positions == "rotary") for _ in range(token_layers))
         self.token_norm = nn.LayerNorm(width)
         slots = characters + 1 + scratch
-        self.which = nn.Parameter(torch.randn(slots, width) * 0.5)
-        self.start = nn.Parameter(torch.randn(slots, width) * 0.1)
+        self.which = normal(0.5, slots, width)
+        self.start = normal(0.1, slots, width)
         self.further = nn.Parameter(torch.zeros(slots, width))  # added where a sentence goes on with the frame of the one before
         self.blocks = nn.ModuleList(ReaderBlock(width, heads, rotary=False) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -185,7 +193,7 @@ class Reader(ModelMixin, ConfigMixin):
         if self.word_encoder is not None:
             raise ValueError("this reader has a pretrained encoder already")
         settings = PretrainedWords.settings(folder, layers, pieces)
-        if (most := BertConfig(**settings["encoder"]).max_position_embeddings) < 2 + PIECES * MAX_WORDS:
+        if (most := bert_sizes(settings["encoder"])["max_position_embeddings"]) < 2 + PIECES * MAX_WORDS:
             raise ValueError(f"the BERT in {folder} reads {most} word pieces; it must read {2 + PIECES * MAX_WORDS}, {PIECES} a word of a frame")
         grown = Reader(**{**self.config, "pretrained": settings})
         assert grown.word_encoder is not None

@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import pre_tokenizers, trainers
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from story_ldm.data.long_sentences import named, with_vectors
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTokenizer
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 
@@ -30,6 +33,8 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int = 1000, max_length
     """Train a CLIP tokenizer (lower-cased byte-level BPE) on sentences.
 
     Every byte has a token, inside a word and at its end, so any text can be tokenized; `vocab_size` does not count these."""
+    from transformers import CLIPTokenizer
+
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = CLIPTokenizer(vocab={BOS: 0, EOS: 1}, merges=[]).backend_tokenizer
     trainer = trainers.BpeTrainer(
@@ -47,6 +52,8 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int = 1000, max_length
 
 def new_text_encoder(tokenizer: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextModel:
     """A new CLIP text encoder for a tokenizer from `train_tokenizer`."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
