@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 else:
     Sources = Literal[SOURCES]
 app, data = SubcommandApp(), SubcommandApp()
+own_process = False  # whether this is the command, and not somebody's program that calls its functions
 
 
 @app.command
@@ -67,7 +69,8 @@ def generate(
     _check_output(output)
     if long_sentences == "skip":
         raise ValueError("--long-sentences is skip; it must be error, cut or chunks: one story is drawn, which skip would leave out")
-    pipelines = import_for_drawing("story_ldm.pipelines.story_ldm", lean=needs_diffusers_alone(model))
+    name = "story_ldm.pipelines.story_ldm"
+    pipelines = import_for_drawing(name, lean=needs_diffusers_alone(model)) if own_process else import_module(name)
     import torch
 
     from story_ldm.data.pictures import save_picture
@@ -254,6 +257,8 @@ app.command(data, name="data", help="Writes, converts and checks datasets.")
 
 
 def main() -> None:
+    global own_process
+    own_process = True
     with one_line_errors("story-ldm"):
         app.cli(prog="story-ldm", description="Story visualization: sentences in, a consistent sequence of images out.")
 

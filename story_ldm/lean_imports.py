@@ -34,7 +34,7 @@ def needs_diffusers_alone(folder: Path) -> bool:
 
 
 def import_for_drawing(module: str, lean: bool) -> Any:
-    """The module. lean: without ABSENT and COMPILER, unless the process has imported diffusers or any of them already, or diffusers cannot do without.
+    """The module. lean: without ABSENT and COMPILER, unless diffusers or one of them is imported already, or diffusers cannot do without.
 
     Afterwards all of them can be imported as ever. The garbage collector rests meanwhile: what is imported stays."""
     with _no_collection():

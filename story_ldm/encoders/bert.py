@@ -9,10 +9,10 @@ which is half the start of `story-ldm generate`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -26,7 +26,7 @@ SIZES = {  # what is read of a config, and what BERT has where it says nothing
     "type_vocab_size": 2,
     "layer_norm_eps": 1e-12,
 }
-ACTIVATIONS = {"gelu": F.gelu, "gelu_new": partial(F.gelu, approximate="tanh"), "relu": F.relu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "gelu_new": partial(F.gelu, approximate="tanh"), "relu": F.relu}
 
 
 def bert_sizes(config: dict[str, Any]) -> dict[str, Any]:
