@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
@@ -20,9 +20,6 @@ from torch import Tensor
 from .base import StoryPipeline
 from .checks import check_count, check_number, check_tensor, check_text
 from .pictures import has_ip_adapter
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
 LARGEST = 16384  # pixels a side
 REFUSED = {
@@ -95,8 +92,8 @@ class DiffusersConventions(
             pipe = cls(**{**pipeline.components, **zeros, **kwargs})
         return pipe if dtype is None else pipe.to(dtype=dtype)
 
-    def to_stable_diffusion(self) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
-        """The Stable Diffusion that this pipeline was made from, without memory; its components, the UNet's weights among them, are shared.
+    def to_stable_diffusion(self) -> Any:
+        """The Stable Diffusion (XL) pipeline that this one was made from, without memory; its components, the UNet's weights among them, are shared.
 
         Raises ValueError if the UNet or what reads the sentences is not that of a Stable Diffusion, or if the UNet has LoRAs."""
         from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
@@ -213,10 +210,9 @@ class DiffusersConventions(
         """Sets the scheduler's timesteps; returns which of them end a step, and so move the progress bar.
 
         Raises ValueError for what the scheduler does not take."""
-        kind = type(self.scheduler).__name__
-        for name, values, high in (("timesteps", timesteps, self.scheduler.config.get("num_train_timesteps", 1000) - 1), ("sigmas", sigmas, 1e6)):
-            if values is None:
-                continue
+        given = {name: values for name, values in (("timesteps", timesteps), ("sigmas", sigmas)) if values is not None}
+        for name, values in given.items():
+            high = 1e6 if name == "sigmas" else self.scheduler.config.get("num_train_timesteps", 1000) - 1
             if not isinstance(values, (list, tuple)) or not values:
                 raise ValueError(f"{name} is {values!r}; it must be a list of numbers, from the noisiest on, or None")
             for value in values:
@@ -224,15 +220,14 @@ class DiffusersConventions(
             if any(a <= b for a, b in pairwise(values)):
                 raise ValueError(f"{name} is {values!r}; each must be below the one before")
             if name not in inspect.signature(self.scheduler.set_timesteps).parameters:
-                raise ValueError(f"{name} is given, and {kind} takes none: leave it out, or take another scheduler")
+                raise ValueError(f"{name} is given, and {type(self.scheduler).__name__} takes none: leave it out, or take another scheduler")
         if timesteps is not None and sigmas is not None:
             raise ValueError("timesteps and sigmas are both given; give one of them")
-        given = {name: values for name, values in (("timesteps", timesteps), ("sigmas", sigmas)) if values is not None}
         self.scheduler.set_timesteps(*([] if given else [steps]), device=device, **given)
-        times = self.scheduler.timesteps
-        steps = len(times) if given else steps
-        self._num_timesteps, order = len(times), getattr(self.scheduler, "order", 1)
-        first = len(times) - steps * order  # as in diffusers: a scheduler may begin with extra calls, and then needs `order` calls a step
+        times, order = self.scheduler.timesteps, getattr(self.scheduler, "order", 1)
+        self._num_timesteps = len(times)
+        # as in diffusers: a scheduler may begin with extra calls, and then needs `order` calls a step
+        first = len(times) - (len(times) if given else steps) * order
         return [i for i in range(len(times)) if i == len(times) - 1 or (i + 1 > first and (i + 1) % order == 0)]
 
     def _step_options(self, eta: float) -> dict[str, Any]:
