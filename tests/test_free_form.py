@@ -138,7 +138,7 @@ def test_rows_have_the_same_labels_and_features_in_every_form():
 
 
 def test_a_folder_has_no_free_form(tmp_path):
-    with pytest.raises(ValueError, match="only the built-in world"):
+    with pytest.raises(ValueError, match="only the built-in worlds"):
         load_stories(tmp_path, text="free")
 
 

@@ -20,19 +20,20 @@ from datasets import Dataset, Image, List, concatenate_datasets, get_dataset_spl
 from PIL import ImageOps
 from pyarrow import ArrowException, parquet
 
-from story_ldm.data import toonstories
+from story_ldm.data import toonstories, toonstories2
 from story_ldm.data.long_sentences import Limit, LongSentences, say_cut, too_long
 from story_ldm.data.pictures import FITS, UNREADABLE, Fit, as_rgb, colour, fitted, is_plain, nearest_shape, open_picture
 from story_ldm.data.story_form import check_columns, check_rows, parquet_files, with_pictures
 from story_ldm.files import HUB_NAME, file_digest
 
+WORLDS = {"toonstories": toonstories, "toonstories-2": toonstories2}  # built in
 SIDES = re.compile(r"\b(left|right|leftmost|rightmost|leftward|rightward|clockwise|counterclockwise)s?\b", re.I)
 
 
 def load_stories(
     name_or_folder: str | Path,
     split: str = "train",
-    size: int | Sequence[tuple[int, int]] | None = 64,
+    size: int | Sequence[tuple[int, int]] | Literal["usual"] | None = "usual",
     text: str = "referential",
     *,
     limit: int | None = None,
@@ -46,14 +47,15 @@ def load_stories(
     short: Literal["keep", "drop"] = "keep",
     flip: bool = False,
 ) -> Dataset:
-    """Loads one split in the story form, with frames of `size` × `size` pixels (None: a folder's frames unchanged), cached as Arrow. Of several
-    sizes, (height, width) each, a story has the one whose shape is nearest to that of its first picture.
+    """Loads one split in the story form, with frames of `size` × `size` pixels, cached as Arrow. Of several sizes, (height, width) each, a story has the
+    one whose shape is nearest to that of its first picture.
 
-    name_or_folder: "toonstories", a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in the story form, or
-        hf://datasets/owner/name for such a dataset of the hub, which is streamed where only its first stories are asked for. What is
-        not written so is looked for on this machine only.
-    text: "referential" or "full", and of the built-in world "free"; a folder holds one form, and a column `sentences_full` where it has both.
-    limit: only the first stories. seed, length: seed of the built-in world and length of its stories; several lengths take turns, story by story.
+    name_or_folder: "toonstories" or "toonstories-2", the built-in worlds; a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in
+        the story form; or hf://datasets/owner/name for such a dataset of the hub, which is streamed where only its first stories are asked for.
+        What is not written so is looked for on this machine only.
+    size: "usual" is 64 pixels, and 128 for toonstories-2; None leaves a folder's frames unchanged.
+    text: "referential" or "full", and of the built-in worlds "free"; a folder holds one form, and a column `sentences_full` where it has both.
+    limit: only the first stories. seed, length: seed of a built-in world and length of its stories; several lengths take turns, story by story.
     pictures: False leaves `frames` empty, for work on text alone.
     fit: how pictures become square: "crop" to the centre, or "pad" with black.
     background: colour under transparent parts of pictures, if a size is set; says on stderr if there are any.
@@ -75,12 +77,14 @@ def load_stories(
 
 
 def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_proc, fit, background) -> Dataset:
+    world = WORLDS.get(str(name_or_folder))
+    size = (world or toonstories).SIZE if size == "usual" else size
     if text not in toonstories.TEXT_FORMS:
         raise ValueError(f"text is {text!r}; it must be one of {', '.join(toonstories.TEXT_FORMS)}")
-    if text == "free" and str(name_or_folder) != "toonstories":
-        raise ValueError(f"text is 'free'; only the built-in world has this form, not {name_or_folder}")
-    if not isinstance(size, int) and str(name_or_folder) == "toonstories":
-        raise ValueError(f"size is {size}; the built-in world is square and needs one size, such as 64 pixels")
+    if text == "free" and not world:
+        raise ValueError(f"text is 'free'; only the built-in worlds have this form, not {name_or_folder}")
+    if not isinstance(size, int) and world:
+        raise ValueError(f"size is {size}; a built-in world is square and needs one size, such as 64 pixels")
     size = tuple((height, width) for height, width in size) if isinstance(size, Sequence) else size
     if size is not None and min([side for sides in size for side in sides] if isinstance(size, tuple) else [size], default=0) < 8:
         raise ValueError(f"size is {size}; frames need at least 8 pixels per side")
@@ -89,15 +93,15 @@ def _load(name_or_folder, split, size, text, limit, length, seed, pictures, num_
     length = tuple(length) if isinstance(length, Sequence) else length  # datasets shares the items of lists between processes
     if length is not None and min(length if isinstance(length, tuple) else (length,), default=0) < 1:
         raise ValueError(f"length is {length}; a story has at least 1 frame")
-    if str(name_or_folder) == "toonstories":
-        if split not in toonstories.SPLITS:
-            raise ValueError(f"split is {split!r}; ToonStories has {', '.join(toonstories.SPLITS)}")
-        count = min(limit or toonstories.SPLITS[split][2], toonstories.SPLITS[split][2])
+    if world:
+        if split not in world.SPLITS:
+            raise ValueError(f"split is {split!r}; {world.TITLE} has {', '.join(world.SPLITS)}")
+        count = min(limit or world.SPLITS[split][2], world.SPLITS[split][2])
         settings = {"seed": seed, "split": split, "size": size, "text": text, "length": length, "pictures": pictures}
         return Dataset.from_generator(
-            toonstories.story_rows,
-            features=toonstories.FEATURES,
-            gen_kwargs={"indices": list(range(count)), "source": toonstories.SOURCE_DIGEST, **settings},
+            world.story_rows,
+            features=world.FEATURES,
+            gen_kwargs={"indices": list(range(count)), "source": world.SOURCE_DIGEST, **settings},
             num_proc=min(num_proc, count) if num_proc and num_proc > 1 else None,
         )
     name = hub_name(name_or_folder)
@@ -157,7 +161,7 @@ def _open_hub(name: str, split: str, limit: int | None) -> Dataset:
 
 
 def dataset_digests(name_or_folder: str | Path) -> dict[str, str]:
-    """File name → 16 hexadecimal digits of the SHA-256, of the Parquet files of a folder; empty for the built-in world and datasets of the hub."""
+    """File name → 16 hexadecimal digits of the SHA-256, of the Parquet files of a folder; empty for the built-in worlds and datasets of the hub."""
     if hub_name(name_or_folder) is not None:
         return {}
     return {file.name: file_digest(file)[:16] for file in parquet_files(Path(name_or_folder))}
@@ -165,7 +169,7 @@ def dataset_digests(name_or_folder: str | Path) -> dict[str, str]:
 
 def held_out_split(name_or_folder: str | Path) -> str:
     """The split for evaluation during training: validation if the dataset has one, else test, else train."""
-    if str(name_or_folder) == "toonstories":
+    if str(name_or_folder) in WORLDS:
         return "validation"
     if (name := hub_name(name_or_folder)) is None:
         existing = [split for split in ("validation", "test") if _split_files(Path(name_or_folder), split)]
@@ -176,7 +180,7 @@ def held_out_split(name_or_folder: str | Path) -> str:
 
 def tested_split(name_or_folder: str | Path) -> str:
     """The split for the final evaluation: test if the dataset has one, else the held-out split."""
-    if str(name_or_folder) == "toonstories":
+    if str(name_or_folder) in WORLDS:
         return "test"
     name = hub_name(name_or_folder)
     has_test = _split_files(Path(name_or_folder), "test") if name is None else "test" in get_dataset_split_names(name)

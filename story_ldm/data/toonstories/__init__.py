@@ -49,15 +49,19 @@ __all__ = [
     "MENTIONS",
     "PLACES",
     "PROPS",
+    "SIZE",
     "SOURCE_DIGEST",
     "SPLITS",
     "TEXT_FORMS",
+    "TITLE",
     "WORLD_VERSION",
     "full_mentions",
     "make_story",
     "story_row",
     "story_rows",
 ]
+
+TITLE, SIZE = "ToonStories", 64
 
 # Part of the arguments of every cached dataset, so that a changed world is never read from an old cache. No row has a tale or a reader's targets.
 SOURCE_FILES = sorted(

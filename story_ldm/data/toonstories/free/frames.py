@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from story_ldm.data.toonstories.free import phrases, scenes
 from story_ldm.data.toonstories.free.garments import dress
 from story_ldm.data.toonstories.free.slips import draw_slips, make_slips
 from story_ldm.data.toonstories.free.style import draw_people, draw_style
-from story_ldm.data.toonstories.free.templates import pick, table
 from story_ldm.data.toonstories.free.text import Reference
 from story_ldm.data.toonstories.free.writer import Writer
 from story_ldm.data.toonstories.world import WORLD_VERSION, Dice, Frame, Story, seeded_by
@@ -34,26 +34,30 @@ class Facts:
 class FreeFrame:
     text: str
     references: list[Reference]
-    facts: Facts
+    facts: Any  # Facts, or another world's
 
 
 def free_story(story: Story) -> list[FreeFrame]:
     """The story's frames in the free form, a pure function of its id."""
     dice = Dice(seeded_by("toonstories", "free", WORLD_VERSION, story.story_id, len(story.frames)))
     style = draw_style(dice)
-    writer = Writer(story, style, draw_people(story, style, dice), dice)
-    slips = draw_slips(style.voice, dice)
+    return write_frames(Writer(story, style, draw_people(story, style, dice), dice), Composer, facts_of)
+
+
+def write_frames(writer: Writer, compose: type[Composer], facts: Callable) -> list[FreeFrame]:
+    """All frames of a writer's story. facts: of the writer, a frame, and whether its text says what the subjects do."""
+    slips = draw_slips(writer.style.voice, writer.dice)
     frames: list[FreeFrame] = []
     before: list[int] = []
     place: int | None = None
-    for m, frame in enumerate(story.frames):
+    for m, frame in enumerate(writer.story.frames):
         writer.number = m + 1
         writer.begin_frame(frame, before, place)
-        acted = Composer(writer, m).compose()
+        acted = compose(writer, m).compose()
         if slips:
-            make_slips(writer.text, slips, dice)
+            make_slips(writer.text, slips, writer.dice, writer.t)
         text, references = writer.text.read()
-        frames.append(FreeFrame(text, references, facts_of(writer, frame, acted)))
+        frames.append(FreeFrame(text, references, facts(writer, frame, acted)))
         before, place = frame.characters, frame.place
     return frames
 
@@ -81,6 +85,7 @@ class Composer:
 
     def __init__(self, writer: Writer, m: int):
         self.w, self.m, self.frame, self.event = writer, m, writer.frame, writer.frame.event
+        self.t = writer.t
         event, frame = self.event, self.frame
         subjects, everybody = list(event.subjects), list(frame.characters)
         others = [c for c in everybody if c not in subjects]
@@ -118,11 +123,11 @@ class Composer:
             and dice.chance(style.onlookers * 0.6)
             and self.room()
         ):
-            source = scenes.PANEL_OTHERS if style.voice == "panel" else scenes.WATCHING
+            source = self.t.PANEL_OTHERS if style.voice == "panel" else self.t.WATCHING
             if self.add(source, self.roles):
                 self.sentences += 1
         if self.frame.holder is not None and kind != "pick_up" and dice.chance(0.12) and self.room():
-            self.add(scenes.HOLDING, self.roles | {"H": [self.frame.holder]})
+            self.add(self.t.HOLDING, self.roles | {"H": [self.frame.holder]})
         while self.room() and dice.chance(style.asides):
             self.aside()
             self.sentences += 1
@@ -141,12 +146,12 @@ class Composer:
             return
         roles = {"S": who, "A": who, "O": [c for c in self.frame.characters if c not in who], "N": who}
         acted, w.acted, w.doing = w.acted, False, action
-        source = {"panel": scenes.ALSO_PANEL, "caption": scenes.ALSO_CAPTION}.get(w.style.voice, scenes.ALSO)
+        source = {"panel": self.t.ALSO_PANEL, "caption": self.t.ALSO_CAPTION}.get(w.style.voice, self.t.ALSO)
         mode = "prog" if w.dice.chance(w.style.progressive) else "simple"
         if self.add(source, roles, tries=6, mode=mode):
             self.sentences += 1
         elif new:
-            w.acted = w.sentence(pick(table(scenes.PLAIN["act"]), w.dice), roles)
+            w.acted = w.sentence(w.choose(self.t.PLAIN["act"]), roles)
             assert w.acted, (w.story.story_id, self.m)
         if w.acted:
             w.others_told |= set(who)
@@ -160,38 +165,38 @@ class Composer:
 
     def add(self, source: str, roles: dict, tries: int = 3, **settings) -> bool:
         """A sentence of a table, where one of a few draws is clear."""
-        return any(self.w.sentence(pick(table(source), self.w.dice), roles, self.mark(), **settings) for _ in range(tries))
+        return any(self.w.sentence(self.w.choose(source), roles, self.mark(), **settings) for _ in range(tries))
 
     # --- the core --------------------------------------------------------------------------------------------------------------------------
 
     def sources(self) -> list[str]:
         """The tables that tell this event, the likelier the more often they are in the list."""
         event, many = self.event, len(self.event.subjects) > 1
-        moving = event.action in phrases.MOVING
+        moving = event.action in self.t.MOVING
         kind = event.kind
         if event.quiet:
-            return [scenes.QUIET[kind]]
+            return [self.t.QUIET[kind]]
         if kind == "open":
-            return [scenes.OPEN] + [scenes.OPEN_MANY] * many
+            return [self.t.OPEN] + [self.t.OPEN_MANY] * many
         if kind == "act":
-            return [scenes.ACT] * 5 + [scenes.ACT_MANY if many else scenes.ACT_ONE]
+            return [self.t.ACT] * 5 + [self.t.ACT_MANY if many else self.t.ACT_ONE]
         if kind == "enter":
-            special = scenes.ENTER_MOVING if moving else scenes.ENTER_CALLING if event.action in (1, 6) else scenes.ENTER_SITTING
-            return [scenes.ENTER, scenes.ENTER] + [special] * (moving or event.action in (1, 3, 6))
+            special = self.t.ENTER_MOVING if moving else self.t.ENTER_CALLING if event.action in (1, 6) else self.t.ENTER_SITTING
+            return [self.t.ENTER, self.t.ENTER] + [special] * (moving or event.action in (1, 3, 6))
         if kind == "return":
-            return [scenes.RETURN, scenes.RETURN] + [scenes.RETURN_MOVING] * moving
+            return [self.t.RETURN, self.t.RETURN] + [self.t.RETURN_MOVING] * moving
         if kind == "leave":
-            alone = scenes.LEFT_TOGETHER if many else scenes.LEFT_ALONE
-            return [scenes.LEAVE] * 5 + [alone] + [scenes.WAVE_OFF] * 3 * (event.action == 1)
+            alone = self.t.LEFT_TOGETHER if many else self.t.LEFT_ALONE
+            return [self.t.LEAVE] * 5 + [alone] + [self.t.WAVE_OFF] * 3 * (event.action == 1)
         if kind == "move":
-            return [scenes.MOVE] * 4 + [scenes.MOVE_MANY if many else scenes.MOVE_ONE] + [scenes.MOVE_MOVING] * 2 * moving
+            return [self.t.MOVE] * 4 + [self.t.MOVE_MANY if many else self.t.MOVE_ONE] + [self.t.MOVE_MOVING] * 2 * moving
         if kind == "back":
-            return [scenes.BACK, scenes.BACK, scenes.BACK_UNNAMED] + [scenes.BACK_MOVING] * moving
-        return [{"pick_up": scenes.PICK_UP, "put_away": scenes.PUT_AWAY, "give": scenes.GIVE, "change": scenes.CHANGE}[kind]]
+            return [self.t.BACK, self.t.BACK, self.t.BACK_UNNAMED] + [self.t.BACK_MOVING] * moving
+        return [{"pick_up": self.t.PICK_UP, "put_away": self.t.PUT_AWAY, "give": self.t.GIVE, "change": self.t.CHANGE}[kind]]
 
     def core(self) -> None:
         w, dice, style, kind = self.w, self.w.dice, self.w.style, self.event.kind
-        voice = {"panel": scenes.PANEL, "caption": scenes.CAPTION}.get(style.voice, {})
+        voice = {"panel": self.t.PANEL, "caption": self.t.CAPTION}.get(style.voice, {})
         sources = [voice[kind if kind in voice else "move"]] if voice and not self.event.quiet and kind not in ("give", "change") else self.sources()
         groups = [(action, who) for action, who in self.acting_others() if not w.others_told.issuperset(who)]
         if kind == "change":
@@ -201,7 +206,7 @@ class Composer:
             place = False
         for _ in range(8):
             source = dice.pick(sources)
-            template = pick(table(source), dice)
+            template = w.choose(source)
             mode = "prog" if dice.chance(style.progressive) else "simple"
             joined: tuple = ()
             start = template[0] if template else ("text", "")
@@ -217,20 +222,20 @@ class Composer:
                 and dice.chance(0.5)
             ):
                 w.others_do = groups[0][0]
-                joined, template = template, pick(table(scenes.JOINED_ACTING), dice)
+                joined, template = template, w.choose(self.t.JOINED_ACTING)
             elif kind in ("act", "pick_up", "put_away") and one_clause and watching and not voice and dice.chance(style.onlookers):
-                joined, template = template, pick(table(scenes.JOINED), dice)
+                joined, template = template, w.choose(self.t.JOINED)
             if style.voice != "panel" and start[0] == "slot" and start[1][0] in ("S", "N", "A", "L", "B", "At"):
                 template = self.linked(template)
             if w.sentence(template, self.roles, self.mark(), mode, place, joined):
                 self.sentences += 1 + sum(node[0] == "new" for node in template)
-                w.acted |= source in (scenes.WAVE_OFF, scenes.ENTER_SITTING)
+                w.acted |= source in (self.t.WAVE_OFF, self.t.ENTER_SITTING)
                 w.talk.garments |= set(self.event.subjects if kind == "change" else ())
                 if joined and self.event.also:
                     w.others_told |= set(groups[0][1])
                 return
-        plain = scenes.QUIET_PLAIN if self.event.quiet else scenes.PLAIN
-        written = w.sentence(pick(table(plain[kind]), dice), self.roles)
+        plain = self.t.QUIET_PLAIN if self.event.quiet else self.t.PLAIN
+        written = w.sentence(w.choose(plain[kind]), self.roles)
         assert written, (w.story.story_id, self.m)
         w.talk.garments |= set(self.event.subjects if kind == "change" else ())
 
@@ -240,18 +245,18 @@ class Composer:
         if self.m == 0:
             source = ""
             if style.voice != "caption" and w.dice.chance(0.7 if style.voice == "bedtime" else 0.35):
-                source = scenes.ONCE_PAST if w.past and w.dice.chance(0.5) else scenes.ONCE
+                source = self.t.ONCE_PAST if w.past and w.dice.chance(0.5) else self.t.ONCE
         else:
-            source = scenes.THEN if w.dice.chance(style.links) else ""
+            source = self.t.THEN if w.dice.chance(style.links) else ""
         if not source:
             return template
-        return (*pick(table(source), w.dice), ("text", " "), *template)
+        return (*w.choose(source), ("text", " "), *template)
 
     def heading(self) -> None:
         """Panel notes begin with their place."""
         kind = self.event.kind
-        source = {"open": scenes.PANEL_HEAD, "move": scenes.PANEL_MOVE, "back": scenes.PANEL_BACK}.get(kind, scenes.PANEL_SAME)
-        template = pick(table(source), self.w.dice)
+        source = {"open": self.t.PANEL_HEAD, "move": self.t.PANEL_MOVE, "back": self.t.PANEL_BACK}.get(kind, self.t.PANEL_SAME)
+        template = self.w.choose(source)
         if template:
             self.w.roles, self.w.mode, self.w.first, self.w.subject, self.w.plural = self.roles, "simple", True, [], False
             self.w.run(template)
@@ -261,7 +266,7 @@ class Composer:
     def owed_kind(self) -> None:
         c = self.w.owes_kind.pop(0)
         if c not in self.w.talk.kind_said:
-            written = self.add(scenes.KIND_LATE, {"S": [c]}, tries=6)
+            written = self.add(self.t.KIND_LATE, {"S": [c]}, tries=6)
             assert written, (self.w.story.story_id, self.m)
             self.sentences += 1
 
@@ -285,7 +290,7 @@ class Composer:
         self.w.talk.garments_before = set()  # else "the bear in the red shirt is proud of his red shirt"
         for _ in range(4):
             dress(self.w, c)
-            if self.add(phrases.GARMENT_AGAIN if c in self.w.talk.garments else phrases.GARMENT_SENTENCE, {"S": [c]}, tries=1):
+            if self.add(self.t.GARMENT_AGAIN if c in self.w.talk.garments else self.t.GARMENT_SENTENCE, {"S": [c]}, tries=1):
                 self.w.talk.garments.add(c)
                 return True
         return False
@@ -298,7 +303,7 @@ class Composer:
             roles = {"S": [order[0]], "O": [order[1]]}
             dress(w, order[0], order[1])
             w.pair = ()
-            source = phrases.FORMER_PAIR if w.talk.last_two() == tuple(order) and w.dice.chance(0.5) else phrases.GARMENT_PAIR
+            source = self.t.FORMER_PAIR if w.talk.last_two() == tuple(order) and w.dice.chance(0.5) else self.t.GARMENT_PAIR
             if self.add(source, roles, tries=1):
                 w.talk.garments |= set(two)
                 self.sentences += 1
@@ -312,11 +317,11 @@ class Composer:
         kinds = {"feeling": 45, "scene": 25, "weather": 14, "elsewhere": 9, "background": 7 if w.past else 0}
         kind = dice.weighted(kinds)
         source = {
-            "feeling": scenes.FEELING,
-            "scene": phrases.SCENES[self.frame.place],
-            "weather": scenes.WEATHER,
-            "elsewhere": scenes.ELSEWHERE,
-            "background": scenes.BACKGROUND,
+            "feeling": self.t.FEELING,
+            "scene": self.t.SCENES[self.frame.place],
+            "weather": self.t.WEATHER,
+            "elsewhere": self.t.ELSEWHERE,
+            "background": self.t.BACKGROUND,
         }[kind]
         said = w.place_said
         self.add(source, {"S": who})

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from story_ldm.data.toonstories.free import phrases
 from story_ldm.data.toonstories.free.inflect import with_article
-from story_ldm.data.toonstories.free.templates import pick, table
-from story_ldm.data.toonstories.world import COLORS
 
 if TYPE_CHECKING:
     from story_ldm.data.toonstories.free.writer import Writer
@@ -30,14 +27,14 @@ class Garment:
 
 
 def plain_color(w: Writer, c: int) -> str:
-    return COLORS[w.garments[c]]
+    return w.colors[w.garments[c]]
 
 
 def garment_of(w: Writer, c: int) -> Garment:
     """As the writer first thought of it, or with the plain word for its colour."""
     if c not in w.worn:
-        color = w.word(phrases.COLOR_WORDS[w.garments[c]])
-        w.worn[c] = Garment(color, w.word(phrases.GARMENT), w.word(phrases.GARMENT_LOOK))
+        color = w.word(w.t.COLOR_WORDS[w.garments[c]])
+        w.worn[c] = Garment(color, w.word(w.t.GARMENT), w.word(w.t.GARMENT_LOOK))
     return w.worn[c] if w.dice.chance(0.6) else Garment(plain_color(w, c), w.worn[c].noun)
 
 
@@ -45,7 +42,7 @@ def dress(w: Writer, c: int, other: int | None = None) -> None:
     """Sets what the garment slots mean: {C} {C0} {g} {CG} {aG} {like} of `c`, {D} {D0} {aH} of `other`."""
     worn, color = garment_of(w, c), plain_color(w, c)
     w.garment_values = {"C": worn.color, "C0": color, "g": worn.noun, "CG": f"{worn.color} {worn.noun}", "aG": with_article(worn.whole)}
-    w.garment_values["like"] = phrases.COLOR_LIKE[w.garments[c]]
+    w.garment_values["like"] = w.t.COLOR_LIKE[w.garments[c]]
     if other is not None:
         worn = garment_of(w, other)
         w.garment_values |= {"D": worn.color, "D0": plain_color(w, other), "aH": with_article(worn.whole)}
@@ -57,8 +54,8 @@ def garment_after_noun(w: Writer, c: int, comma: bool) -> None:
     w.subject, w.plural, w.mode = [c], False, "simple"
     dress(w, c)
     saved = w.saved()
-    for source in (phrases.GARMENT_AFTER_NOUN, "in {aG}"):
-        template = pick(table(source), w.dice)
+    for source in (w.t.GARMENT_AFTER_NOUN, "in {aG}"):
+        template = w.choose(source)
         start = template[0][1].split()[0]
         clause = start in ("who", "whose") or (start not in ("in", "with") and w.dice.chance(0.7))
         try:

@@ -7,26 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from story_ldm.data.toonstories.free import phrases
 from story_ldm.data.toonstories.free.garments import Unclear, garment_after_noun, garment_of, plain_color
 from story_ldm.data.toonstories.free.inflect import with_article
 from story_ldm.data.toonstories.free.people import FORMS, Person
-from story_ldm.data.toonstories.world import kind_of
 
 if TYPE_CHECKING:
     from story_ldm.data.toonstories.free.writer import Writer
-
-
-SINGULAR_GROUPS = ("everybody", "everyone", "the pair", "the duo", "the trio", "the whole gang", "the little group")
-EVERYBODY = {
-    2: """both|both|both friends|both of them|the two|the two of them|the two friends|the friends|the pair|the duo|everyone|everybody
-    |the two companions""",
-    3: """all three|all three|the three of them|the friends|the three friends|everyone|everybody|the trio|the whole gang|all of them
-    |the little group|all three friends""",
-}
-PLURALS = ("bears", "rabbits", "foxes", "mice", "frogs", "ducks", "robots", "aliens")
-OTHERS = "the others|the others|the other two|the two others|the rest of them|the other two friends"
-OTHER = "the other one|the other|the other friend"
 
 
 def bare_name(person: Person) -> str:
@@ -37,11 +23,11 @@ def bare_name(person: Person) -> str:
 
 def noun_of(w: Writer, c: int) -> str:
     """A word for the kind: the writer's usual one, at times another."""
-    return w.people[c].noun if w.dice.chance(0.75) else w.word(phrases.KINDS[kind_of(c)])
+    return w.people[c].noun if w.dice.chance(0.75) else w.word(w.t.KINDS[w.kind_of(c)])
 
 
 def adjective(w: Writer, c: int) -> str:
-    return w.word(phrases.TRAITS[kind_of(c)] if w.dice.chance(0.25) else phrases.ADJECTIVES)
+    return w.word(w.t.TRAITS[w.kind_of(c)] if w.dice.chance(0.25) else w.t.ADJECTIVES)
 
 
 def described(w: Writer, c: int, noun: str) -> str:
@@ -64,7 +50,7 @@ def one(w: Writer, c: int, case: str = "s", pronoun: bool = True, listed: bool =
         options["pronoun"] = 60 * w.style.pronouns * (4 if here else 1)
     if person.name:
         options |= {"name": 34, "adjective name": 20 * w.style.describing}
-    twins = [k for k in w.story.cast if k != c and kind_of(k) == kind_of(c)]
+    twins = [k for k in w.story.cast if k != c and w.kind_of(k) == w.kind_of(c)]
     if c in talk.kind_said and not twins:
         weight = w.style.kinds if person.name else 1.0
         options |= {"kind": 24 * weight, "our kind": 8 * weight if w.style.mine else 0}
@@ -95,13 +81,13 @@ def one(w: Writer, c: int, case: str = "s", pronoun: bool = True, listed: bool =
             if clear:
                 talk.pronouns[owner] = w.people[owner].pronoun
             whose = FORMS[w.people[owner].pronoun][2] if clear else w.people[owner].names[-1] + "'s"
-            words, label = f"{whose} {w.word(phrases.FRIEND)}", "species"
+            words, label = f"{whose} {w.word(w.t.FRIEND)}", "species"
     if how == "other":
-        words, label = w.word(OTHER), "species"
+        words, label = w.word(w.t.OTHER), "species"
     elif how == "name":
         words, label = dice.pick(person.names), "name"
     elif how == "adjective name":
-        words, label = f"{w.word(phrases.NAME_ADJECTIVES)} {bare_name(person)}", "name"
+        words, label = f"{w.word(w.t.NAME_ADJECTIVES)} {bare_name(person)}", "name"
     elif how == "name kind":
         words, label = f"{bare_name(person)} the {noun_of(w, c)}", "name"
     elif how == "kind":
@@ -172,7 +158,7 @@ def introduce(w: Writer, c: int, case: str) -> None:
         elif how == "friend":
             owner = company[0]
             talk.pronouns[owner] = w.people[owner].pronoun
-            words = f"{FORMS[w.people[owner].pronoun][2]} {w.word(phrases.FRIEND)} {name} the {noun}"
+            words = f"{FORMS[w.people[owner].pronoun][2]} {w.word(w.t.FRIEND)} {name} the {noun}"
         else:
             words, bound = name, person.resident
             if how == "late":
@@ -214,16 +200,15 @@ def many(w: Writer, who: list[int], case: str = "s", pronoun: bool = True) -> bo
             w.refer(FORMS["they"][{"s": 0, "o": 1, "p": 2}[case]], "group", tuple(who))
             return True
         if how != "list":
-            words = w.word(EVERYBODY[len(who)] if how == "everybody" else OTHERS)
+            words = w.word(w.t.EVERYBODY[len(who)] if how == "everybody" else w.t.OTHERS)
             w.refer(words, "group", tuple(who))
-            return words not in SINGULAR_GROUPS
+            return words not in w.t.SINGULAR_GROUPS
     elif case == "p":
         raise Unclear
-    twins = len({kind_of(c) for c in who}) == 1 and not talk.introduced & everybody and all(w.people[c].name for c in who)
+    twins = len({w.kind_of(c) for c in who}) == 1 and not talk.introduced & everybody and all(w.people[c].name for c in who)
     if twins and dice.chance(0.6):  # "two rabbits, Rosa and Nina"
-        w.text.put(
-            f"two {dice.pick(('', '', 'young ', 'little ', 'good '))}{PLURALS[kind_of(who[0])]}{dice.pick((', ', ', ', ' called ', ' named ', ': '))}"
-        )
+        plural = w.t.PLURALS[w.kind_of(who[0])]
+        w.text.put(f"two {dice.pick(('', '', 'young ', 'little ', 'good '))}{plural}{dice.pick((', ', ', ', ' called ', ' named ', ': '))}")
         for k, c in enumerate(who):
             w.text.put(" and " if k else "")
             w.refer(w.people[c].full, "introduction", (c,))

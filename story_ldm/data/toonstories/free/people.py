@@ -44,6 +44,11 @@ class Person:
         return f"{self.title} {self.name.full}" if self.title else self.name.full
 
     @property
+    def usual(self) -> str:
+        """The pronoun that a reader expects; "" where there is none to be expected."""
+        return self.name.pronoun if self.name else ""
+
+    @property
     def names(self) -> list[str]:
         if self.name is None:
             return []
@@ -90,8 +95,7 @@ class Discourse:
                 mentions.append(group)
 
     def fits(self, c: int, pronoun: str, by_name: bool = True) -> bool:
-        name = self.people[c].name
-        known = self.pronouns.get(c) or (by_name and name and name.pronoun)
+        known = self.pronouns.get(c) or (by_name and self.people[c].usual)
         return not known or known == pronoun
 
     def one_meant(self, pronoun: str, bound: bool) -> int | None:

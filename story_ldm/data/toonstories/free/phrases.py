@@ -412,3 +412,16 @@ PROP_USE = (  # what its holder says or does with it; changes nothing
     "it <flutter/s> nicely|it <be/s> a fine flag|it <flap/s> in the wind",
     "it <be/s> about pirates|it <have/s> a hundred pages|it <look/s> exciting",
 )
+
+# --- several characters --------------------------------------------------------------------------------------------------------------------
+
+SINGULAR_GROUPS = ("everybody", "everyone", "the pair", "the duo", "the trio", "the whole gang", "the little group")
+EVERYBODY = {
+    2: """both|both|both friends|both of them|the two|the two of them|the two friends|the friends|the pair|the duo|everyone|everybody
+    |the two companions""",
+    3: """all three|all three|the three of them|the friends|the three friends|everyone|everybody|the trio|the whole gang|all of them
+    |the little group|all three friends""",
+}
+PLURALS = ("bears", "rabbits", "foxes", "mice", "frogs", "ducks", "robots", "aliens")
+OTHERS = "the others|the others|the other two|the two others|the rest of them|the other two friends"
+OTHER = "the other one|the other|the other friend"

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from story_ldm.data.toonstories.free import noun_phrases, phrases, scenes
 from story_ldm.data.toonstories.free.inflect import IRREGULAR, forms
 from story_ldm.data.toonstories.free.names import all_names
+from story_ldm.data.toonstories.free.tables import TABLES, Tables
 from story_ldm.data.toonstories.free.templates import verbs_of, words_of
 from story_ldm.data.toonstories.free.text import Text
 from story_ldm.data.toonstories.world import Dice
@@ -57,29 +57,26 @@ def draw_slips(voice: str, dice: Dice) -> Slips | None:
 
 
 @cache
-def table_words() -> frozenset[str]:
+def table_words(tables: Tables = TABLES) -> frozenset[str]:
     """All words of the phrase tables, verbs in all their forms."""
     words = set()
-    for module in (phrases, scenes, noun_phrases):
-        for name, value in vars(module).items():
-            for source in (
-                () if not name.isupper() else value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
-            ):
-                if isinstance(source, str):
-                    words |= words_of(source)
-                    for lemma in verbs_of(source):
-                        words |= set(forms(lemma))
+    for value in vars(tables).values():
+        for source in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,):
+            if isinstance(source, str):
+                words |= words_of(source)
+                for lemma in verbs_of(source):
+                    words |= set(forms(lemma))
     return frozenset(words)
 
 
 @cache
-def vocabulary() -> frozenset[str]:
+def vocabulary(tables: Tables = TABLES) -> frozenset[str]:
     """All words that the form has when nothing is wrong."""
     names = {form.lower() for name in all_names() for form in (name.full, name.short)}
-    return table_words() | names | set(IRREGULAR)
+    return table_words(tables) | names | set(IRREGULAR)
 
 
-def make_slips(text: Text, slips: Slips, dice: Dice) -> None:
+def make_slips(text: Text, slips: Slips, dice: Dice, tables: Tables = TABLES) -> None:
     """Adds errors to the frame's text, piece by piece; the spans of its references stay correct."""
     pieces = []
     for words, how, who in text.pieces:
@@ -89,7 +86,7 @@ def make_slips(text: Text, slips: Slips, dice: Dice) -> None:
         if slips.articles:
             words = ARTICLES.sub(lambda found: "" if dice.chance(slips.articles) else found[0], words) or words
         if slips.typing or slips.hearing:
-            words = re.sub(r"(?<![\w'’-])[a-z]{3,}(?![\w'’-])", lambda found: _misspelled(found[0], slips, dice), words)
+            words = re.sub(r"(?<![\w'’-])[a-z]{3,}(?![\w'’-])", lambda found: _misspelled(found[0], slips, dice, tables), words)
         pieces.append((words.lower() if slips.lower else words, how, who))
     if dice.chance(slips.full_stops) and pieces[-1][0].endswith("."):
         words, how, who = pieces.pop()
@@ -101,7 +98,7 @@ def make_slips(text: Text, slips: Slips, dice: Dice) -> None:
     text.pieces = pieces
 
 
-def _misspelled(word: str, slips: Slips, dice: Dice) -> str:
+def _misspelled(word: str, slips: Slips, dice: Dice, tables: Tables = TABLES) -> str:
     if word in BY_EAR and slips.hearing and dice.chance(slips.hearing):
         return BY_EAR[word]
     if len(word) < 5 or not dice.chance(slips.typing):
@@ -116,4 +113,4 @@ def _misspelled(word: str, slips: Slips, dice: Dice) -> str:
         wrong = word[:k] + word[k + 1 :]
     else:
         wrong = word[:k] + word[k + 1] + word[k] + word[k + 2 :]
-    return word if wrong in vocabulary() else wrong
+    return word if wrong in vocabulary(tables) else wrong

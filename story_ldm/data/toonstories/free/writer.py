@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from story_ldm.data.toonstories.free import phrases, scenes
 from story_ldm.data.toonstories.free.garments import Garment, Unclear
 from story_ldm.data.toonstories.free.inflect import MODALS, STATES, finite, forms, negated, with_article
 from story_ldm.data.toonstories.free.noun_phrases import many, one
 from story_ldm.data.toonstories.free.people import FORMS, Discourse, Person
 from story_ldm.data.toonstories.free.style import Style
+from story_ldm.data.toonstories.free.tables import TABLES
 from story_ldm.data.toonstories.free.templates import Template, pick, table
 from story_ldm.data.toonstories.free.text import Text
 from story_ldm.data.toonstories.world import COLORS, Dice, Frame, Story, kind_of
 
 WORDS = {  # slot → table
-    "adj": phrases.ADJECTIVES,
-    "too": scenes.TOO,
-    "topic": scenes.TOPIC,
-    "seat": phrases.SEAT,
-    "thing": phrases.THING,
-    "box": phrases.BOX,
-    "greeted": phrases.GREETED,
-    "front": scenes.FRONT,
-    "F": scenes.FIDGET,
-    "one_day": scenes.ONE_DAY,
+    "adj": "ADJECTIVES",
+    "too": "TOO",
+    "topic": "TOPIC",
+    "seat": "SEAT",
+    "thing": "THING",
+    "box": "BOX",
+    "greeted": "GREETED",
+    "front": "FRONT",
+    "F": "FIDGET",
+    "one_day": "ONE_DAY",
 }
-BY_PLACE = {"loc": phrases.LOC, "goal": phrases.GOAL, "plc": phrases.PLC, "heading": phrases.HEADING}
+BY_PLACE = {"loc": "LOC", "goal": "GOAL", "plc": "PLC", "heading": "HEADING"}
 AT = ("slot", ("At", ""))
-ROLES = frozenset("SONLABRHG")
+ROLES = frozenset("SONLABRHGT")
 SHORT_BEFORE = ("it ", "that ", "there ", "here ", "who ", "what ")  # words that "is" is contracted with
 
 
 class Writer:
+    """`t`, `colors` and `kind_of` are the world's."""
+
+    t, colors = TABLES, COLORS
+    kind_of = staticmethod(kind_of)
+
     def __init__(self, story: Story, style: Style, people: dict[int, Person], dice: Dice):
         self.story, self.style, self.people, self.dice = story, style, people, dice
         self.talk = Discourse(people)
@@ -41,7 +46,7 @@ class Writer:
         self.worn: dict[int, Garment] = {}  # as the writer first thought of it
         self.garments = dict(story.garments)  # as of this frame
         self.garment_values: dict[str, str] = {}  # of the garment slots
-        self.prop_noun = ""
+        self.prop_nouns: dict[int, str] = {}
         self.number = 0  # of the frame, from 1
         self.others_do = 0  # what {U} is
 
@@ -50,6 +55,7 @@ class Writer:
     def begin_frame(self, frame: Frame, before: list[int], old_place: int | None) -> None:
         self.frame, self.text, self.old_place = frame, Text(), old_place
         self.doing = frame.event.action  # what {V} is
+        self.thing = self.thing_of(frame)  # what {aP} is
         self.talk.begin_frame(before)
         for c, garment in frame.changed.items():
             if self.garments[c] != garment:
@@ -61,6 +67,9 @@ class Writer:
         self.others_told: set[int] = set()  # of those whom the event's `also` names
         if self.style.shifting:
             self.past = self.dice.chance(0.5)
+
+    def thing_of(self, frame: Frame) -> tuple[int, int]:
+        return self.story.prop
 
     def saved(self) -> tuple:
         return self.talk.saved(), self.text.saved(), list(self.owes_kind), list(self.owes_garment), self.place_said, self.watched, self.acted
@@ -104,13 +113,17 @@ class Writer:
                 self.text.new_sentence()
                 self.talk.sentence = []
 
+    def choose(self, source: str) -> Template:
+        """A random alternative of a table."""
+        return pick(table(source), self.dice)
+
     def word(self, source: str) -> str:
         """A random entry of a table of plain words."""
-        template = pick(table(source), self.dice)
+        template = self.choose(source)
         return template[0][1] if template else ""
 
     def run_table(self, source: str) -> None:
-        self.run(pick(table(source), self.dice))
+        self.run(self.choose(source))
 
     # --- slots -------------------------------------------------------------------------------------------------------------------------------
 
@@ -122,19 +135,19 @@ class Writer:
         elif name in ("V", "W", "M", "U"):
             self.action(name, form)
         elif name in WORDS:
-            self.run_table(WORDS[name])
+            self.run_table(getattr(self.t, WORDS[name]))
         elif name in BY_PLACE:
             self.place_said = True
-            self.run_table(BY_PLACE[name][self.frame.place])
+            self.run_table(getattr(self.t, BY_PLACE[name])[self.frame.place])
         elif name in ("At", "at"):
             if self.say_place and self.front == (name == "At"):
                 self.place_said = True
                 self.text.put("" if name == "At" else " ")
-                self.run_table(phrases.LOC[self.frame.place])
+                self.run_table(self.t.LOC[self.frame.place])
                 if name == "At":
                     self.text.put(", " if self.dice.chance(0.8) else " ")
         elif name in ("mood", "mood1"):
-            self.run_table((scenes.MOOD if name == "mood" else scenes.MOOD_PLAIN)[self.doing not in (0, 3)])
+            self.run_table((self.t.MOOD if name == "mood" else self.t.MOOD_PLAIN)[self.doing not in (0, 3)])
         elif name in self.other_slots:
             self.other_slots[name](self)
         else:
@@ -185,27 +198,37 @@ class Writer:
         action = self.doing
         if name == "V" and form != "0":
             self.acted = True
-        source = {"V": phrases.ACTION[action], "W": phrases.WATCH, "M": phrases.MOVING.get(action, ""), "U": phrases.ACTION[self.others_do]}[name]
+        source = self.action_source(name, action)
         self.acted |= name == "M"
         self.watched |= name == "W"
         mode, first = self.mode, self.first
         if form in ("ing", "inf"):
             self.mode = form
-        adverb = name == "V" and self.dice.chance(self.style.adverbs)
-        template = pick(table(source), self.dice)
+        adverb = name == "V" and self.wants_adverb()
+        template = self.choose(source)
         self.run(template)
         if adverb and len(template) < 3 and sum(len(node[1].split()) for node in template if node[0] == "text") < 3:
-            self.text.put(" " + self.word(phrases.ADVERB if action else phrases.CALM_ADVERB))
+            self.text.put(" " + self.adverb())
         if form in ("ing", "inf"):
             self.mode, self.first = mode, first
 
+    def action_source(self, name: str, action: int) -> str:
+        t = self.t
+        return {"V": t.ACTION[action], "W": t.WATCH, "M": t.MOVING.get(action, ""), "U": t.ACTION[self.others_do]}[name]
+
+    def wants_adverb(self) -> bool:
+        return self.dice.chance(self.style.adverbs)
+
+    def adverb(self) -> str:
+        return self.word(self.t.ADVERB if self.doing else self.t.CALM_ADVERB)
+
     def plain_action(self) -> None:
         self.acted = True
-        self.run_table(scenes.PLAIN_ACTION[self.doing])
+        self.run_table(self.t.PLAIN_ACTION[self.doing])
 
     def inverted_action(self) -> None:
         self.acted = True
-        self.run_table(phrases.INVERTED[self.doing])
+        self.run_table(self.t.INVERTED[self.doing])
 
     def somebody(self) -> None:
         """{X}: somebody else who is there, or the world at large."""
@@ -213,20 +236,20 @@ class Writer:
         if here and self.dice.chance(0.7):
             one(self, self.dice.pick(here), "o")
         else:
-            self.text.put("the " + self.word(phrases.GREETED))
+            self.text.put("the " + self.word(self.t.GREETED))
 
     def limb(self) -> None:
         if not self.subject:
             raise Unclear
         c = self.subject[0]
-        self.text.put(self.word(phrases.LIMB[kind_of(c)]) if len(self.subject) == 1 else "arms")
+        self.text.put(self.word(self.t.LIMB[self.kind_of(c)]) if len(self.subject) == 1 else "arms")
 
     def limbs(self) -> None:
         c = (self.subject or self.roles["S"])[0]
-        self.text.put(phrases.LIMBS[kind_of(c)] if len(self.subject) < 2 else "arms")
+        self.text.put(self.t.LIMBS[self.kind_of(c)] if len(self.subject) < 2 else "arms")
 
     def call(self) -> None:
-        self.text.put(self.word(phrases.CALLS[self.doing]))
+        self.text.put(self.word(self.t.CALLS[self.doing]))
 
     def elsewhere(self, tables: tuple[str, ...]) -> None:
         self.run_table(tables[self.dice.pick([p for p in range(len(tables)) if p not in (self.frame.place, self.old_place)])])
@@ -239,20 +262,20 @@ class Writer:
         "call": call,
         "core": lambda self: self.run(self.core),
         "inverted": inverted_action,
-        "qloc": lambda self: self.elsewhere(phrases.LOC),
-        "qgoal": lambda self: self.elsewhere(phrases.GOAL),
-        "qplc": lambda self: self.elsewhere(phrases.PLC),
-        "oplc": lambda self: self.run_table(phrases.PLC[self.old_place]),
-        "sound": lambda self: self.text.put(phrases.SOUNDS[kind_of(next(iter(self.roles.get("N") or self.roles["S"])))]),
+        "qloc": lambda self: self.elsewhere(self.t.LOC),
+        "qgoal": lambda self: self.elsewhere(self.t.GOAL),
+        "qplc": lambda self: self.elsewhere(self.t.PLC),
+        "oplc": lambda self: self.run_table(self.t.PLC[self.old_place]),
+        "sound": lambda self: self.text.put(self.t.SOUNDS[self.kind_of(next(iter(self.roles.get("N") or self.roles["S"])))]),
         "number": lambda self: self.text.put(str(self.number)),
         "aK": lambda self: self.kind_noun(),
     }
 
     def values(self, name: str, form: str) -> None:
         if name == "V2":  # an action that nobody does
-            other = self.dice.pick([a for a in range(1, len(scenes.SIMPLE_ACTION)) if a != self.doing])
+            other = self.dice.pick([a for a in range(1, len(self.t.SIMPLE_ACTION)) if a != self.doing])
             mode, first, self.mode = self.mode, self.first, form
-            self.run_table(scenes.SIMPLE_ACTION[other])
+            self.run_table(self.t.SIMPLE_ACTION[other])
             self.mode, self.first = mode, first
         elif name in ("aP", "theP", "p", "PC"):
             self.prop(name)
@@ -275,9 +298,10 @@ class Writer:
         self.talk.kind_said.add(c)
 
     def prop(self, name: str) -> None:
-        kind, color = self.story.prop
-        self.prop_noun = self.prop_noun or self.word(phrases.PROP_WORDS[kind])
-        noun, color_word = self.prop_noun, COLORS[color]
+        kind, color = self.thing
+        if kind not in self.prop_nouns:
+            self.prop_nouns[kind] = self.word(self.t.PROP_WORDS[kind])
+        noun, color_word = self.prop_nouns[kind], self.colors[color]
         words = {
             "aP": f"{with_article(f'{color_word} {noun}')}",
             "theP": f"the {color_word} {noun}" if self.dice.chance(0.4) else f"the {noun}",
