@@ -13,17 +13,26 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-KINDS = {
-    0: "bear teddy grizzly bruin cub-bear",
-    1: "rabbit bunny hare cottontail",
-    2: "fox",
-    3: "mouse mousie",
-    4: "frog toad froggy bullfrog",
-    5: "duck duckling ducky mallard",
-    6: "robot bot android droid machine tin-man",
-    7: "alien martian extraterrestrial visitor spaceman",
-}
-KIND_OF = {word: kind for kind, words in KINDS.items() for word in words.split()}
+KINDS = (  # the first world's, then the second's
+    "bear teddy grizzly bruin cub-bear",
+    "rabbit bunny hare cottontail",
+    "fox",
+    "mouse mousie",
+    "frog toad froggy bullfrog",
+    "duck duckling ducky mallard",
+    "robot bot android droid machine tin-man",
+    "alien martian extraterrestrial visitor spaceman",
+)
+KINDS2 = (
+    *(kind.replace("teddy ", "") for kind in KINDS[:2]),
+    *("fox vixen", "mouse mousie", "frog toad froggy bullfrog", "duck duckling ducky mallard drake", "robot bot android droid machine", KINDS[7]),
+    *("cat kitten kitty pussycat tomcat tabby", "dog puppy doggy hound pup sheepdog pooch", "pig piglet piggy hog swine sow", "lion lioness beasts"),
+    *("penguin", "owl owlet", "elephant jumbo", "dragon breather dragonet", "girl schoolgirl lass lassie", "boy schoolboy lad laddie"),
+    *("woman lady mum mother", "man gentleman dad father fellow"),
+)
+KIND_USUAL = {16: "she", 17: "he", 18: "she", 19: "he"}  # of the second world
+COLORS = ("red", "yellow", "green", "blue", "purple", "white")
+COLORS2 = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black")
 RESIDENTS = {"bruno": (0, "he"), "rosa": (1, "she"), "felix": (2, "he"), "mina": (3, "she")}
 RESIDENTS |= {"toby": (4, "he"), "dora": (5, "she"), "bolt": (6, None), "zix": (7, None)}
 NAMES = {name: who for name, (_, who) in RESIDENTS.items()}  # → the pronoun of most who bear it
@@ -37,16 +46,8 @@ PRONOUNS = {form: (name, case) for name, forms in {"he": "he him his himself", "
             for case, form in reversed(list(enumerate(forms.split())))}  # fmt: skip
 THEY = ("they", "them", "their", "themselves")
 FRIENDS = {"friend", "pal", "buddy", "companion", "playmate", "mate", "chum"}
-COLORS = ("red", "yellow", "green", "blue", "purple", "white")
-WORDS = sorted({*KIND_OF, *FRIENDS, "friends", "companions", "everybody", "everyone", "others", "other"})
+GROUP_WORDS = {"friends", "companions", "everybody", "everyone", "others", "other"}
 JOINTS = {"and", ",", ", and"}
-
-
-def corrected(words: list[str]) -> list[str]:
-    """The words, the one that is most like one of WORDS put right."""
-    likely = [(difflib.SequenceMatcher(None, word, right).ratio(), k, right) for k, word in enumerate(words) if word not in NAMES for right in WORDS]
-    ratio, k, right = max(likely, default=(0, 0, ""))
-    return [*words[:k], right, *words[k + 1 :]] if ratio >= 0.8 else words
 
 
 @dataclass(eq=False)
@@ -62,8 +63,24 @@ class Somebody:
 
 
 class FreeReader:
-    def __init__(self):
+    """second: of the second world."""
+
+    def __init__(self, second: bool = False):
         self.known: list[Somebody] = []
+        self.kind_of_word = {word: kind for kind, words in enumerate(KINDS2 if second else KINDS) for word in words.split()}
+        self.residents, self.kind_usual, self.colors = ({}, KIND_USUAL, COLORS2) if second else (RESIDENTS, {}, COLORS)
+        self.words = sorted({*self.kind_of_word, *FRIENDS, *GROUP_WORDS})
+
+    def corrected(self, words: list[str]) -> list[str]:
+        """The words, the one that is most like one of `self.words` put right."""
+        likely = [
+            (difflib.SequenceMatcher(None, word, right).ratio(), k, right)
+            for k, word in enumerate(words)
+            if word not in NAMES
+            for right in self.words
+        ]
+        ratio, k, right = max(likely, default=(0, 0, ""))
+        return [*words[:k], right, *words[k + 1 :]] if ratio >= 0.8 else words
 
     def read(self, text: str, spans: list[tuple[int, int]], before: list[int], garments: dict[int, int]) -> list[list[Somebody]]:
         """Whom each span means. before: the kinds on stage after the last frame; garments: kind → colour, where known by then."""
@@ -107,16 +124,18 @@ class FreeReader:
             return [self.pronoun(name, case > 0)]
         words = re.findall(r"[a-zà-ÿ]+", surface)
         if not self.says_somebody(words) or (
-            len(words) > 1 and set(words) & NAMES.keys() and not self.named(words) and not set(words) & KIND_OF.keys()
+            len(words) > 1 and set(words) & NAMES.keys() and not self.named(words) and not set(words) & self.kind_of_word.keys()
         ):
-            words = corrected(words)
+            words = self.corrected(words)
+        if re.search(r"['’]s (?:\w+ )?\w+$", surface) and words[-1] not in FRIENDS:
+            words = self.corrected(words)
         if words[-1] in ("former", "latter"):
             self.pair = self.pair or self.last_two()
             return [self.pair[words[-1] == "latter"]]
-        if not any(word in KIND_OF or word in NAMES for word in words) or words[0] in ("all", "both", "everybody"):
+        if not any(word in self.kind_of_word or word in NAMES for word in words) or words[0] in ("all", "both", "everybody"):
             if group := self.group(words):
                 return group
-        if "one" in words and (colors := [COLORS.index(word) for word in words if word in COLORS]):
+        if "one" in words and (colors := [self.colors.index(word) for word in words if word in self.colors]):
             fitting = [one for one in self.stage if self.garments.get(one.kind) == colors[0]]
             assert len(fitting) == 1, f"{surface!r}: {len(fitting)} wear that"
             return fitting
@@ -132,13 +151,12 @@ class FreeReader:
             return [one for one in self.stage if one is not owner[0]]
         return self.somebody(surface, words)
 
-    @staticmethod
-    def says_somebody(words: list[str]) -> bool:
+    def says_somebody(self, words: list[str]) -> bool:
         return bool(
             set(words)
             & (
-                {*KIND_OF, *NAMES, *FRIENDS, "former", "latter", "one", "other", "others", "both", "two", "three", "rest"}
-                | {"pair", "duo", "trio", "gang", "everyone", "everybody", "friends", "group", "all"}
+                {*self.kind_of_word, *NAMES, *FRIENDS, "former", "latter", "one", "other", "others", "both", "two", "three", "rest"}
+                | {"pair", "duo", "trio", "quartet", "four", "gang", "everyone", "everybody", "friends", "group", "all"}
             )
         )
 
@@ -149,7 +167,7 @@ class FreeReader:
         """By name or by kind, known or introduced here."""
         if words[0] in ("his", "her", "its", "their"):
             self.pronoun({"his": "he", "her": "she", "its": "it", "their": "they"}[words[0]], True)
-        kinds = {KIND_OF[word] for word in words if word in KIND_OF} or ({6} if "tin man" in " ".join(words) else set())
+        kinds = {self.kind_of_word[word] for word in words if word in self.kind_of_word} or ({6} if "tin man" in " ".join(words) else set())
         assert len(kinds) <= 1, f"{surface!r} is of two kinds"
         kind = next(iter(kinds), None)
         names = {word for word in words if word in NAMES}
@@ -164,15 +182,15 @@ class FreeReader:
             assert kind is not None, f"{surface!r} names nobody"
             if self.of_kind(kind):
                 return [self.of_kind(kind)]
-            nameless = [one for one in self.known if one.kind is None]
-            if nameless:
+            last = self.sentence[-1] if self.sentence else []  # "Max is a fox"
+            if nameless := [one for one in [*last, *self.known] if one.kind is None]:
                 nameless[0].kind = kind
-                return nameless
+                return nameless[:1]
         if kind is None and len(names) == 1:
-            kind = RESIDENTS.get(next(iter(names)), (None,))[0]
+            kind = self.residents.get(next(iter(names)), (None,))[0]
         first = next((word for word in words if word in NAMES), None)
         assert kind is None or self.of_kind(kind) is None, f"{surface!r}: there is one of this kind"
-        self.known.append(Somebody(kind, names, NAMES.get(first)))
+        self.known.append(Somebody(kind, names, self.kind_usual.get(kind) or NAMES.get(first)))
         return [self.known[-1]]
 
     # --- pronouns and groups -------------------------------------------------------------------------------------------------------------------
@@ -199,14 +217,16 @@ class FreeReader:
         said = " ".join(words)
         last = self.frame[-1] if self.frame else []
         others = [one for one in self.stage if one not in last]
-        if re.search(r"\b(others|other two|rest of them|two others)\b", said):
-            assert len(last) == 1 and len(others) == 2, f"{said}: which?"
+        if re.search(r"\b(others|other two|other three|rest of them)\b", said):
+            count = 2 if "two" in words else 3 if "three" in words else len(others)
+            assert len(last) == 1 and len(others) == count > 1, f"{said}: which?"
             return others
         if re.search(r"\bother( one| friend)?$", said):
             assert len(last) == 1 and len(others) == 1, f"{said}: which?"
             return others
-        count = 2 if re.search(r"\b(both|two|pair|duo)\b", said) else 3 if re.search(r"\b(three|trio|gang)\b", said) else None
-        if count or re.search(r"\b(friends|everyone|everybody|all of them|little group)\b", said):
+        counts = {2: r"both|two|pair|duo", 3: r"three|trio", 4: r"four|quartet"}
+        count = next((count for count, pattern in counts.items() if re.search(rf"\b({pattern})\b", said)), None)
+        if count or re.search(r"\b(friends|everyone|everybody|all of them|little group|gang)\b", said):
             assert len(self.stage) == (count or len(self.stage)) > 1, f"{said}: {len(self.stage)} are there"
             return list(self.stage)
         return []

@@ -7,7 +7,7 @@
     draw_scene(make_story(seed=0, split="train", index=7).scene(0), size=256).save("frame.png")
 
 `tables.py` says what there is, `draw.py` draws a scene of it. `world.py` has the states of a story, `play.py` what happens, `text.py` the sentences
-of the forms `full` and `referential`, `rows.py` the rows of the story form.
+of the forms `full` and `referential`, `free/` those of the form `free`, `rows.py` the rows of the story form.
 """
 
 from story_ldm.data.toonstories2.draw import draw_scene

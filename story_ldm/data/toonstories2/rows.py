@@ -8,16 +8,17 @@ from pathlib import Path
 
 from datasets import ClassLabel, Features, Image, List, Value
 
-from story_ldm.data.toonstories import full_mentions
+from story_ldm.data.toonstories import free_mentions, full_mentions
 from story_ldm.data.toonstories.world import MENTIONS
 from story_ldm.data.toonstories2.draw import draw_scene
+from story_ldm.data.toonstories2.free import free_story
 from story_ldm.data.toonstories2.stories import make_story
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACES, FACINGS, KINDS, MARKS, PLACES, PROPS, TIMES, WEATHERS, shows_sky
 from story_ldm.data.toonstories2.text import FROZEN_FORMS
 from story_ldm.data.toonstories2.world import PRONOUNS, SLEEP, Frame, Story, kind_of
 
 TITLE, SIZE = "ToonStories 2", 128
-TEXT_FORMS = FROZEN_FORMS
+TEXT_FORMS = (*FROZEN_FORMS, "free")
 
 # Part of the arguments of every cached dataset, so that a changed world is never read from an old cache. The first world shares its grammar.
 DATA = Path(__file__).parents[1]
@@ -89,14 +90,21 @@ def story_row(
 ) -> dict:
     """The story (seed, split, index) as one row of the story form, its frames PIL pictures of `size` × `size` (none without `pictures`)."""
     story = make_story(seed, split, index, length)
-    mentions = [how if text == "referential" else full_mentions(how) for how in story.mentions]
+    sentences, frames = story.sentences.get(text), range(len(story.frames))
+    if text == "free":
+        free = free_story(story)
+        sentences, mentions = [frame.text for frame in free], [free_mentions(frame) for frame in free]
+        referential = [not (frame.facts.place_stated and set(how) <= {0, 1}) for frame, how in zip(free, mentions, strict=True)]
+    else:
+        mentions = [how if text == "referential" else full_mentions(how) for how in story.mentions]
+        referential = [text == "referential" and story.referential(m) for m in frames]
     return {
         "story_id": story.story_id,
-        "frames": [draw_scene(story.scene(m), size) for m in range(len(story.frames) if pictures else 0)],
-        "sentences": story.sentences[text],
+        "frames": [draw_scene(story.scene(m), size) for m in frames if pictures],
+        "sentences": sentences,
         "characters": [[kind_of(c) for c in frame.characters] for frame in story.frames],
         "backgrounds": [frame.place for frame in story.frames],
-        "referential": [text == "referential" and story.referential(m) for m in range(len(story.frames))],
+        "referential": referential,
         "attributes": [attributes_of(story, m, frame, mentions[m]) for m, frame in enumerate(story.frames)],
     }
 

@@ -105,6 +105,7 @@ class Composer:
         kind = self.event.kind
         if style.voice == "panel":
             self.heading()
+        self.begin()
         groups = self.acting_others()
         if kind == "act" and groups and dice.chance(0.25) and w.talk.introduced.issuperset(groups[0][1]):
             self.also(*groups.pop(0))
@@ -115,6 +116,7 @@ class Composer:
         for _ in range(len(w.owes_kind)):
             self.owed_kind()
         self.garments()
+        self.states()
         if (
             self.roles["O"]
             and not self.event.also
@@ -126,12 +128,22 @@ class Composer:
             source = self.t.PANEL_OTHERS if style.voice == "panel" else self.t.WATCHING
             if self.add(source, self.roles):
                 self.sentences += 1
-        if self.frame.holder is not None and kind != "pick_up" and dice.chance(0.12) and self.room():
-            self.add(self.t.HOLDING, self.roles | {"H": [self.frame.holder]})
+        self.holding()
         while self.room() and dice.chance(style.asides):
             self.aside()
             self.sentences += 1
         return acted
+
+    def begin(self) -> None:
+        """What a world tells before the event; the first has nothing."""
+
+    def states(self) -> None:
+        """What a world tells after the event and the garments; the first has nothing."""
+
+    def holding(self) -> None:
+        """Who still holds the prop, now and then."""
+        if self.frame.holder is not None and self.event.kind != "pick_up" and self.w.dice.chance(0.12) and self.room():
+            self.add(self.t.HOLDING, self.roles | {"H": [self.frame.holder]})
 
     def acting_others(self) -> list[tuple[int, list[int]]]:
         """Actions, and those of the others who do them."""
@@ -171,7 +183,7 @@ class Composer:
 
     def sources(self) -> list[str]:
         """The tables that tell this event, the likelier the more often they are in the list."""
-        event, many = self.event, len(self.event.subjects) > 1
+        event, many = self.event, len(self.roles["S"]) > 1
         moving = event.action in self.t.MOVING
         kind = event.kind
         if event.quiet:

@@ -30,6 +30,8 @@ DOUBLED = set(
     plod plop pop pat rub sag scan scrub shrug sip skip slap slip snap spot squat swat step stir stop strut swap tap tip trip trot tug
     twig wag wrap zip run sit get put let set cut win swim spin begin shut quit flit""".split()
 )
+LATER = {"cling": ("clung", "clung"), "hit": ("hit", "hit"), "shed": ("shed", "shed"), "weep": ("wept", "wept")}  # the second world's
+DOUBLED |= set("dip grip grit hit jab kip shed skid skim sob thud".split())
 VOWELS = "aeiou"
 
 
@@ -57,8 +59,8 @@ def forms(lemma: str) -> Forms:
         ing = lemma[:-1] + "ing"
     else:
         ing = doubled + "ing"
-    if lemma in IRREGULAR:
-        return Forms(third, ing, *IRREGULAR[lemma])
+    if lemma in IRREGULAR or lemma in LATER:
+        return Forms(third, ing, *(IRREGULAR.get(lemma) or LATER[lemma]))
     past = lemma + "d" if lemma.endswith("e") else lemma[:-1] + "ied" if soft_y else doubled + "ed"
     return Forms(third, ing, past, past)
 

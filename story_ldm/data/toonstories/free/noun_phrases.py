@@ -26,14 +26,10 @@ def noun_of(w: Writer, c: int) -> str:
     return w.people[c].noun if w.dice.chance(0.75) else w.word(w.t.KINDS[w.kind_of(c)])
 
 
-def adjective(w: Writer, c: int) -> str:
-    return w.word(w.t.TRAITS[w.kind_of(c)] if w.dice.chance(0.25) else w.t.ADJECTIVES)
-
-
 def described(w: Writer, c: int, noun: str) -> str:
     """The noun, perhaps with an adjective (not on a noun that has one)."""
     plain = " " not in noun or noun == "visitor from space"
-    return f"{adjective(w, c)} {noun}" if plain and w.dice.chance(w.style.describing) else noun
+    return f"{w.adjective(c)} {noun}" if plain and w.describes(c) else noun
 
 
 def one(w: Writer, c: int, case: str = "s", pronoun: bool = True, listed: bool = False) -> bool:
@@ -200,7 +196,7 @@ def many(w: Writer, who: list[int], case: str = "s", pronoun: bool = True) -> bo
             w.refer(FORMS["they"][{"s": 0, "o": 1, "p": 2}[case]], "group", tuple(who))
             return True
         if how != "list":
-            words = w.word(w.t.EVERYBODY[len(who)] if how == "everybody" else w.t.OTHERS)
+            words = w.word(w.t.EVERYBODY[len(who)] if how == "everybody" else w.others_words(len(who)))
             w.refer(words, "group", tuple(who))
             return words not in w.t.SINGULAR_GROUPS
     elif case == "p":

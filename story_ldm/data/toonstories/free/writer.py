@@ -212,6 +212,17 @@ class Writer:
         if form in ("ing", "inf"):
             self.mode, self.first = mode, first
 
+    def describes(self, c: int) -> bool:
+        """Whether the noun for somebody gets an adjective."""
+        return self.dice.chance(self.style.describing)
+
+    def adjective(self, c: int) -> str:
+        return self.word(self.t.TRAITS[self.kind_of(c)] if self.dice.chance(0.25) else self.t.ADJECTIVES)
+
+    def others_words(self, count: int) -> str:
+        """Words for all on stage but one, who are `count`."""
+        return self.t.OTHERS
+
     def action_source(self, name: str, action: int) -> str:
         t = self.t
         return {"V": t.ACTION[action], "W": t.WATCH, "M": t.MOVING.get(action, ""), "U": t.ACTION[self.others_do]}[name]
