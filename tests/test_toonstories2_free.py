@@ -106,17 +106,19 @@ def test_facts_are_the_storys_and_those_of_the_text(split):
 
 # What a reader looks for who knows nothing of the tables.
 SIGNS = {
-    "evening": r"evening|dusk|sunset|twilight|sun (?:was|is|[’']s)? ?(?:set|low|sink)|sun (?:sets?|sinks?|sank|goes down|went down)|late in the day|day (?:is|was) nearly|day dr|shadows|getting dark",
-    "night": r"night|dark|moon|stars|bed",
-    "rain": r"rain|pour|drizzl|wet|drops|heavens",
-    "snow": r"snow|flakes",
-    "wind": r"wind|bree|blow|blew|gust|bluster",
-    "fog": r"fog|mist",
-    "storm": r"storm|thunder|lightning",
-    "happy": r"happ|smil|laugh|grin|gigg|beam|glad|joy|cheer|merr|jolly|pleased|delight|thrill|good mood|spirits|world|glow|chuckl|smirk|rejoic|great|wonderful|brighten",
-    "sad": r"sad|cry|cri|weep|wept|sob|tear|glo+m|miserabl|heart|dumps|downcast|glum|sorrow|upset|sniffl|wail|griev|mop|whimper|long face|howl|blubber|head|mourn|wet eyes",
-    "angry": r"ang|cross|furi|mad|grump|annoy|livid|temper|irritat|rag|frown|scowl|fum|grumbl|growl|glar|grim|teeth|snarl|seeth",
-    "surprised": r"surpris|astonish|astound|amaz|startl|stun|aback|speechless|flabber|dumb|words|gasp|believe|mouth|eyebrows|gap|saucers|shock|fright|marvel|big eyes",
+    "evening": "evening|dusk|sunset|twilight|s[aue]n?k|sun |late in the day|day (?:is|was) nearly|day dr|shadows|getting dark",
+    "night": "night|dark|moon|stars|bed",
+    "rain": "rain|pour|drizzl|wet|drops|heavens",
+    "snow": "snow|flakes",
+    "wind": "wind|bree|blow|blew|gust|bluster",
+    "fog": "fog|mist",
+    "storm": "storm|thunder|lightning",
+    "happy": "happ|smil|laugh|grin|gigg|beam|glad|joy|cheer|merr|jolly|pleased|delight|thrill|good mood|spirits|world|glow|chuckl|smirk|great",
+    "sad": "sad|cry|cri|weep|wept|sob|tear|glo+m|miserabl|heart|dumps|downcast|glum|sorrow|upset|sniffl|wail|griev|mop"
+    "|whimper|long face|howl|blub|mourn|wet|head",
+    "angry": "ang|cross|furi|mad|grump|annoy|livid|temper|irritat|rag|frown|scowl|fum|grumbl|growl|glar|grim|teeth|snarl|seeth",
+    "surprised": "surpris|asto|amaz|startl|stun|aback|speechless|flab|dumb|words|gasp|believe|mouth|eyebrows|gap"
+    "|saucers|shock|fright|marvel|big eyes",
 }
 
 
@@ -140,7 +142,7 @@ def test_hour_weather_and_faces_are_told_where_they_change_and_else_not():
 def test_looks_that_are_told_are_in_the_text():
     hair = {"blond": "blond|fair|golden", "brown": "brown|chestnut", "black": "black|raven", "red": "red|ginger", "grey": "grey|silver"}
     missing = told = 0
-    for story, frames in some("train"):
+    for _, frames in some("train"):
         said = ""
         for frame in frames:
             said += " " + frame.text.lower()

@@ -90,13 +90,16 @@ def story_row(
 ) -> dict:
     """The story (seed, split, index) as one row of the story form, its frames PIL pictures of `size` × `size` (none without `pictures`)."""
     story = make_story(seed, split, index, length)
-    sentences, frames = story.sentences.get(text), range(len(story.frames))
+    frames = range(len(story.frames))
+    mentions: list = story.mentions
     if text == "free":
         free = free_story(story)
-        sentences, mentions = [frame.text for frame in free], [free_mentions(frame) for frame in free]
+        sentences = [frame.text for frame in free]
+        mentions = [free_mentions(frame) for frame in free]
         referential = [not (frame.facts.place_stated and set(how) <= {0, 1}) for frame, how in zip(free, mentions, strict=True)]
     else:
-        mentions = [how if text == "referential" else full_mentions(how) for how in story.mentions]
+        sentences = story.sentences[text]
+        mentions = mentions if text == "referential" else [full_mentions(how) for how in mentions]
         referential = [text == "referential" and story.referential(m) for m in frames]
     return {
         "story_id": story.story_id,

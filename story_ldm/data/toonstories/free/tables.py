@@ -10,7 +10,7 @@ from story_ldm.data.toonstories.free import phrases, scenes
 class Tables(SimpleNamespace):
     """Tables by their names. Caches may depend on one, hence the hash."""
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 TABLES = Tables(**{name: value for module in (phrases, scenes) for name, value in vars(module).items() if name.isupper()})  # the first world's

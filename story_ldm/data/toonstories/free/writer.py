@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from story_ldm.data.toonstories.free.garments import Garment, Unclear
 from story_ldm.data.toonstories.free.inflect import MODALS, STATES, finite, forms, negated, with_article
 from story_ldm.data.toonstories.free.noun_phrases import many, one
 from story_ldm.data.toonstories.free.people import FORMS, Discourse, Person
 from story_ldm.data.toonstories.free.style import Style
-from story_ldm.data.toonstories.free.tables import TABLES
+from story_ldm.data.toonstories.free.tables import TABLES, Tables
 from story_ldm.data.toonstories.free.templates import Template, pick, table
 from story_ldm.data.toonstories.free.text import Text
-from story_ldm.data.toonstories.world import COLORS, Dice, Frame, Story, kind_of
+from story_ldm.data.toonstories.world import COLORS, Dice, kind_of
 
 WORDS = {  # slot → table
     "adj": "ADJECTIVES",
@@ -31,12 +34,13 @@ SHORT_BEFORE = ("it ", "that ", "there ", "here ", "who ", "what ")  # words tha
 
 
 class Writer:
-    """`t`, `colors` and `kind_of` are the world's."""
+    """`t`, `colors` and `kind_of` are the world's, as are the types of stories and frames."""
 
-    t, colors = TABLES, COLORS
+    t: Tables = TABLES
+    colors: tuple[str, ...] = COLORS
     kind_of = staticmethod(kind_of)
 
-    def __init__(self, story: Story, style: Style, people: dict[int, Person], dice: Dice):
+    def __init__(self, story: Any, style: Style, people: dict[int, Person], dice: Dice):
         self.story, self.style, self.people, self.dice = story, style, people, dice
         self.talk = Discourse(people)
         self.text = Text()
@@ -52,7 +56,7 @@ class Writer:
 
     # --- one frame, one sentence -----------------------------------------------------------------------------------------------------------
 
-    def begin_frame(self, frame: Frame, before: list[int], old_place: int | None) -> None:
+    def begin_frame(self, frame: Any, before: list[int], old_place: int | None) -> None:
         self.frame, self.text, self.old_place = frame, Text(), old_place
         self.doing = frame.event.action  # what {V} is
         self.thing = self.thing_of(frame)  # what {aP} is
@@ -68,7 +72,7 @@ class Writer:
         if self.style.shifting:
             self.past = self.dice.chance(0.5)
 
-    def thing_of(self, frame: Frame) -> tuple[int, int]:
+    def thing_of(self, frame: Any) -> tuple[int, int]:
         return self.story.prop
 
     def saved(self) -> tuple:
@@ -265,7 +269,7 @@ class Writer:
     def elsewhere(self, tables: tuple[str, ...]) -> None:
         self.run_table(tables[self.dice.pick([p for p in range(len(tables)) if p not in (self.frame.place, self.old_place)])])
 
-    other_slots = {
+    other_slots: dict[str, Callable[[Any], None]] = {
         "V0": plain_action,
         "X": somebody,
         "limb": limb,

@@ -40,7 +40,7 @@ ACTION = (  # from "sleep" on
     something wet]|<topple> over|<lose> {his} balance [|and <fall>]|<land> [on {his} back|on {his} bottom|with a bump|flat on {his} face|on the
     ground]|<take> a [tumble|spill|fall]|<crash> to the ground|<hit> the ground|<keel> over|<go> [down with a bump|flying|head over
     heels|sprawling]|<have> a fall|<miss> a step and <fall>|<skid> and <fall>|<tip> over|<bump> {his} head and <fall>|<catch> {his} foot and
-    <fall>|<do> a somersault and <fall>|<plunge> to the ground|<come> a cropper|<roll> over on the ground|<thud> to the ground|<wobble> and
+    <fall>|<do> a somersault and <fall>|<plunge> to the ground|<come> a cropper|<roll> over on the ground|<thud> to the ground|<teeter> and
     <fall>|<reel> and <fall>|<slide> and <tumble>|<end> up flat on {his} back""",
     """<hug>|<hug>|<hug>|<hug>|<hug> [each other|each other|each other tightly|one another|tightly|for a long time|warmly|as friends
     <do/p>]|<cuddle> [|up|close|each other]|<embrace> [|each other|warmly|one another]|<share> a [hug|big hug|cuddle|warm embrace]|<give> each

@@ -55,7 +55,8 @@ def draw_people(story: Story, style: Style, dice: Dice) -> dict[int, Person]:
 
 
 class StateWriter(Writer):
-    t, colors = TABLES, COLORS
+    t = TABLES
+    colors = COLORS
     kind_of = staticmethod(kind_of)
 
     def __init__(self, story: Story, style: Style, people: dict[int, Person], dice: Dice):
