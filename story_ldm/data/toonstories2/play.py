@@ -45,7 +45,12 @@ class Play:
             self.append(event, sky, felt, brought)
 
     def enter(self, c: int) -> None:
-        self.stage[c] = self.dice.pick([s for s in range(POSITIONS) if s not in self.stage.values()])
+        """Where nobody hides another: one of two three positions away, of three or four the first three in front."""
+        gap, front = {1: 1, 2: 3}.get(len(self.story.cast), 2), len(self.story.cast) > 2
+        taken, everywhere = self.stage.values(), range(POSITIONS)
+        apart = [s for s in everywhere if all(abs(s - other) >= gap for other in taken) and not (front and s % 2)]
+        apart = [s for s in apart if any(abs(s - other) >= gap for other in everywhere)]  # with room for the other one
+        self.stage[c] = self.dice.pick(apart or [s for s in everywhere if s not in taken])
         self.faces[c] = 0
 
     def new_prop(self) -> tuple[int, int]:
