@@ -51,7 +51,7 @@ def test_a_story_gets_the_size_nearest_in_shape(tmp_path):
     file = io.BytesIO()
     turned.save(file, "JPEG", exif=exif)
     assert nearest_shape(turned, SIZES) == (8, 24) and nearest_shape(Pictures.open(file), SIZES) == (24, 8)
-    with pytest.raises(ValueError, match=r"size is \[\(16, 16\)\]; the built-in world is square"):
+    with pytest.raises(ValueError, match=r"size is \[\(16, 16\)\]; a built-in world is square"):
         load_stories("toonstories", size=[(16, 16)])
     with pytest.raises(ValueError, match="frames need at least 8 pixels per side"):
         load_stories(tmp_path / "mixed", size=[(16, 16), (4, 64)])

@@ -274,7 +274,7 @@ def test_load_stories():
     assert full["sentences"][2] == make_story(0, "test_long", 2, 3).sentences["full"]
     with pytest.raises(ValueError, match="split is 'dev'; ToonStories 2 has train"):
         load_stories("toonstories-2", "dev")
-    with pytest.raises(ValueError, match="a built-in world needs a size"):
+    with pytest.raises(ValueError, match="a built-in world is square and needs one size"):
         load_stories("toonstories-2", size=None)
 
 
