@@ -47,8 +47,8 @@ def load_stories(
     short: Literal["keep", "drop"] = "keep",
     flip: bool = False,
 ) -> Dataset:
-    """Loads one split in the story form, with frames of `size` × `size` pixels, cached as Arrow. Of several sizes, (height, width) each, a story has the
-    one whose shape is nearest to that of its first picture.
+    """Loads one split in the story form, with frames of `size` × `size` pixels, cached as Arrow. Of several sizes, (height, width) each, a story has
+    the one whose shape is nearest to that of its first picture.
 
     name_or_folder: "toonstories" or "toonstories-2", the built-in worlds; a folder that holds `<split>-*.parquet` (or `data/<split>-*.parquet`) in
         the story form; or hf://datasets/owner/name for such a dataset of the hub, which is streamed where only its first stories are asked for.
