@@ -12,8 +12,9 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from story_ldm.encoders.conditioning import Conditioning
+from story_ldm.systems.story_ldm.memory_sites import memory_sites
 from story_ldm.systems.story_ldm.presets import PRESETS
-from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel, memory_sites
+from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
 FORMS = ("sentence", "spatial")
 DIM = 8  # of the sentence states and of the pooled sentences
