@@ -181,8 +181,11 @@ def has_ip_adapter(unet: nn.Module) -> bool:
     return getattr(unet.config, "encoder_hid_dim_type", None) == "ip_image_proj"
 
 
-def check_ip_adapter(pipe: Any, image: Any, embeds: Any, lengths: Sequence[int], copies: int) -> Callable[[Conditioning, Conditioning], tuple]:
-    """Checks the arguments of IP-Adapters; returns what adds their images to the conditioning (B, M, …) of stories and to the negative one."""
+def check_ip_adapter(
+    pipe: Any, image: Any, embeds: Any, lengths: Sequence[int], copies: int, guided: bool = True
+) -> Callable[[Conditioning, Conditioning], tuple]:
+    """Checks the arguments of IP-Adapters; returns what adds their images to the conditioning (B, M, …) of stories and to the negative one, which is
+    read if guided."""
     names = ["ip_adapter_image"] * (image is not None) + ["ip_adapter_image_embeds"] * (embeds is not None)
     if not has_ip_adapter(pipe.unet):
         if names:
@@ -197,7 +200,7 @@ def check_ip_adapter(pipe: Any, image: Any, embeds: Any, lengths: Sequence[int],
         raise ValueError("the IP-Adapter's attention was replaced (by sliced, fused or xformers attention): load it again, after that")
     layers = pipe.unet.encoder_hid_proj.image_projection_layers
     if embeds is not None:
-        return _given_embeds(embeds, lengths, copies, len(layers))
+        return _given_embeds(embeds, lengths, copies, len(layers), guided)
     if pipe.image_encoder is None:
         raise ValueError("ip_adapter_image is given, and the IP-Adapter was loaded without image encoder: give ip_adapter_image_embeds")
     pictures = check_pictures("ip_adapter_image", image, lengths, copies, len(layers), "IP-Adapters")
@@ -225,12 +228,14 @@ def check_ip_adapter(pipe: Any, image: Any, embeds: Any, lengths: Sequence[int],
     return add
 
 
-def _given_embeds(embeds: Any, lengths: Sequence[int], copies: int, adapters: int) -> Callable[[Conditioning, Conditioning], tuple]:
+def _given_embeds(embeds: Any, lengths: Sequence[int], copies: int, adapters: int, guided: bool) -> Callable[[Conditioning, Conditioning], tuple]:
     """For `ip_adapter_image_embeds`, as diffusers' `prepare_ip_adapter_image_embeds` makes them: of each adapter (2, pictures, …), the negative one
-    first, for all frames; or (stories, M, 2, pictures, …)."""
+    first, for all frames, or without guidance (1, pictures, …); or (stories, M, 2, pictures, …)."""
     if not isinstance(embeds, list) or len(embeds) != adapters:
         raise ValueError(f"ip_adapter_image_embeds must be a list with a tensor for each of the {adapters} IP-Adapters")
     shape = (len(lengths) // copies, max(lengths))
+    if not guided:  # a negative one that nothing reads
+        embeds = [torch.cat([x, x]) if isinstance(x, Tensor) and x.ndim in (3, 4) and len(x) == 1 else x for x in embeds]
     for x in embeds:
         dims = getattr(x, "ndim", 0)
         check_tensor("ip_adapter_image_embeds", x, (*shape, 2, *[None] * (dims - 3)) if dims > 4 else (2, *[None] * max(dims - 1, 2)))

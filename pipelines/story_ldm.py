@@ -256,7 +256,8 @@ class StoryLDMPipeline(Denoising, Reading):
         image, control_image, ip_adapter_image: a PIL image for all frames, a list with one a frame (None: none), or a list of such lists, one for
         each story; of several ControlNets or IP-Adapters a tuple with one for each in the place of an image. image: sketches, each drawn over in the
         last part of the steps, of which `strength` is the share, by default 0.8. control_image: what the ControlNets read, whose other arguments are
-        diffusers'. ip_adapter_image_embeds: instead of images, of each IP-Adapter (2, images, …), the negative one first, or (stories, M, 2, …).
+        diffusers'. ip_adapter_image_embeds: instead of images, of each IP-Adapter (2, images, …), the negative one first, without guidance
+        (1, images, …), or (stories, M, 2, …).
 
         Raises ValueError for invalid input, before any frame is drawn.
         """
@@ -311,7 +312,10 @@ class StoryLDMPipeline(Denoising, Reading):
         if lora_scale is not None:
             check_number("scale of cross_attention_kwargs", lora_scale)
         pictures = (lengths, num_images_per_prompt)
-        add_images = check_ip_adapter(self, ip_adapter_image, ip_adapter_image_embeds, *pictures)
+        guided = guidance_scale > 1 or memory_guidance_scale not in (None, guidance_scale)
+        add_images = check_ip_adapter(
+            self, ip_adapter_image, ip_adapter_image_embeds, *pictures, guided and self.unet.config.time_cond_proj_dim is None
+        )
         shares = (controlnet_conditioning_scale, control_guidance_start, control_guidance_end)
         control_of = check_control(self, control_image, *shares, guess_mode, (height, width), *pictures, long_sentences == "chunks")
         if isinstance(reader, AnchorReader) and image is not None:

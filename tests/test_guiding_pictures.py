@@ -173,6 +173,11 @@ def test_frame_0_is_that_of_diffusers_ip_adapter(kind, tokenizer, tmp_path):
     np.testing.assert_array_equal(found[0], expected)
     assert not np.array_equal(found[0], plain[0])
     np.testing.assert_array_equal(draw(pipe, ip_adapter_image_embeds=embeds), draw(pipe, ip_adapter_image=A))
+    alone = sd.prepare_ip_adapter_image_embeds(A, None, torch.device("cpu"), 1, False)  # without a negative one, as without guidance
+    unguided = draw(pipe, ip_adapter_image=A, guidance_scale=1.0)
+    np.testing.assert_array_equal(draw(pipe, ip_adapter_image_embeds=alone, guidance_scale=1.0), unguided)
+    with pytest.raises(ValueError, match=r"ip_adapter_image_embeds have the shape \(1, .*; these stories require \(2"):
+        draw(pipe, ip_adapter_image_embeds=alone)
     pipe.unload_ip_adapter()
     np.testing.assert_array_equal(draw(pipe), plain)
 
