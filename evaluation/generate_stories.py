@@ -81,7 +81,8 @@ class Settings:
     CLIP text encoder reads them in parts of its length."""
 
 
-DIFFUSION = ("steps", "guidance", "memory_guidance", "memory", "memory_form", "max_memory_frames", "memory_weights")  # settings of Story-LDM only
+SHARED = ("steps", "guidance", "memory_guidance", "memory")  # settings of Story-LDM and AR-LDM only
+DIFFUSION = (*SHARED, "memory_form", "max_memory_frames", "memory_weights")  # of Story-LDM
 
 
 def main(s: Settings) -> None:
@@ -144,13 +145,14 @@ def is_whole(file: Path, rows: Dataset) -> bool:
 def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[DiffusionPipeline]) -> Dataset:
     """Generate the stories of these rows in one call. Returns them in the story form."""
     options: dict[str, Any] = {}
-    if kind is pipelines.StoryLDMPipeline:
+    if kind in (pipelines.StoryLDMPipeline, pipelines.ARLDMPipeline):
         options = {
             "num_inference_steps": s.steps,
             "guidance_scale": s.guidance,
             "memory_guidance_scale": s.memory_guidance,
             "use_memory": s.memory,
         }
+    if kind is pipelines.StoryLDMPipeline:
         options |= {
             "memory": None if s.memory_form == "trained" else s.memory_form,
             "max_memory_frames": s.max_memory_frames,
@@ -168,14 +170,14 @@ def draw(pipe: DiffusionPipeline, rows: Dataset, s: Settings, kind: type[Diffusi
 
 
 def settings_of(s: Settings, kind: type[DiffusionPipeline]) -> dict:
-    """Settings that the stories depend on. Settings of Story-LDM are left out for other systems. Raises SystemExit if one of these was changed."""
+    """Settings that the stories depend on, without those that the system does not have. Raises SystemExit if one of these was changed."""
     values = {name: value for name, value in json.loads(json.dumps(asdict(s), default=str)).items() if name != "out"}
     if kind is not pipelines.StoryLDMPipeline:
-        defaults = {field: Settings.__dataclass_fields__[field].default for field in DIFFUSION}
-        odd = [field for field in DIFFUSION if values[field] != defaults[field]]
+        other = [field for field in DIFFUSION if kind is not pipelines.ARLDMPipeline or field not in SHARED]
+        odd = [field for field in other if values[field] != Settings.__dataclass_fields__[field].default]
         if odd:
             raise SystemExit(f"--{odd[0].replace('_', '-')} is a setting of Story-LDM; {kind.__name__} does not have it")
-        values = {name: value for name, value in values.items() if name not in DIFFUSION}
+        values = {name: value for name, value in values.items() if name not in other}
     return {"pipeline": kind.__name__, **values}
 
 

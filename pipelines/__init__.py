@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from story_ldm.systems.story_ldm.reference import Reference
     from story_ldm.systems.story_ldm.shared_attention import ConsistentAttention
 
+    from .ar_ldm import ARLDMPipeline
     from .dynamic_block_gan import DynamicBlockGANPipeline
     from .output import StoryPipelineOutput
     from .story_gan import StoryGANPipeline
     from .story_ldm import StoryLDMPipeline
 
 __all__ = [
+    "ARLDMPipeline",
     "ConsistentAttention",
     "DynamicBlockGANPipeline",
     "PromptSurgery",
@@ -25,6 +27,7 @@ __all__ = [
     "StoryPipelineOutput",
 ]
 _MODULES = {
+    "ARLDMPipeline": "story_ldm.pipelines.ar_ldm",
     "ConsistentAttention": "story_ldm.systems.story_ldm.shared_attention",
     "DynamicBlockGANPipeline": "story_ldm.pipelines.dynamic_block_gan",
     "PromptSurgery": "story_ldm.encoders.prompt_surgery",

@@ -13,7 +13,6 @@ from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.loaders.ip_adapter import IPAdapterMixin
 from diffusers.loaders.lora_pipeline import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
 from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.pipeline_utils import StableDiffusionMixin
 from torch import Tensor
 
@@ -105,17 +104,13 @@ class DiffusersConventions(
             raise ValueError(f"the UNet has the LoRAs {list(self.unet.peft_config)}; it must have none: fuse or unload them")
         if has_ip_adapter(self.unet):
             raise ValueError("the UNet has an IP-Adapter; it must have none: call unload_ip_adapter()")
-        known = inspect.signature(UNet2DConditionModel.__init__).parameters
-        with torch.device("meta"):
-            unet = UNet2DConditionModel(**{name: value for name, value in config.items() if name in known})
-        weights = {name: value for name, value in self.unet.state_dict().items() if not name.startswith("memory_layers.")}
-        unet.load_state_dict(weights, assign=True)
+        unet = self.unet.to_unet()
         parts = {name: getattr(self, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
         if self.text_encoder_2 is not None:
-            parts |= {"text_encoder_2": self.text_encoder_2, "tokenizer_2": self.tokenizer_2, "unet": unet.train(self.unet.training)}
+            parts |= {"text_encoder_2": self.text_encoder_2, "tokenizer_2": self.tokenizer_2, "unet": unet}
             return StableDiffusionXLPipeline(**parts, force_zeros_for_empty_prompt=self.config.force_zeros_for_empty_prompt, add_watermarker=False)
         none = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        return StableDiffusionPipeline(unet=unet.train(self.unet.training), **parts, **none)
+        return StableDiffusionPipeline(unet=unet, **parts, **none)
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """diffusers' method. Raises ValueError if an IP-Adapter is loaded, which is no component."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -82,15 +82,7 @@ class Denoising(DiffusersConventions):
                 **residuals,
             )
             parts = sample.chunk(len(kinds))
-            prediction = parts[0]
-            if len(kinds) > 1:
-                prediction = parts[0] + guidance_scale * (parts[1] - parts[0])
-            if len(kinds) == 3:
-                prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
-            if len(kinds) > 1 and self._guidance_rescale > 0:
-                from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
-
-                prediction = rescale_noise_cfg(prediction, parts[-1], self._guidance_rescale)
+            prediction = guided(parts, guidance_scale, memory_guidance_scale, self._guidance_rescale)
             if reader is not None:
                 prediction = reader.after_step(t, model_input[:stories], prediction)
             if weights:
@@ -138,6 +130,20 @@ class Denoising(DiffusersConventions):
     def _attention_options(self) -> dict[str, Any] | None:
         """A copy: diffusers takes the LoRA's scale out of it."""
         return None if self._cross_attention_kwargs is None else dict(self._cross_attention_kwargs)
+
+
+def guided(parts: Sequence[Tensor], guidance_scale: float, memory_guidance_scale: float, rescale: float) -> Tensor:
+    """The prediction of those of a frame's rows, in the order of `guidance_rows`."""
+    prediction = parts[0]
+    if len(parts) > 1:
+        prediction = parts[0] + guidance_scale * (parts[1] - parts[0])
+    if len(parts) == 3:
+        prediction = prediction + memory_guidance_scale * (parts[2] - parts[1])
+    if len(parts) > 1 and rescale > 0:
+        from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+
+        prediction = rescale_noise_cfg(prediction, parts[-1], rescale)
+    return prediction
 
 
 def guidance_rows(guidance_scale: float, memory_guidance_scale: float, has_memory: bool) -> list[bool]:

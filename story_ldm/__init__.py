@@ -13,6 +13,7 @@ _LAZY = {
     "StoryLDMPipeline": "story_ldm.pipelines.story_ldm",
     "StoryGANPipeline": "story_ldm.pipelines.story_gan",
     "DynamicBlockGANPipeline": "story_ldm.pipelines.dynamic_block_gan",
+    "ARLDMPipeline": "story_ldm.pipelines.ar_ldm",
     "StoryUNet2DConditionModel": "story_ldm.systems.story_ldm.unet",
     "MemoryAttention": "story_ldm.systems.story_ldm.memory_attention",
     "StoryMemory": "story_ldm.systems.story_ldm.memory_attention",

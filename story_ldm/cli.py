@@ -21,7 +21,7 @@ from tyro.extras import SubcommandApp
 
 from story_ldm.data.long_sentences import LongDrawn, LongSentences, fit_sentences
 from story_ldm.data.sources import SOURCES
-from story_ldm.files import model_folder
+from story_ldm.files import json_object, model_folder
 from story_ldm.lean_imports import import_for_drawing, needs_diffusers_alone
 from story_ldm.one_line import one_line_errors
 
@@ -69,6 +69,10 @@ def generate(
     _check_output(output)
     if long_sentences == "skip":
         raise ValueError("--long-sentences is skip; it must be error, cut or chunks: one story is drawn, which skip would leave out")
+    ar_ldm = json_object(model / "model_index.json").get("_class_name") == "ARLDMPipeline"
+    if ar_ldm and (memory not in ("trained", "none") or explain or long_sentences == "chunks"):
+        wrong = "--explain is given" if explain else f"--memory is {memory} and --long-sentences {long_sentences}"
+        raise ValueError(f"{wrong}, and --model is {model}, an ARLDMPipeline: it has no reader, and takes --memory trained or none, and no chunks")
     name = "story_ldm.pipelines.story_ldm"
     pipelines = import_for_drawing(name, lean=needs_diffusers_alone(model)) if own_process else import_module(name)
     import torch
@@ -82,9 +86,11 @@ def generate(
 
         sentences = tuple(make_story(split="test", index=seed).sentences["referential"])
         print("\n".join(sentences))
-    pipe = pipelines.StoryLDMPipeline.from_pretrained(model)
+    kind = import_module("story_ldm.pipelines.ar_ldm").ARLDMPipeline if ar_ldm else pipelines.StoryLDMPipeline
+    pipe = kind.from_pretrained(model)
     if long_sentences != "chunks":
-        sentences = tuple(fit_sentences(sentences, encoder_limit(pipe.text_encoder, pipe.tokenizer), long_sentences))
+        tokenizer = (pipe.tokenizer, pipe.history_tokenizer) if ar_ldm else pipe.tokenizer
+        sentences = tuple(fit_sentences(sentences, encoder_limit(pipe.text_encoder, tokenizer), long_sentences))
     elif pipe.text_encoder is None:
         raise ValueError(f"--long-sentences is chunks, and {model} has a reader, which reads a sentence whole; only CLIP's are read in chunks")
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -95,9 +101,11 @@ def generate(
         for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
             print(f"{sentence}\n    {frame}")
     how: dict[str, Any] = {"num_inference_steps": steps, "guidance_scale": guidance, "use_memory": memory != "none"}
-    how["long_sentences"] = "chunks" if long_sentences == "chunks" else "error"
-    form = None if memory in ("trained", "none") else memory
-    frames = pipe(list(sentences), memory=form, generator=torch.Generator().manual_seed(seed), **how).frames[0]
+    if not ar_ldm:
+        how["long_sentences"] = "chunks" if long_sentences == "chunks" else "error"
+    if memory not in ("trained", "none"):
+        how["memory"] = memory
+    frames = pipe(list(sentences), generator=torch.Generator().manual_seed(seed), **how).frames[0]
     save_picture(story_strip(frames, list(sentences), side), output)
     print(f"{output} written")
 

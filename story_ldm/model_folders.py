@@ -51,7 +51,7 @@ def check_model_folder(folder: Path, pipeline: str, needed: Collection[str], kno
         how = "it must be a pipeline of this kind"
         if isinstance(name, str) and name.startswith("StableDiffusion"):
             how = f"open it by StoryLDMPipeline.from_stable_diffusion({str(folder)!r})"
-        elif isinstance(name, str) and name.startswith(("Story", "DynamicBlock")):
+        elif isinstance(name, str) and name.startswith(("Story", "DynamicBlock", "ARLDM")):
             how = f"open it by {name}.from_pretrained({str(folder)!r})"
         raise ValueError(f"{folder} is a {name}, not a {pipeline}; {how}")
     parts = {part: value for part, value in index.items() if isinstance(value, list) and not part.startswith("_")}

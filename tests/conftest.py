@@ -209,6 +209,7 @@ SERVER = """
 import json, os, runpy, sys, traceback
 import accelerate, diffusers.training_utils, tqdm.auto, tyro
 import story_ldm.pipelines, story_ldm.data, story_ldm.metrics.frechet
+from story_ldm.systems.ar_ldm.presets import PRESETS as AR_PRESETS
 from story_ldm.systems.dynamic_block_gan.presets import PRESETS as DYNAMIC_BLOCK_PRESETS
 from story_ldm.systems.story_gan.presets import PRESETS as GAN_PRESETS
 from story_ldm.systems.story_ldm.presets import PRESETS
@@ -243,6 +244,13 @@ def tiny():
 
 
 PRESETS["tiny"] = tiny
+HISTORY = dict(resolution=16, patch=8, vision_width=8, vision_layers=1, vision_heads=2, width=8, layers=1, heads=2)
+AR_PRESETS["tiny"] = lambda: dict(
+    {name: part for name, part in tiny().items() if name in ("resolution", "text", "max_length", "vae")},
+    unet={name: value for name, value in tiny()["unet"].items() if not name.startswith("memory")},
+    history=HISTORY,
+    longest=4,
+)
 GAN_PRESETS["tiny"] = lambda: TINY_GAN
 DYNAMIC_BLOCK_PRESETS["tiny"] = lambda: TINY_DYNAMIC_BLOCK
 

@@ -170,7 +170,7 @@ def test_readmes_table_is_that_of_the_results():
         assert row == " | ".join(f"{cell:.1f}" for cell in cells), name
 
 
-@pytest.mark.parametrize("system", ["story_ldm", "story_gan", "dynamic_block_gan"])
+@pytest.mark.parametrize("system", ["story_ldm", "ar_ldm", "story_gan", "dynamic_block_gan"])
 def test_preset_tables(system):
     assert importlib.import_module(f"story_ldm.systems.{system}.presets").parameter_table() in (ROOT / "docs/reference/presets.md").read_text()
 

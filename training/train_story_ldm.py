@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import copy
 import re
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +30,13 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 from accelerate import Accelerator
-from datasets import Dataset
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from story_ldm.data.long_sentences import LongSentences
-from story_ldm.data.pictures import save_picture
-from story_ldm.data.stories import fit_stories, held_out_split, load_stories, story_lengths
+from story_ldm.data.stories import fit_stories, load_stories, story_lengths
 from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor, enlargement
@@ -47,11 +44,8 @@ from story_ldm.encoders.limits import encoder_limit
 from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
-from story_ldm.files import model_folder
-from story_ldm.metrics.quick import quick_rates
 from story_ldm.pipelines.story_ldm import StoryLDMPipeline
 from story_ldm.reports.cards import set_section, write_model_card, write_training_section
-from story_ldm.reports.strips import story_sheet
 from story_ldm.systems.story_ldm.building import (
     Train,
     averaged_weights,
@@ -73,6 +67,7 @@ from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, l
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
+from story_ldm.training.samples import report_samples, sample_file, sample_stories
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
 from story_ldm.training.steps import BucketBatches, StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
 from story_ldm.training.story_batches import draw_batch
@@ -224,7 +219,8 @@ def main(s: Settings) -> None:
     with accelerator.main_process_first():
         data, *others = fit_stories([data, *others], encoder_limit(model.text_encoder, tokenizer), s.long_sentences)
         if s.sample_every:
-            sample_stories(s, tokenizer)  # raises an error now, rather than at the first sample, if a sentence is too long
+            # raises an error now, rather than at the first sample, if a sentence is too long
+            sample_stories(s.dataset, s.text_form[0], s.sample_stories, tokenizer, s.long_sentences)
     if s.train != "all" and max(story_lengths(data)) < 2:
         raise ValueError(f"--train is {s.train}, but every story of {s.dataset} has 1 frame, which reads no memory; it needs stories of at least 2")
     lengths = torch.tensor(story_lengths(data))
@@ -278,7 +274,7 @@ def main(s: Settings) -> None:
     if s.compile:
         accelerator.unwrap_model(model).unet.compile()
 
-    if s.sample_every and step and step % s.sample_every == 0 and any_process(accelerator, not sample_file(s, step).exists()):
+    if s.sample_every and step and step % s.sample_every == 0 and any_process(accelerator, not sample_file(s.output, step).exists()):
         sample(s, accelerator, model, unsharded, ema, vae, tokenizer, scheduler, step)  # the run was killed after its checkpoint
 
     batches = iter(StepBatches(len(data), s.batch, s.seed, step))  # full batches: all processes pad to the same length
@@ -416,14 +412,6 @@ def build(
     return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader, downscale_factor(vae)), tokenizer
 
 
-def sample_stories(s: Settings, tokenizer: CLIPTokenizer | XLTokenizers | None) -> Dataset:
-    """The first validation stories, without pictures."""
-    limit = None if s.long_sentences == "skip" else s.sample_stories  # of which some may be left out
-    stories = load_stories(s.dataset, held_out_split(s.dataset), text=s.text_form[0], limit=limit, pictures=False)
-    fit = fit_stories([stories], encoder_limit(None, tokenizer), s.long_sentences)[0]
-    return fit.select(range(min(s.sample_stories, len(fit))))
-
-
 def sample(
     s: Settings,
     accelerator: Accelerator,
@@ -440,7 +428,7 @@ def sample(
     unsharded: under FSDP2, a copy of the model in the main process, to which the weights are copied; else the weights of `model` are swapped."""
     weights = full_tensors(ema.shadow_params)
     if accelerator.is_main_process:
-        stories = sample_stories(s, tokenizer)
+        stories = sample_stories(s.dataset, s.text_form[0], s.sample_stories, tokenizer, s.long_sentences)
         if unsharded is None:
             ema.store(averaged_weights(model, s.train))
         parts = (unsharded or accelerator.unwrap_model(model)).to(accelerator.device).eval()
@@ -449,20 +437,11 @@ def sample(
         generators = [torch.Generator().manual_seed(n) for n in range(len(stories))]
         with accelerator.autocast() if s.half_frozen else nullcontext():
             drawn = pipe(stories["sentences"][:], generator=generators).frames
-        rates = quick_rates(model_folder(s.evaluator or "toon-evaluator"), stories, drawn, accelerator.device)
-        print(" | ".join([f"step {step}", *(f"{name} {100 * value:.1f} %" for name, value in rates.items())]), file=sys.stderr)
-        accelerator.log({f"validation/{name}": value for name, value in rates.items()}, step=step)
-        sheet = story_sheet(drawn[:6], stories["sentences"][:6])
-        sample_file(s, step).parent.mkdir(exist_ok=True)
-        save_picture(sheet, sample_file(s, step))
+        report_samples(accelerator, s.output, step, stories, drawn, s.evaluator)
         if unsharded is None:
             ema.restore(averaged_weights(model, s.train))
             model.train()
     accelerator.wait_for_everyone()
-
-
-def sample_file(s: Settings, step: int) -> Path:
-    return s.output / "samples" / f"step-{step:08d}.png"
 
 
 def finished_pipeline(

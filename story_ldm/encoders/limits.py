@@ -17,14 +17,10 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
-    from story_ldm.encoders.xl_text import XLTokenizers
 
-
-def token_limit(tokenizer: PreTrainedTokenizerBase | XLTokenizers) -> Limit:
-    """The limit of a text encoder that reads a tokenizer's tokens; of Stable Diffusion XL's two, of both."""
-    from story_ldm.encoders.xl_text import XLTokenizers
-
-    tokenizers = list(tokenizer) if isinstance(tokenizer, XLTokenizers) else [tokenizer]
+def token_limit(tokenizer: PreTrainedTokenizerBase | tuple[PreTrainedTokenizerBase, ...]) -> Limit:
+    """The limit of a text encoder that reads a tokenizer's tokens; of several (Stable Diffusion XL's two, AR-LDM's two), of all."""
+    tokenizers = list(tokenizer) if isinstance(tokenizer, tuple) else [tokenizer]
 
     def lengths(sentences: Sequence[str]) -> list[int]:
         read = [each(with_vectors(each, list(sentences)), verbose=False).input_ids for each in tokenizers]
@@ -33,7 +29,7 @@ def token_limit(tokenizer: PreTrainedTokenizerBase | XLTokenizers) -> Limit:
     return Limit(min(each.model_max_length for each in tokenizers), "tokens", lengths)
 
 
-def encoder_limit(text_encoder: nn.Module | None, tokenizer: PreTrainedTokenizerBase | XLTokenizers | None) -> Limit | None:
+def encoder_limit(text_encoder: nn.Module | None, tokenizer: PreTrainedTokenizerBase | tuple[PreTrainedTokenizerBase, ...] | None) -> Limit | None:
     """The limit of a text encoder; without a tokenizer, of the reader; None of an LSTM, which has none."""
     if tokenizer is None:
         return WORDS
@@ -50,4 +46,5 @@ def folder_limit(folder: Path) -> Limit | None:
 
     config = folder / "text_encoder" / "config.json"
     lstm = config.is_file() and json_object(config).get("_class_name") == "DAMSMTextEncoder"
-    return None if lstm else token_limit(open_local(AutoTokenizer, folder / "tokenizer", trust_remote_code=False))
+    parts = [part for part in ("tokenizer", "history_tokenizer") if (folder / part).is_dir()]
+    return None if lstm else token_limit(tuple(open_local(AutoTokenizer, folder / part, trust_remote_code=False) for part in parts))

@@ -31,14 +31,14 @@ from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 Train = Literal["all", "memory", "memory+lora"]
 
 
-def open_start(folder: Path | None) -> StableDiffusion | None:
-    """The Stable Diffusion in a folder; None if the folder has a `StoryLDMPipeline`, or is None.
+def open_start(folder: Path | None, own: tuple[str, ...] = ("StoryLDMPipeline",)) -> StableDiffusion | None:
+    """The Stable Diffusion in a folder; None if the folder has one of the pipelines `own`, or is None.
 
     Raises ValueError if the folder has neither, or if the Stable Diffusion is distilled (LCM) or predicts neither noise nor velocity."""
     if folder is None:
         return None
     index = folder / "model_index.json"
-    if index.exists() and json_object(index).get("_class_name") == "StoryLDMPipeline":
+    if index.exists() and json_object(index).get("_class_name") in own:
         return None
     sd = open_stable_diffusion(folder)
     if sd.unet.config.time_cond_proj_dim is not None:

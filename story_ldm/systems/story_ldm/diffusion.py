@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import torch
 from diffusers import DDPMScheduler
@@ -51,8 +51,8 @@ def min_snr_weights(scheduler: DDPMScheduler, levels: Tensor, gamma: float) -> T
 
 
 @dataclass
-class StoryBatch:
-    """One training batch: B stories of M frames, each with `draws` noise draws."""
+class NoisyStories:
+    """B stories of M frames, each with `draws` noise draws: what every latent diffusion model of stories is trained on."""
 
     latents: Tensor  # (B, M, c, h, w) clean, normalised
     ids: Tensor  # (B, M, L), of a tokenizer; (B, M, L, 2), of XL's two; (B, M, L, 1 + NGRAMS), of a reader
@@ -61,6 +61,19 @@ class StoryBatch:
     noisy: Tensor  # (draws * B, M, c, h, w)
     noise: Tensor  # (draws * B, M, c, h, w): the noise in `noisy`
     levels: Tensor  # (draws * B, M)
+
+    def part(self, stories: Tensor) -> Self:
+        """The part of the batch with these stories, indices (N,)."""
+        stories = stories.to(self.latents.device)
+        rows = torch.cat([stories + first for first in range(0, len(self.noisy), len(self.latents))])
+        per_draw, values = {"noisy", "noise", "levels"}, {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(**{name: value[rows if name in per_draw else stories] for name, value in values.items() if value is not None})
+
+
+@dataclass
+class StoryBatch(NoisyStories):
+    """One training batch of Story-LDM."""
+
     memory_latents: Tensor  # (B, M, c, h, w): the clean latents, some of them slightly noisy
     memory_levels: Tensor  # (B, M): noise levels of `memory_latents`
     use_text: Tensor  # (B,) bool; stories without text do not read memory either
@@ -68,15 +81,8 @@ class StoryBatch:
     use_language: Tensor  # (B,) bool
     states: Tensor | None = None  # (B, M, L, D): the text encoder's states, if it is not trained; of XL's encoders packed, (B, M, L * D + P)
 
-    def part(self, stories: Tensor) -> StoryBatch:
-        """The part of the batch with these stories, indices (N,)."""
-        stories = stories.to(self.latents.device)
-        rows = torch.cat([stories + first for first in range(0, len(self.noisy), len(self.latents))])
-        per_draw, values = {"noisy", "noise", "levels"}, {f.name: getattr(self, f.name) for f in fields(self)}
-        return StoryBatch(**{name: value[rows if name in per_draw else stories] for name, value in values.items() if value is not None})
 
-
-def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: StoryBatch, gamma: float) -> tuple[Tensor, Tensor]:
+def diffusion_loss(scheduler: DDPMScheduler, prediction: Tensor, batch: NoisyStories, gamma: float) -> tuple[Tensor, Tensor]:
     """Mean squared error of the prediction (draws * B, M, c, h, w), with Min-SNR-γ weights and without; padding does not count."""
     draws = len(batch.noisy) // len(batch.latents)
     clean, weight = batch.latents.repeat(draws, 1, 1, 1, 1), batch.weight.repeat(draws, 1)

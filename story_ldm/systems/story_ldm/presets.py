@@ -5,6 +5,7 @@ python -m story_ldm.systems.story_ldm.presets                 # prints the param
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from story_ldm.files import markdown_table
@@ -132,9 +133,9 @@ def unet(
 PRESETS = {"toon-64": toon_64, "toon-128": toon_128, "paper-256": paper_256, "sd15": sd15, "sdxl": sdxl}
 
 
-def preset_at(name: str, resolution: int | None = None) -> dict[str, Any]:
+def preset_at(name: str, resolution: int | None = None, table: Mapping[str, Callable[[], dict[str, Any]]] = PRESETS) -> dict[str, Any]:
     """A preset's settings, for frames of `resolution` pixels if given. Raises ValueError if its networks cannot downsample that size."""
-    preset = PRESETS[name]()
+    preset = table[name]()
     if resolution is None or resolution == preset["resolution"]:
         return preset
     factor = preset["resolution"] // preset["unet"]["sample_size"]

@@ -8,6 +8,7 @@ prepared = unet.prepare(memory, condition.pooled[:, m])                     # of
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,6 +86,14 @@ class StoryUNet2DConditionModel(UNet2DConditionModel):
         missing, unexpected = model.load_state_dict(weights, strict=False)
         assert not unexpected and all(name.startswith("memory_layers.") for name in missing), (missing, unexpected)
         return model.to(unet.device).type(unet.dtype).train(unet.training)
+
+    def to_unet(self) -> UNet2DConditionModel:
+        """The plain UNet2DConditionModel that this is without its memory layers; it shares the weights."""
+        known = inspect.signature(UNet2DConditionModel.__init__).parameters
+        with torch.device("meta"):
+            unet = UNet2DConditionModel(**{name: value for name, value in self.config.items() if name in known})
+        unet.load_state_dict({name: value for name, value in self.state_dict().items() if not name.startswith("memory_layers.")}, assign=True)
+        return unet.train(self.training)
 
     def load_lora_adapter(self, *args: Any, **kwargs: Any) -> None:
         """diffusers' method, without the memory layers."""
