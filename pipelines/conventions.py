@@ -250,7 +250,7 @@ class DiffusersConventions(
         return self.unet is not None and (self.unet.config.memory != "none" or self.unet.config.class_embed_type is not None)
 
     def _check_size(self, height: Any, width: Any, factor: int) -> tuple[int, int]:
-        sample_size = self.unet.config.memory_sample_size or self.unet.config.sample_size
+        sample_size = self.unet.config.get("memory_sample_size") or self.unet.config.sample_size
         native = [side * factor for side in ((sample_size, sample_size) if isinstance(sample_size, int) else sample_size)]
         sides = [side if given is None else given for given, side in zip((height, width), native, strict=True)]
         for name, value in zip(("height", "width"), sides, strict=True):

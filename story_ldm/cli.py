@@ -70,9 +70,11 @@ def generate(
     if long_sentences == "skip":
         raise ValueError("--long-sentences is skip; it must be error, cut or chunks: one story is drawn, which skip would leave out")
     ar_ldm = json_object(model / "model_index.json").get("_class_name") == "ARLDMPipeline"
-    if ar_ldm and (memory not in ("trained", "none") or explain or long_sentences == "chunks"):
-        wrong = "--explain is given" if explain else f"--memory is {memory} and --long-sentences {long_sentences}"
-        raise ValueError(f"{wrong}, and --model is {model}, an ARLDMPipeline: it has no reader, and takes --memory trained or none, and no chunks")
+    wrong = {"--explain is given": explain, f"--memory is {memory}": memory not in ("trained", "none")}
+    wrong["--long-sentences is chunks"] = long_sentences == "chunks"
+    if ar_ldm and any(wrong.values()):
+        what = next(option for option, given in wrong.items() if given)
+        raise ValueError(f"{what}, and --model is {model}, an ARLDMPipeline: it has no reader, no such memory, and reads sentences whole")
     name = "story_ldm.pipelines.story_ldm"
     pipelines = import_for_drawing(name, lean=needs_diffusers_alone(model)) if own_process else import_module(name)
     import torch

@@ -369,8 +369,9 @@ def test_the_command_line_draws_by_its_folder(tokenizer, tmp_path, monkeypatch, 
     tiny_pipeline(tokenizer).save_pretrained(tmp_path / "model")
     argv = ["generate", "Bruno waves.", "He sits.", "--model", tmp_path / "model", "--output", tmp_path / "story.png", "--steps", 1]
     for more, says in (
-        (["--memory", "reference"], "--memory is reference, and --model is .*, an ARLDMPipeline"),
-        (["--explain"], "--explain is given, and --model is .*, an ARLDMPipeline, which has no reader"),
+        (["--memory", "reference"], "--memory is reference, and --model is .*, an ARLDMPipeline: it has no reader, no such memory"),
+        (["--explain"], "--explain is given, and --model is .*, an ARLDMPipeline: it has no reader"),
+        (["--long-sentences", "chunks"], "--long-sentences is chunks, and --model is .*, an ARLDMPipeline"),
     ):
         with pytest.raises(SystemExit, match=says):
             story_ldm(monkeypatch, *argv, *more)
