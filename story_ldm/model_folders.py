@@ -172,7 +172,10 @@ def _check_tokenizer(folder: Path, encoder: Path) -> None:
     if file is None or not isinstance(sizes.get("vocab_size"), int):
         return
     table = json_object(file)
-    parts = [table] if file.name == "vocab.json" else [(table.get("model") or {}).get("vocab"), table.get("added_tokens")]
+    model = table.get("model") or {}
+    if not isinstance(model, dict):
+        raise ValueError(f"model of {file} is {model!r}; it must be an object with the vocabulary")
+    parts = [table] if file.name == "vocab.json" else [model.get("vocab"), table.get("added_tokens")]
     ids = [n for part in parts for _, n in _numbers(part)]
     if (largest := max(ids, default=0)) >= sizes["vocab_size"]:
         raise ValueError(f"the largest token of {file} is {largest:,}; it must be below {sizes['vocab_size']:,}, the vocab_size of {encoder}")

@@ -237,7 +237,7 @@ class Reader(ModelMixin, ConfigMixin):
             shown = state.new_zeros(stories, slots, longest)
             for n in range(1 + int(number.max() if longest else 0)):
                 rows: Any = (number.amax(1) >= n).nonzero()[:, 0] if n else slice(None)
-                x = state[rows] + self.which + (self.further if n else 0)
+                x = state[rows] + self.which + min(n, 1) * self.further  # always in the graph: DDP expects its gradient
                 told = words[rows] & (number[rows] == n), codes[rows], of_frame[rows, ..., :longest, :], name_keys[rows, :longest]
                 x, held, pointing = self._update(x, known[rows], *told)
                 if n == 0:
