@@ -25,6 +25,7 @@ import pytest
 import torch
 from accelerate.hooks import ModelHook, add_hook_to_module
 from diffusers import AutoencoderKL, DDIMScheduler
+from hypothesis import settings
 from published_copies import copies, own_cache  # noqa: F401 (fixtures)
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -85,6 +86,13 @@ def calls_seen_by_hooks(*parts: torch.nn.Module) -> list[str]:
 def sentences_of(count: int, text: str = "referential", **settings) -> list[list[str]]:
     """Sentences of `count` stories of the built-in world."""
     return [story_row(0, "train", index, 16, text, pictures=False, **settings)["sentences"] for index in range(count)]
+
+
+def pytest_configure(config):
+    """Drawn examples are the same in each run, so that a change is to blame for a failure; the slow tests draw new ones."""
+    settings.register_profile("same", derandomize=True)
+    if "slow" not in config.option.markexpr.replace("not slow", ""):
+        settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
