@@ -52,6 +52,19 @@ assert torch._dynamo.config.cache_size_limit and torch._dynamo.eval_frame.Optimi
     assert (tmp_path / "lean.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
 
 
+def test_everything_is_imported_where_a_module_needs_what_is_absent(tmp_path):
+    """As a later diffusers may: then it is imported once more, whole."""
+    (tmp_path / "demanding.py").write_text("import diffusers.models, accelerate\nfrom diffusers.utils import is_transformers_available as has\n")
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from story_ldm.lean_imports import import_for_drawing
+module = import_for_drawing("demanding", lean=True)
+print(module.has(), module.accelerate.__name__, type(sys.modules["torch._dynamo"]).__name__)
+"""
+    assert python(code, tmp_path).splitlines()[-1] == "True accelerate module"
+
+
 @pytest.mark.parametrize("lengths", [[5, 9, 2], [4, 4]])
 def test_bert_layers_are_those_of_transformers_to_the_bit(lengths):
     torch.manual_seed(0)

@@ -11,8 +11,6 @@
 All M frames of a story run in one forward pass: the history encoder reads each true frame but the last with its sentence, and every noisy frame reads
 the states of those before it. One training serves both tasks, visualization and continuation. The same command resumes a run. The result is
 `<output>/pipeline`, which `ARLDMPipeline.from_pretrained` opens.
-
-This file has over 350 lines because a third of it is settings with their help.
 """
 
 from __future__ import annotations
@@ -46,9 +44,10 @@ from story_ldm.systems.story_ldm.diffusion import diffusion_loss
 from story_ldm.systems.story_ldm.presets import preset_at
 from story_ldm.training.caches import cached_latents
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint
+from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
-from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
+from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.samples import report_samples, sample_file, sample_stories
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
 from story_ldm.training.steps import StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
@@ -57,25 +56,14 @@ from story_ldm.training.watch import Watch, forward_flops, parameter_counts, siz
 
 
 @dataclass
-class Settings(StorySettings):
+class Settings(DiffusionSettings):
     output: Path = Path("runs/ar-ldm")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: Annotated[str, one_of(PRESETS)] = "toon-64"
     """Sizes of the model (story_ldm/systems/ar_ldm/presets.py)."""
-    resolution: int | None = None
-    """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
-    split: str = "train"
-    """Split to train on; the built-in world also has train_wide, with the pairs that are held out for its benchmark, and more company."""
-    text_form: tuple[TextForm, ...] = ("referential",)
-    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only). Of several, each story
-    is read in one drawn anew in each step."""
-    lengths: tuple[int, ...] | None = None
-    """Numbers of frames of the built-in world's stories, which take turns: --lengths 3 4 5 6 7 8; by default each story has 5."""
     longest: int | None = None
     """Frames of the longest story that is read whole, the rows of the time embedding; frames after it read so many before them, less one. By default
     that of the preset, or of the dataset if it has none so long; of an AR-LDM in --init-from its own."""
-    vae: Path = Path("runs/autoencoder/vae")
-    """Folder of the autoencoder, as train_autoencoder.py writes it."""
     text: Path = Path("runs/language")
     """Folder with tokenizer and text encoder, as train_language_memory.py writes it."""
     history: Path | None = None
@@ -87,31 +75,10 @@ class Settings(StorySettings):
     """Do not train the text encoder."""
     freeze_history: bool = False
     """Do not train the history encoder; type and time embeddings are trained all the same."""
-    stories: int = 120_000
-    """Number of stories to train on, counted with repetition."""
-    batch: int = 8
-    """Stories per step, over all processes and passes."""
-    device_batch: int | None = None
-    """Largest number of stories per forward pass of a process; a larger share of the batch is split into passes whose gradients add up."""
     noise_draws: int = 2
     """Noise draws per story that share one reading of its frames."""
-    optimizer: Literal["adamw", "adamw8bit", "muon"] = "adamw"
-    """adamw8bit: AdamW with 8-bit states (bitsandbytes, GPU only). muon: orthogonal updates of the UNet's matrices and kernels, AdamW for the
-    other weights."""
-    learning_rate: float = 4e-4
-    """Peak learning rate of the UNet."""
     text_learning_rate: float = 2e-4
     """Peak learning rate of the text encoder, the history encoder and the embeddings."""
-    warmup: int = 300
-    """Steps of linear warm-up."""
-    decay: float = 0.2
-    """Share of the run, at its end, over which the learning rate falls linearly to zero."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay."""
-    max_grad_norm: float = 1.0
-    """Gradients are clipped to this norm."""
-    ema_decay: float = 0.999
-    """Decay of the moving average of the weights, which is what the finished model has."""
     prediction: Literal["v_prediction", "epsilon"] = "v_prediction"
     """Prediction target; a Stable Diffusion and an AR-LDM keep their own."""
     min_snr_gamma: float = 5.0
@@ -120,33 +87,10 @@ class Settings(StorySettings):
     """Share of frames, each by itself, trained without text and history, for guidance."""
     history_dropout: float = 0.0
     """Share of frames trained with text and without history, for guidance of both apart; the published model has none."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass instead of storing them."""
-    compile: bool = False
-    """torch.compile the UNet; the first steps take minutes."""
-    channels_last: bool = True
-    """Store the UNet's convolutions in the channels_last memory format."""
-    xformers: bool = False
-    """Use xformers attention (GPU only)."""
-    store: Literal["float16", "bfloat16", "float32"] = "float16"
-    """Precision of the finished weights; checkpoints keep full precision."""
-    checkpoint_every: int = 1000
-    """Steps between checkpoints."""
-    sample_every: int = 2000
-    """Steps between validation samples; 0 draws none."""
-    sample_stories: int = 16
-    """Number of validation stories to draw."""
     long_sentences: LongSentences = "error"
     """What to do with sentences that are longer than the encoders read: error, cut them, or skip their stories."""
-    evaluator: Path | None = None
-    """Frame evaluator that reads the drawn stories for the logged rates; defaults to the shipped one if it knows the dataset's characters."""
     cache: Path = Path("runs/cache")
     """Folder of cached latents."""
-
-
-# Settings that may differ when a run is resumed: they do not change the trained weights, or only how far training goes.
-MAY_CHANGE: tuple[str, ...] = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
-MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_last", "xformers")
 
 
 def main(s: Settings) -> None:

@@ -15,7 +15,7 @@ written into memory once, and every noisy frame reads the frames before it. The 
 which `StoryLDMPipeline.from_pretrained` opens. With frozen weights (`--train memory`, `--train memory+lora`) it is `<output>/adapter`: a memory
 adapter for `StoryLDMPipeline.from_stable_diffusion` or `pipe.load_memory_adapter`, and a LoRA for `pipe.load_lora_weights`.
 
-This file has over 350 lines because a quarter of it is settings with their help.
+This file has over 350 lines because all forms of the system are trained by it: a seventh is settings with their help, a sixth opens what they name.
 """
 
 from __future__ import annotations
@@ -64,9 +64,10 @@ from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion
 from story_ldm.training.caches import bucket_latents, cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
+from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
-from story_ldm.training.run import StorySettings, TextForm, default_precision, finish_run, one_of, run_record, start_run
+from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.samples import report_samples, sample_file, sample_stories
 from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
 from story_ldm.training.steps import BucketBatches, StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
@@ -75,26 +76,15 @@ from story_ldm.training.watch import Watch, forward_flops, parameter_counts, siz
 
 
 @dataclass
-class Settings(StorySettings):
+class Settings(DiffusionSettings):
     output: Path = Path("runs/story-ldm")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline` or `adapter`."""
     preset: Annotated[str, one_of(PRESETS)] = "toon-64"
     """Sizes of the model (story_ldm/systems/story_ldm/presets.py)."""
-    resolution: int | None = None
-    """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
     buckets: tuple[str, ...] = ()
     """Sizes HEIGHTxWIDTH in pixels of stories whose pictures are not all square: --buckets 64x64 48x80 80x48. Each story gets the one that is
     nearest in shape to its first picture, and a step takes stories of one size. Without any, all frames are squares of --resolution, which stays
     the size that is drawn by default."""
-    split: str = "train"
-    """Split to train on; the built-in world also has train_wide, with the pairs that are held out for its benchmark, and more company."""
-    text_form: tuple[TextForm, ...] = ("referential",)
-    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only). Of several, each story
-    is read in one drawn anew in each step."""
-    lengths: tuple[int, ...] | None = None
-    """Numbers of frames of the built-in world's stories, which take turns: --lengths 3 4 5 6 7 8; by default each story has 5."""
-    vae: Path = Path("runs/autoencoder/vae")
-    """Folder of the autoencoder, as train_autoencoder.py writes it."""
     text: Path = Path("runs/language")
     """Folder with tokenizer, text encoder, language memory and fact head, as train_language_memory.py writes it."""
     reader: Path | None = None
@@ -117,31 +107,10 @@ class Settings(StorySettings):
     """UNet blocks with a memory layer, of down.0, down.1, …, mid, up.0, …; defaults to those of the preset."""
     language_memory: bool = True
     """Read each sentence together with those before it."""
-    stories: int = 120_000
-    """Number of stories to train on, counted with repetition."""
-    batch: int = 8
-    """Stories per step, over all processes and passes."""
-    device_batch: int | None = None
-    """Largest number of stories per forward pass of a process; a larger share of the batch is split into passes whose gradients add up."""
     noise_draws: int = 2
     """Noise draws per story that share one write pass."""
-    optimizer: Literal["adamw", "adamw8bit", "muon"] = "adamw"
-    """adamw8bit: AdamW with 8-bit states (bitsandbytes, GPU only). muon: orthogonal updates of the UNet's matrices and kernels, AdamW for the
-    other weights."""
-    learning_rate: float = 4e-4
-    """Peak learning rate of the UNet."""
     text_learning_rate: float = 2e-4
     """Peak learning rate of the text encoder and the language memory."""
-    warmup: int = 300
-    """Steps of linear warm-up."""
-    decay: float = 0.2
-    """Share of the run, at its end, over which the learning rate falls linearly to zero."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay."""
-    max_grad_norm: float = 1.0
-    """Gradients are clipped to this norm."""
-    ema_decay: float = 0.999
-    """Decay of the moving average of the weights, which is what the finished model has."""
     prediction: Literal["v_prediction", "epsilon"] = "v_prediction"
     """Prediction target; a Stable Diffusion keeps its own."""
     min_snr_gamma: float = 5.0
@@ -156,33 +125,10 @@ class Settings(StorySettings):
     """Highest noise level added to the remembered latents of half of the stories, which makes sampling robust to its own errors."""
     text_loss: float = 0.1
     """Weight of the loss of reading facts off pooled sentences; 0 switches it off."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass instead of storing them."""
-    compile: bool = False
-    """torch.compile the UNet; the first steps take minutes."""
-    channels_last: bool = True
-    """Store the UNet's convolutions in the channels_last memory format."""
-    xformers: bool = False
-    """Use xformers attention (GPU only)."""
-    store: Literal["float16", "bfloat16", "float32"] = "float16"
-    """Precision of the finished weights; checkpoints keep full precision."""
-    checkpoint_every: int = 1000
-    """Steps between checkpoints."""
-    sample_every: int = 2000
-    """Steps between validation samples; 0 draws none."""
-    sample_stories: int = 16
-    """Number of validation stories to draw."""
     long_sentences: LongSentences = "error"
     """What to do with sentences that are longer than the text encoder reads: error, cut them, or skip their stories."""
-    evaluator: Path | None = None
-    """Frame evaluator that reads the drawn stories for the logged rates; defaults to the shipped one if it knows the dataset's characters."""
     cache: Path = Path("runs/cache")
     """Folder of cached latents and of the sentence states of a frozen text encoder."""
-
-
-# Settings that may differ when a run is resumed: they do not change the trained weights, or only how far training goes.
-MAY_CHANGE: tuple[str, ...] = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
-MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_last", "xformers")
 
 
 def main(s: Settings) -> None:
