@@ -32,7 +32,7 @@ from story_ldm.systems.ar_ldm.context_cache import context_cache
 from story_ldm.systems.ar_ldm.history import BLACK, read_history
 
 from .checks import check_count, check_drawn, check_flags, check_frames, check_number, check_output_type, check_sentences, check_tensor
-from .conventions import DiffusersConventions, check_negative, default_steps, refuse
+from .conventions import DiffusersConventions, check_negative, refuse, usual_steps
 from .denoising import guidance_rows, guided
 from .noise import FrameNoise
 from .output import StoryPipelineOutput
@@ -310,4 +310,4 @@ class ARLDMPipeline(DiffusersConventions):
 
     def _defaults(self) -> tuple[int, float]:
         own = self.unet.config.class_embed_type is not None or self.vae.config.get("latents_mean") is not None
-        return (20, 2.0) if own else (default_steps(self.scheduler), 6.0)
+        return (20, 2.0) if own else (usual_steps(self.scheduler), 6.0)

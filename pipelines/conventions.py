@@ -20,6 +20,7 @@ from .base import StoryPipeline
 from .checks import check_count, check_number, check_tensor, check_text
 from .pictures import has_ip_adapter
 
+SETTINGS = ("force_zeros_for_empty_prompt", "default_steps", "default_guidance")  # of model_index.json, beside the components
 LARGEST = 16384  # pixels a side
 REFUSED = {
     "prompt": "it is called `sentences`: one for each frame",
@@ -87,8 +88,8 @@ class DiffusersConventions(
             pipe = cls.from_stable_diffusion(pipeline, adapter)  # type: ignore[attr-defined]
             pipe.register_modules(**kwargs)
         else:
-            zeros = {name: pipeline.config[name] for name in ("force_zeros_for_empty_prompt",) if name in pipeline.config}
-            pipe = cls(**{**pipeline.components, **zeros, **kwargs})
+            settings = {name: pipeline.config[name] for name in SETTINGS if name in pipeline.config}
+            pipe = cls(**{**pipeline.components, **settings, **kwargs})
         return pipe if dtype is None else pipe.to(dtype=dtype)
 
     def to_stable_diffusion(self) -> Any:
@@ -239,11 +240,14 @@ class DiffusersConventions(
         return self.text_encoder_2.config.projection_dim + (states.shape[-1] if self._needs_pooled else 0)
 
     def _defaults(self) -> tuple[int, float]:
-        """Steps and guidance where a call gives none: diffusers' own for a Stable Diffusion, and those of the built-in world's models for others."""
+        """Steps and guidance where a call gives none: the pipeline's own if it has some, else diffusers' for a Stable Diffusion, and those of the
+        built-in world's models for others."""
         if self.text_encoder_2 is not None:
-            return default_steps(self.scheduler), 5.0
-        own = self.reader is not None or self.unet.config.class_embed_type is not None or self.vae.config.get("latents_mean") is not None
-        return (20, 2.0) if own else (default_steps(self.scheduler), 7.5)
+            steps, guidance = usual_steps(self.scheduler), 5.0
+        else:
+            own = self.reader is not None or self.unet.config.class_embed_type is not None or self.vae.config.get("latents_mean") is not None
+            steps, guidance = (20, 2.0) if own else (usual_steps(self.scheduler), 7.5)
+        return self.config.get("default_steps", steps), self.config.get("default_guidance", guidance)
 
     @property
     def _needs_pooled(self) -> bool:
@@ -293,7 +297,7 @@ class DiffusersConventions(
         return [states.shape[1]] * (len(states) * copies)
 
 
-def default_steps(scheduler: Any) -> int:
+def usual_steps(scheduler: Any) -> int:
     """Steps for a Stable Diffusion: diffusers' 50, or what its scheduler is made for: 25 of a solver of higher order, 4 of a distilled model."""
     kind = type(scheduler).__name__
     if kind in ("LCMScheduler", "TCDScheduler"):

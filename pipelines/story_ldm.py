@@ -103,10 +103,13 @@ class StoryLDMPipeline(Denoising, Reading):
         controlnet: ControlNetModel | MultiControlNetModel | list[ControlNetModel] | None = None,
         image_encoder: Any = None,
         feature_extractor: Any = None,
+        default_steps: int | None = None,
+        default_guidance: float | None = None,
     ):
         """text_encoder, tokenizer: a `CLIPTextModel` and its `CLIPTokenizer`; text_encoder_2: a `CLIPTextModelWithProjection` with its tokenizer_2.
         Their types are not named, for transformers takes seconds to import. force_zeros_for_empty_prompt: of a Stable Diffusion XL; without a
-        negative prompt, guidance starts from zeros. image_encoder, feature_extractor: of an IP-Adapter, by which they are loaded."""
+        negative prompt, guidance starts from zeros. image_encoder, feature_extractor: of an IP-Adapter, by which they are loaded. default_steps,
+        default_guidance: num_inference_steps and guidance_scale of a call that gives none; saved with the pipeline."""
         super().__init__()
         clip = text_encoder is not None and tokenizer is not None
         if (clip and reader is not None) or (not clip and reader is None and (text_encoder is not None or tokenizer is not None)):
@@ -117,6 +120,12 @@ class StoryLDMPipeline(Denoising, Reading):
             raise ValueError("the UNet is that of a Stable Diffusion XL: give also text_encoder_2 and tokenizer_2")
         if text_encoder_2 is not None:
             self.register_to_config(force_zeros_for_empty_prompt=force_zeros_for_empty_prompt)
+        if default_steps is not None:
+            check_count("default_steps", default_steps)
+            self.register_to_config(default_steps=default_steps)
+        if default_guidance is not None:
+            check_number("default_guidance", default_guidance)
+            self.register_to_config(default_guidance=default_guidance)
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,
@@ -232,8 +241,8 @@ class StoryLDMPipeline(Denoising, Reading):
         """Draw one frame for each sentence.
 
         sentences: one story or a list of stories. height, width: pixels, by default the training resolution: of a memory adapter, if it says so.
-        num_inference_steps: by default 20; of a Stable Diffusion 50, or fewer if its scheduler is made for fewer (`default_steps`). Some schedulers
-        call the UNet once more (PNDM) or twice a step: `num_timesteps` says how often.
+        num_inference_steps: by default 20, or the pipeline's `default_steps`; of a Stable Diffusion 50, or fewer if its scheduler is made for fewer.
+        Some schedulers call the UNet once more (PNDM) or twice a step: `num_timesteps` says how often.
         guidance_scale, memory_guidance_scale: e = e(∅,∅) + g (e(S,∅) - e(∅,∅)) + g_memory (e(S,memory) - e(S,∅)); by default both are equal,
         which needs two UNet rows per frame, not three: 2.0, of a Stable Diffusion 7.5, of XL 5.0.
         negative_prompt: of all frames, or a list with one a frame, or a list of such lists with one for each story.

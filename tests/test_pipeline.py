@@ -370,6 +370,21 @@ def test_latents_and_generators(tokenizer):
     assert torch.equal(draw(pipe, STORY, latents=latents), draw(pipe, STORY, generator=seeded(4))) and torch.equal(latents, before)
 
 
+def test_own_steps_and_guidance(tokenizer, tmp_path):
+    """What a pipeline says of itself holds where a call says nothing, after saving and with other components, too; a Stable Diffusion has none."""
+    parts = tiny_pipeline(tokenizer).components
+    with pytest.raises(ValueError, match="default_steps is 0; it must be a whole number"):
+        StoryLDMPipeline(**parts, default_steps=0)
+    with pytest.raises(ValueError, match="default_guidance is 'two'; it must be a number"):
+        StoryLDMPipeline(**parts, default_guidance="two")
+    pipe = StoryLDMPipeline(**parts, default_steps=2, default_guidance=1.5)
+    pipe.save_pretrained(tmp_path)
+    for one in (pipe, StoryLDMPipeline.from_pretrained(tmp_path), StoryLDMPipeline.from_pipe(pipe)):
+        one.set_progress_bar_config(disable=True)
+        assert torch.equal(draw(one, STORY[:2], num_inference_steps=None), draw(pipe, STORY[:2], num_inference_steps=2, guidance_scale=1.5))
+    assert "default_steps" not in tiny_pipeline(tokenizer).config
+
+
 def test_callback(tokenizer):
     for disabled in (True, False):
         pipe = tiny_pipeline(tokenizer)
