@@ -138,7 +138,7 @@ class ARLDMPipeline(DiffusersConventions):
         stories = [story for story in stories for _ in range(num_images_per_prompt)]
         lengths = [len(story) for story in stories]
         without = check_negative(negative_prompt, lengths[::num_images_per_prompt])
-        steps, default_guidance = self._defaults()
+        steps, default_guidance = self.call_defaults()
         num_inference_steps = steps if num_inference_steps is None else num_inference_steps
         guidance_scale = default_guidance if guidance_scale is None else guidance_scale
         memory_guidance_scale = guidance_scale if memory_guidance_scale is None else memory_guidance_scale
@@ -308,6 +308,6 @@ class ARLDMPipeline(DiffusersConventions):
         ids, mask = (x[0].to(self._execution_device) for x in tokenize_sentences(self.history_tokenizer, [""]))
         return self._read_frame(ids, mask, torch.full((3, height, width), BLACK, device=ids.device))
 
-    def _defaults(self) -> tuple[int, float]:
+    def call_defaults(self) -> tuple[int, float]:
         own = self.unet.config.class_embed_type is not None or self.vae.config.get("latents_mean") is not None
         return (20, 2.0) if own else (usual_steps(self.scheduler), 6.0)

@@ -239,7 +239,7 @@ class DiffusersConventions(
             return states.shape[-1]
         return self.text_encoder_2.config.projection_dim + (states.shape[-1] if self._needs_pooled else 0)
 
-    def _defaults(self) -> tuple[int, float]:
+    def call_defaults(self) -> tuple[int, float]:
         """Steps and guidance where a call gives none: the pipeline's own if it has some, else diffusers' for a Stable Diffusion, and those of the
         built-in world's models for others."""
         if self.text_encoder_2 is not None:

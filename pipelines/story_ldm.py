@@ -290,7 +290,7 @@ class StoryLDMPipeline(Denoising, Reading):
         without = check_negative(negative_prompt, lengths[::num_images_per_prompt])
         self._check_text(without, negative_prompt_embeds, negative_pooled_prompt_embeds, clip_skip, prompt_embeds is not None)
         check_long(long_sentences, self.reader is None)
-        default_steps, default_guidance = self._defaults()
+        default_steps, default_guidance = self.call_defaults()
         num_inference_steps = default_steps if num_inference_steps is None else num_inference_steps
         guidance_scale = default_guidance if guidance_scale is None else guidance_scale
         copies = slice(None, None, num_images_per_prompt)

@@ -231,7 +231,7 @@ def test_sentences_read_and_frames_drawn_by_two_pipelines(kind, tokenizer, tmp_p
     for each in (drawing, opened):
         each.set_progress_bar_config(disable=True)
         torch.testing.assert_close(draw(each, None, guidance_scale=3.0, **embeds), expected)
-    assert drawing._defaults() == pipe._defaults()
+    assert drawing.call_defaults() == pipe.call_defaults()
     with pytest.raises(ValueError, match="this pipeline has no unet: it can encode sentences"):
         reading(STORY)
     with pytest.raises(ValueError, match="nothing here reads sentences: give prompt_embeds and negative_prompt_embeds"):

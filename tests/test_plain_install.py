@@ -30,7 +30,7 @@ for extra in EXTRAS:
     except ImportError:
         continue
     raise SystemExit(f"{extra} is not blocked")
-for script in sorted(Path(sys.argv[1]).glob("training/train_*.py")):
+for script in sorted(Path(sys.argv[1]).glob("training/*.py")):
     runpy.run_path(str(script), run_name="imported")
     shown, sys.argv = io.StringIO(), [str(script), "--help"]
     with contextlib.redirect_stdout(shown):
@@ -47,5 +47,5 @@ def test_training_scripts_start_without_any_extra():
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", PROGRAM, ROOT, *EXTRAS], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    scripts = sorted(script.stem for script in (ROOT / "training").glob("train_*.py"))
+    scripts = sorted(script.stem for script in (ROOT / "training").glob("*.py"))
     assert scripts and done.stdout.split() == scripts

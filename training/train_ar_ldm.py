@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.long_sentences import LongSentences
-from story_ldm.data.stories import fit_stories, load_stories, story_lengths
+from story_ldm.data.stories import fit_stories, story_lengths
 from story_ldm.encoders.latents import downscale_factor, enlargement
 from story_ldm.encoders.limits import token_limit
 from story_ldm.pipelines.ar_ldm import ARLDMPipeline
@@ -44,7 +44,7 @@ from story_ldm.systems.story_ldm.diffusion import diffusion_loss
 from story_ldm.systems.story_ldm.presets import preset_at
 from story_ldm.training.caches import cached_latents
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings
+from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_lengths, load_forms
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
@@ -56,7 +56,7 @@ from story_ldm.training.watch import Watch, forward_flops, parameter_counts, siz
 
 
 @dataclass
-class Settings(DiffusionSettings):
+class Settings(NewModelSettings):
     output: Path = Path("runs/ar-ldm")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     preset: Annotated[str, one_of(PRESETS)] = "toon-64"
@@ -113,11 +113,7 @@ def main(s: Settings) -> None:
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
     tokenizers = parts.tokenizer, parts.history_tokenizer
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "flip": s.flip, "window": s.window}
-        shape |= {"length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
-        data = load_stories(s.dataset, s.split, resolution, s.text_form[0], **shape)
-        others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
-        data, *others = fit_stories([data, *others], token_limit(tokenizers), s.long_sentences)
+        data, *others = fit_stories(load_forms(s, resolution), token_limit(tokenizers), s.long_sentences)
         if s.sample_every:  # raises an error now, rather than at the first sample, if a sentence is too long
             sample_stories(s.dataset, s.text_form[0], s.sample_stories, tokenizers, s.long_sentences)
     lengths = torch.tensor(story_lengths(data))
@@ -207,8 +203,7 @@ def main(s: Settings) -> None:
 
 def check(s: Settings) -> None:
     """Raises ValueError for settings that exclude each other or are out of range."""
-    if s.lengths is not None and s.dataset != "toonstories":
-        raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in world's stories have any length: set --window")
+    check_lengths(s)
     if not s.text_form or (len(s.text_form) > 1 and s.flip):
         raise ValueError(f"--text-form is {s.text_form}; it must be at least one form, and with --flip just one: mirrored copies depend on it")
     for name, least in {"device_batch": 1, "noise_draws": 1, "longest": 2}.items():

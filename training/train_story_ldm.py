@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from story_ldm.data.long_sentences import LongSentences
-from story_ldm.data.stories import fit_stories, load_stories, story_lengths
+from story_ldm.data.stories import fit_stories, story_lengths
 from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor, enlargement
@@ -64,7 +64,7 @@ from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion
 from story_ldm.training.caches import bucket_latents, cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings
+from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_lengths, load_forms
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
@@ -76,7 +76,7 @@ from story_ldm.training.watch import Watch, forward_flops, parameter_counts, siz
 
 
 @dataclass
-class Settings(DiffusionSettings):
+class Settings(NewModelSettings):
     output: Path = Path("runs/story-ldm")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline` or `adapter`."""
     preset: Annotated[str, one_of(PRESETS)] = "toon-64"
@@ -153,10 +153,7 @@ def main(s: Settings) -> None:
     accelerator = start_run(s, "story-ldm", MAY_CHANGE, may_shard=True, **resolved)
     configure_sharding(accelerator, precision, s.batch // accelerator.num_processes, s.max_grad_norm)
     with accelerator.main_process_first():
-        shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "flip": s.flip, "window": s.window}
-        shape |= {"length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
-        data = load_stories(s.dataset, s.split, bucket_sizes(s.buckets) or resolution, s.text_form[0], **shape)
-        others = [load_stories(s.dataset, s.split, resolution, form, **shape, pictures=False) for form in s.text_form[1:]]
+        data, *others = load_forms(s, bucket_sizes(s.buckets) or resolution)
     model, tokenizer = build(s, preset, sd, vae, resolution)
     multiple = downscale_factor(vae) * 2**model.unet.num_upsamplers
     for size in bucket_sizes(s.buckets):
@@ -289,8 +286,7 @@ def check(s: Settings) -> None:
         raise ValueError(f"--preset is {s.preset}, which has two text encoders; new ones are not trained: give a Stable Diffusion XL, --init-from")
     if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
         raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block and a memory form")
-    if s.lengths is not None and s.dataset != "toonstories":
-        raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in world's stories have any length: set --window")
+    check_lengths(s)
     if s.reader is not None and s.train != "all":
         raise ValueError(f"--reader is {s.reader} with --train {s.train}; a reader's slots are read by a UNet that is trained with it: --train all")
     if not s.text_form or (len(s.text_form) > 1 and s.reader is None and (s.freeze_text_encoder or s.train != "all")):

@@ -40,8 +40,8 @@ def write_model_card(
 ) -> None:
     """Write the card of a finished pipeline and copy the newest sample sheet into its folder.
 
-    record: a run's settings, including `preset`, `dataset` and `license`. curve: rows of the loss curve. seen: number of stories seen in training.
-    samples: sample sheets, the newest last. how: keyword arguments of `training_section`."""
+    record: a run's settings, including `dataset`, `license` and, where there is one, `preset`. curve: rows of the loss curve. seen: number of stories
+    seen in training. samples: sample sheets, the newest last. how: keyword arguments of `training_section`."""
     pipeline = json.loads(regular_file(folder / "model_index.json").read_text())["_class_name"]
     if samples:
         shutil.copy(samples[-1], folder / "samples.png")
@@ -49,7 +49,7 @@ def write_model_card(
     text = f"""---
 {facts}
 ---
-# {system} {record["preset"]}, trained on {plain_markdown(record["dataset"])}
+# {" ".join(filter(None, (system, record.get("preset"))))}, trained on {plain_markdown(record["dataset"])}
 
 Opened by `{pipeline}.from_pretrained`; in plain diffusers, without the package story_ldm, from a local copy of this folder
 (`hf download OWNER/NAME --local-dir FOLDER`), by the code in its pipeline.py:

@@ -1,11 +1,14 @@
-"""Settings shared by the training scripts of the latent diffusion systems."""
+"""Settings shared by the training scripts of the latent diffusion systems, and the stories that they read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from datasets import Dataset
+
+from story_ldm.data.stories import load_stories
 from story_ldm.training.run import StorySettings, TextForm
 
 # those that may differ when a run is resumed: they do not change the trained weights, or only how far training goes
@@ -17,8 +20,6 @@ MAY_CHANGE += ("device_batch", "gradient_checkpointing", "compile", "channels_la
 class DiffusionSettings(StorySettings):
     """Options of every latent diffusion system's training script, in addition to those of the run and its stories."""
 
-    resolution: int | None = None
-    """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
     split: str = "train"
     """Split to train on; the built-in world also has train_wide, with the pairs that are held out for its benchmark, and more company."""
     text_form: tuple[TextForm, ...] = ("referential",)
@@ -26,8 +27,6 @@ class DiffusionSettings(StorySettings):
     is read in one drawn anew in each step."""
     lengths: tuple[int, ...] | None = None
     """Numbers of frames of the built-in world's stories, which take turns: --lengths 3 4 5 6 7 8; by default each story has 5."""
-    vae: Path = Path("runs/autoencoder/vae")
-    """Folder of the autoencoder, as train_autoencoder.py writes it."""
     stories: int = 120_000
     """Number of stories to train on, counted with repetition."""
     batch: int = 8
@@ -67,3 +66,26 @@ class DiffusionSettings(StorySettings):
     """Number of validation stories to draw."""
     evaluator: Path | None = None
     """Frame evaluator that reads the drawn stories for the logged rates; defaults to the shipped one if it knows the dataset's characters."""
+
+
+@dataclass
+class NewModelSettings(DiffusionSettings):
+    """For scripts that may start from new weights."""
+
+    resolution: int | None = None
+    """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
+    vae: Path = Path("runs/autoencoder/vae")
+    """Folder of the autoencoder, as train_autoencoder.py writes it."""
+
+
+def check_lengths(s: DiffusionSettings) -> None:
+    """Raises ValueError for --lengths of stories that have theirs."""
+    if s.lengths is not None and s.dataset != "toonstories":
+        raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in world's stories have any length: set --window")
+
+
+def load_forms(s: DiffusionSettings, size: Any) -> list[Dataset]:
+    """The stories to train on in each of --text-form, without pictures but in the first. size: as load_stories takes it."""
+    shape: dict[str, Any] = {"fit": s.fit, "background": s.background, "flip": s.flip, "window": s.window}
+    shape |= {"length": s.lengths, "limit": s.limit, "num_proc": s.num_proc}
+    return [load_stories(s.dataset, s.split, size, form, **shape, pictures=n == 0) for n, form in enumerate(s.text_form)]

@@ -137,13 +137,17 @@ class StoryDenoiser(nn.Module):
     def forward(self, batch: StoryBatch) -> tuple[Tensor, Any]:
         """Predictions (draws * B, M, c, h, w), and the logits of the facts, if any."""
         condition, empty, logits = self.read(batch)
-        unet_condition = condition.where(batch.use_text, empty)
         draws = len(batch.noisy) // len(batch.latents)
-        memory: StoryMemory | None = None
-        positions = list(range(batch.latents.shape[1]))
-        if self.unet.config.memory != "none" and len(positions) > 1:
-            earlier = slice(None), slice(-1)  # no frame reads the last one
-            memory = self.unet.write(batch.memory_latents[earlier], condition[earlier], timestep=batch.memory_levels[earlier])
-            memory.enabled = batch.use_memory & batch.use_text
-        prediction = self.unet(batch.noisy, batch.levels, unet_condition.repeat(draws), memory, positions).sample
+        memory, positions = self.write(batch, condition)
+        prediction = self.unet(batch.noisy, batch.levels, condition.where(batch.use_text, empty).repeat(draws), memory, positions).sample
         return prediction, logits
+
+    def write(self, batch: StoryBatch, condition: Conditioning) -> tuple[StoryMemory | None, list[int]]:
+        """The memory of all frames but the last, which no frame reads, for the stories that read it; and the positions of the frames."""
+        positions = list(range(batch.latents.shape[1]))
+        if self.unet.config.memory == "none" or len(positions) == 1:
+            return None, positions
+        earlier = slice(None), slice(-1)
+        memory = self.unet.write(batch.memory_latents[earlier], condition[earlier], timestep=batch.memory_levels[earlier])
+        memory.enabled = batch.use_memory & batch.use_text
+        return memory, positions
