@@ -70,7 +70,7 @@ def test_wrong_choices_are_refused(path, capsys):
     options &= {*CHOICES}
     if path in TRAINING:
         assert {"--precision", "--fit"} & options
-        assert ("--preset" in options) == (not path.endswith(("train_damsm.py", "train_evaluator.py", "train_reader.py")))
+        assert ("--preset" in options) == (not path.endswith(("train_damsm.py", "train_evaluator.py", "train_reader.py", "distill_story_ldm.py")))
     assert ("--dtype" in options) == path.endswith("generate_stories.py")
     for option in options:
         with pytest.raises(SystemExit) as stopped:
