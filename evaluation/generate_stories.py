@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ from story_ldm.data.sources.base import read_json
 from story_ldm.data.stories import fit_stories, load_stories
 from story_ldm.data.story_form import is_damaged
 from story_ldm.encoders.limits import folder_limit
-from story_ldm.files import file_digest, model_folder, write_text, written_beside
+from story_ldm.files import file_digest, json_object, model_folder, write_text, written_beside
 from story_ldm.locks import hold, release
 from story_ldm.one_line import one_line_errors
 from story_ldm.pipelines.opening import pipeline_class
@@ -56,10 +56,10 @@ class Settings:
     """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
     stories: int | None = None
     """Number of stories to generate, from the start of the split; by default all."""
-    steps: int = 20
-    """Diffusion steps per frame."""
-    guidance: float = 2.0
-    """Scale of classifier-free guidance."""
+    steps: int | None = None
+    """Diffusion steps per frame; by default the model's own, or 20."""
+    guidance: float | None = None
+    """Scale of classifier-free guidance; by default the model's own, or 2.0."""
     memory_guidance: float | None = None
     """Guidance scale of the visual memory; by default that of --guidance."""
     memory: bool = True
@@ -91,6 +91,11 @@ def main(s: Settings) -> None:
     kind = pipeline_class(folder)
     if s.long_sentences == "chunks" and (kind is not pipelines.StoryLDMPipeline or not (folder / "tokenizer").is_dir()):
         raise ValueError(f"--long-sentences is chunks, and {folder} has no CLIP text encoder, whose sentences alone are read in chunks")
+    if kind in (pipelines.StoryLDMPipeline, pipelines.ARLDMPipeline):
+        own = json_object(folder / "model_index.json")
+        given = {name: value for name, value in (("default_steps", s.steps), ("default_guidance", s.guidance)) if value is not None}
+        own = {"default_steps": 20, "default_guidance": 2.0, **own, **given}
+        s = replace(s, steps=own["default_steps"], guidance=own["default_guidance"])
     with state.main_process_first():
         stories = load_stories(s.dataset, s.split, text=s.text, limit=s.stories, pictures=False)
         if s.long_sentences != "chunks":

@@ -134,6 +134,12 @@ def test_a_student_draws_in_its_steps(finished, teacher):
     assert "# Story-LDM in 2 steps, trained on toonstories" in card and "distill_story_ldm.py" in card
 
 
+def test_the_students_own_steps_are_recorded(finished, trainer, tmp_path):
+    trainer("../evaluation/generate_stories.py", "--model", finished / "pipeline", "--out", tmp_path / "drawn", "--stories", 1)
+    how = json.loads((tmp_path / "drawn" / "generation.json").read_text())
+    assert (how["steps"], how["guidance"]) == (2, 1.0)
+
+
 def test_the_student_learns_the_teachers_steps(finished):
     losses = [loss for _, loss in json.loads((finished / "checkpoints" / f"step-{STEPS:08d}" / "progress.json").read_text())["curve"]]
     assert min(losses[-2:]) < losses[0]
