@@ -4,12 +4,15 @@
     python evaluation/score_stories.py --frames pictures --system other       # <story_id>/<position>.png (.jpg, …) by any program
     python evaluation/score_stories.py --generated toonstories --system truth  # the reference against itself
     python evaluation/score_stories.py --generated generated/p --system p --dataset data/pororo --evaluator runs/pororo-evaluator/evaluator
+    python evaluation/score_stories.py --generated generated/t2 --system t2 --dataset toonstories-2 --text free \
+        --evaluator runs/toon2-evaluator/evaluator --matcher runs/toon2-damsm/damsm
 
 Protocol 1: rates of the evaluator's readings of the frames (exact sets, F1, garment, action, pronouns), and of marks and layouts that no sentence
 states, compared with the story's own earlier frames; Fréchet distances of frames and of stories; cosine and R-precision of sentence and frame by
 matched encoders; SSIM with the true frame. Rates are computed for all, named and referential frames and by position, with 95 % intervals by bootstrap
-over stories. Labels and the choice of frames are those of the referential text, whichever text the system read; matching uses the full text, which
-states everything that a frame must show. A dataset without character labels has no rates; its distances use the evaluator's features.
+over stories. Labels and the choice of frames are those of the referential text, whichever text the system read, or of the form --text; matching uses
+the full text, which states everything that a frame must show. A dataset without character labels has no rates; its distances use the evaluator's
+features.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import datasets
 import numpy as np
@@ -33,7 +36,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from story_ldm.data.frames import to_float
-from story_ldm.data.stories import load_stories
+from story_ldm.data.stories import WORLDS, load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
 from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
@@ -52,7 +55,8 @@ from story_ldm.reports.rates import rates_markdown
 
 PROTOCOL = "story-protocol-1"
 DRAWN_WITH = ("text", "steps", "guidance", "memory_guidance", "memory", "max_memory_frames", "dtype", "seed")  # settings that the tables list
-SMALLEST_ACCURACY = 0.99  # required of an evaluator on real frames of the built-in world
+SMALLEST_ACCURACY = 0.99  # required of an evaluator on real frames of a built-in world
+REQUIRED = ("characters", "background", "layout", "garment", "mark", "action")  # of these heads; of the others it is reported
 DISTANCE_RESAMPLES = 100  # fewer than for rates: computing a Fréchet distance takes long
 
 
@@ -70,6 +74,8 @@ class Settings:
     """Name or folder of the reference stories, as load_stories takes it."""
     split: str = "test"
     """Split of the reference stories."""
+    text: Literal["referential", "free"] = "referential"
+    """Form of the text that says which frames are named, referential, or call a character he, she or it; free: of the built-in worlds only."""
     stories: int | None = None
     """Number of stories to score, from the start of the split; by default all."""
     resize: bool = False
@@ -89,7 +95,7 @@ class Settings:
     card: Path | None = None
     """Folder of a model; its card (README.md) gets a section with the tables, named after the system."""
     ceiling: bool = True
-    """Compute the memoryless ceiling from the train split (built-in world only)."""
+    """Compute the memoryless ceiling from the train split (built-in worlds, --text referential)."""
     resamples: int = 1000
     """Number of bootstrap resamples for 95 % intervals."""
     seed: int = 0
@@ -124,7 +130,7 @@ def score(s: Settings) -> dict:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval()
     size = evaluator.config.sample_size
-    reference = load_stories(s.dataset, s.split, size, limit=s.stories, background=s.background)
+    reference = load_stories(s.dataset, s.split, size, s.text, limit=s.stories, background=s.background)
     _check_world(evaluator, reference)
     full = load_stories(s.dataset, s.split, text="full", limit=s.stories, pictures=False)["sentences"][:]
 
@@ -146,12 +152,12 @@ def score(s: Settings) -> dict:
     story, labels = labels_of["story"], as_arrays(labels_of)
     labelled = "characters" in reference.features
     accuracy = reading_accuracy(_read(evaluator, truth), labels_of) if labelled else {}
-    built_in = tuple(names) == CHARACTER_NAMES
-    low = {head: value for head, value in accuracy.items() if value < SMALLEST_ACCURACY and head != "prop"}
+    built_in = tuple(names) == CHARACTER_NAMES or s.dataset in WORLDS
+    low = {head: value for head, value in accuracy.items() if value < SMALLEST_ACCURACY and head in REQUIRED}
     if built_in and low:
         raise ValueError(f"--evaluator {s.evaluator} has an accuracy of {low} on real frames; at least {SMALLEST_ACCURACY} is required")
 
-    readings, pronouns = as_arrays(_read(evaluator, frames)), PRONOUNS if built_in else ("",) * len(names)
+    readings, pronouns = as_arrays(_read(evaluator, frames)), PRONOUNS if tuple(names) == CHARACTER_NAMES else ("",) * len(names)
     rates = measures(labels, readings, pronouns) if labelled else {}
     table = story_rates(labels, readings, pronouns, s.resamples, s.seed) if labelled else {}
     weights, every = bootstrap_weights(int(story.max()) + 1, s.resamples, s.seed), np.ones(len(frames), bool)
@@ -162,12 +168,13 @@ def score(s: Settings) -> dict:
         similarities |= {(row, name): (values, every) for name, values in columns.items()}
     for name, value in true_means.items():
         table["match"][name]["truth"] = value
-    ceiling = _ceiling(s, labels, reference, evaluator) if s.ceiling and built_in and labelled else None
+    ceiling = _ceiling(s, labels, reference, evaluator) if s.ceiling and built_in and labelled and s.text == "referential" else None
+    form = {} if s.text == "referential" else {"text": s.text}
     return {
         "protocol": PROTOCOL,
         "system": s.system,
         "generation": generation,
-        "reference": {"dataset": s.dataset, "split": s.split, "stories": len(reference), "frames": len(truth), "size": size},
+        "reference": {"dataset": s.dataset, "split": s.split, "stories": len(reference), "frames": len(truth), "size": size, **form},
         "table": table,
         "by_position": rates_by_position(labels, rates, s.resamples, s.seed) if labelled else {},
         "distances": _distances(s, evaluator, truth, frames, story, device),
@@ -254,8 +261,9 @@ def _pixels(s: Settings, truth: Tensor, frames: Tensor) -> dict[str, np.ndarray]
 def _ceiling(s: Settings, labels: dict, reference: Dataset, evaluator: FrameEvaluator) -> Table:
     train = load_stories(s.dataset, "train", pictures=False).remove_columns("frames")
     train_labels = as_arrays(frame_labels(train, len(evaluator.config.characters)))
+    kinds = () if tuple(evaluator.config.characters) == CHARACTER_NAMES else evaluator.config.characters
     train_facts, facts = (
-        stated_facts(of, [sentence for row in rows["sentences"] for sentence in row], evaluator.config.backgrounds)
+        stated_facts(of, [sentence for row in rows["sentences"] for sentence in row], evaluator.config.backgrounds, kinds=kinds)
         for of, rows in ((train_labels, train), (labels, reference))
     )
     return memoryless_ceiling(train_facts, train_labels, facts, labels, resamples=s.resamples, seed=s.seed)

@@ -6,6 +6,7 @@ ceiling = memoryless_ceiling(train_facts, train_labels, facts, labels)
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -16,18 +17,27 @@ from story_ldm.data.toonstories import CHARACTER_NAMES, COLORS, MENTIONS
 from story_ldm.metrics.story_rates import PRONOUNS, Arrays, Table, story_rates
 
 
-def stated_facts(labels: Arrays, sentences: list[str], places: Sequence[str], pronouns: Sequence[str] = PRONOUNS) -> list[str]:
+def stated_facts(
+    labels: Arrays, sentences: list[str], places: Sequence[str], pronouns: Sequence[str] = PRONOUNS, kinds: Sequence[str] = ()
+) -> list[str]:
     """The facts that each sentence states by itself, independent of its wording: characters by name (with the garment if it is stated), by pronoun or
-    as "they", and the place if it is named, such as "Bruno red, she @ beach"."""
+    as "they", and the place if it is named, such as "Bruno red, she @ beach".
+
+    kinds: of a world whose names and pronouns are free; a name alone says of no kind there, and the garment is given by its number."""
     facts = []
     for m, sentence in enumerate(sentences):
         who = []
         for k in np.flatnonzero(labels["characters"][m]).tolist():
-            how = MENTIONS[labels["mention"][m, k]]
-            garment = f" {COLORS[labels['garment'][m, k]]}" if how == "introduction" else ""
-            who.append(pronouns[k] if how == "pronoun" else "they" if how == "group" else CHARACTER_NAMES[k] + garment)
+            how, garment = MENTIONS[labels["mention"][m, k]], labels["garment"][m, k]
+            if how in ("pronoun", "group"):
+                who.append("they" if how == "group" else f"pronoun {labels['pronoun'][m, k]}" if kinds else pronouns[k])
+            elif kinds:
+                who.append("a name" if how == "name" else f"{kinds[k]} {garment}" if how == "introduction" else kinds[k])
+            else:
+                who.append(CHARACTER_NAMES[k] + (f" {COLORS[garment]}" if how == "introduction" else ""))
         where = places[labels["background"][m]]
-        facts.append(f"{', '.join(sorted(who))} @ {where if where in sentence.lower() else '?'}")
+        named = re.search(rf"\b{re.escape(where)}\b", sentence.lower()) if kinds else where in sentence.lower()  # "it snows" names no place
+        facts.append(f"{', '.join(sorted(who))} @ {where if named else '?'}")
     return facts
 
 

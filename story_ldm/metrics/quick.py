@@ -18,6 +18,8 @@ QUICK_RATES = (
     ("all", "characters"),
     ("all", "background"),
     ("all", "garment"),
+    ("all", "face"),
+    ("all", "weather"),
     ("referential", "characters"),
     ("referential", "background"),
     ("self", "mark kept"),

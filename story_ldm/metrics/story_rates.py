@@ -6,8 +6,10 @@
     print(rates_markdown(table))
 
 Rows `named`, `referential` (a character or the place follows from earlier sentences only) and `all`: exact set of characters, background, garment
-and action of the characters in the labels (correct only if the character itself is read), F1 of characters and background.
-Row `later`: the garment in frames whose sentence does not state it.
+and action of the characters in the labels (correct only if the character itself is read), F1 of characters and background. Where a world has them:
+hour, weather, face, to whom they are turned (facing), and the prop and its colour of those who hold one.
+Row `new names`: frames of stories in which somebody has a name that is held out from training.
+Row `later`: the garment in frames whose sentence does not state it; hour, weather, face and prop in frames that show those of the frame before.
 Row `pronoun`: frames of one character whom the sentence calls he, she or it.
 Row `self`: whether the mark of a character, and the layout of a place, which no sentence states, are those of the first frame of the same story that
 shows this character or place. A system that gives every Bruno a crown keeps marks without any memory; `chance` is therefore the rate at which two
@@ -31,11 +33,15 @@ Arrays = dict[str, ndarray]
 Table = dict[str, dict[str, dict]]
 Measures = dict[tuple[str, str], tuple[ndarray, ndarray]]  # (row, column) → right, counted: (F,) per frame or (F, K) per character
 PRONOUNS = tuple(c.pronoun for c in CHARACTERS)
+LASTING = ("time", "weather", "face", "prop")  # mentioned once, they last
 POSITION_COLUMNS = (
     ("all", "characters"),
     ("all", "background"),
     ("all", "garment"),
     ("all", "action"),
+    ("all", "face"),
+    ("all", "time"),
+    ("all", "weather"),
     ("self", "mark kept"),
     ("self", "layout kept"),
 )
@@ -47,7 +53,7 @@ def as_arrays(tensors: Mapping[str, ArrayLike]) -> Arrays:
 
 def story_rates(labels: Arrays, readings: Arrays, pronouns: Sequence[str] = PRONOUNS, resamples: int = 1000, seed: int = 0) -> Table:
     """All rates with their intervals. labels: from `frame_labels`, of F frames. readings: of the same frames. Columns of heads that `readings` lacks
-    are left out. pronouns: of each character."""
+    are left out. pronouns: of each character, if the labels have none."""
     story = labels["story"]
     weights = bootstrap_weights(story.max() + 1, resamples, seed)
     table: Table = {}
@@ -64,7 +70,12 @@ def story_rates(labels: Arrays, readings: Arrays, pronouns: Sequence[str] = PRON
 
 def frame_rows(labels: Arrays) -> dict[str, ndarray]:
     """Row → mask of its frames (F,)."""
-    return {"named": ~labels["referential"], "referential": labels["referential"], "all": np.ones(len(labels["story"]), bool)}
+    rows = {"named": ~labels["referential"], "referential": labels["referential"], "all": np.ones(len(labels["story"]), bool)}
+    if labels.get("new_name", np.zeros(0)).any():
+        new = np.zeros(labels["story"].max() + 1, bool)
+        np.logical_or.at(new, labels["story"], labels["new_name"].any(1))
+        rows["new names"] = new[labels["story"]]
+    return rows
 
 
 def measures(labels: Arrays, readings: Arrays, pronouns: Sequence[str] = PRONOUNS) -> Measures:
@@ -78,6 +89,11 @@ def measures(labels: Arrays, readings: Arrays, pronouns: Sequence[str] = PRONOUN
         right, counted = columns["garment"]
         later = labels["mention"] != MENTIONS.index("introduction")
         rates["later", "garment"] = (right & later, counted & later)
+    for column in LASTING:
+        if column in columns:
+            right, counted = columns[column]
+            lasts = _lasts(labels["story"], labels[column])
+            rates["later", column] = (right & lasts, counted & lasts)
     alone, other = _pronoun(labels, readings, pronouns)
     rates["pronoun", "right character"] = (columns["characters"][0] & alone, alone)
     rates["pronoun", "other of the pronoun"] = (other, alone)
@@ -143,21 +159,33 @@ def _right(labels: Arrays, readings: Arrays) -> dict[str, tuple[ndarray, ndarray
     """Column → right and counted cases, (F,) per frame or (F, K) per character; only characters in the labels count."""
     there = labels["characters"]
     columns = {"characters": ((there == readings["characters"]).all(1), np.ones(len(there), bool))}
-    for name in ("background", "garment", "action"):
-        if name in readings:
-            counted = labels[name] >= 0
-            right = counted & (labels[name] == readings[name])
-            columns[name] = (right if name == "background" else right & readings["characters"], counted)
+    for name in ("background", "garment", "action", "time", "weather", "face", "facing", "prop", "prop_color"):
+        if name not in readings or (name == "prop" and "prop_color" not in readings):  # the first world's props are in no rate
+            continue
+        counted = labels[name] >= 0 if name not in ("prop", "prop_color") else labels["prop"] > 0
+        right = counted & (labels[name] == readings[name])
+        columns[name.replace("_", " ")] = (right if right.ndim == 1 else right & readings["characters"], counted)
     return columns
+
+
+def _lasts(story: ndarray, values: ndarray) -> ndarray:
+    """Mask of the labels, (F,) or (F, K), that are those of the story's frame before."""
+    again = np.append(False, story[1:] == story[:-1])
+    return (values == np.roll(values, 1, 0)) & _like(again, values)
 
 
 def _pronoun(labels: Arrays, readings: Arrays, pronouns: Sequence[str]) -> tuple[ndarray, ndarray]:
     """Mask of frames (F,) with one character, called by a pronoun; and of those in which another one with this pronoun is read instead."""
     there, read = labels["characters"], readings["characters"]
     alone = (there.sum(1) == 1) & (labels["mention"] == MENTIONS.index("pronoun")).any(1)
-    kind = np.unique(pronouns, return_inverse=True)[1]
-    true, shown = there.argmax(1), read.argmax(1)
-    return alone, alone & (read.sum(1) == 1) & (true != shown) & (kind[true] == kind[shown])
+    if "pronoun" in labels:  # free ones, of a story's own characters
+        kind = np.full((labels["story"].max() + 1, there.shape[1]), -1)
+        np.maximum.at(kind, labels["story"], labels["pronoun"])
+        kind = kind[labels["story"]]  # (F, K)
+    else:
+        kind = np.broadcast_to(np.unique(pronouns, return_inverse=True)[1], there.shape)
+    true, shown, row = there.argmax(1), read.argmax(1), np.arange(len(there))
+    return alone, alone & (read.sum(1) == 1) & (true != shown) & (kind[row, true] == kind[row, shown])
 
 
 def _kept_marks(labels: Arrays, readings: Arrays) -> tuple[ndarray, ndarray, ndarray]:

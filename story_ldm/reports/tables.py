@@ -29,12 +29,14 @@ DRAWN = {
     "all": "All frames",
     "named": "Frames whose sentence names everybody and the place",
     "referential": "Frames with a referential sentence (somebody or the place is to be worked out from earlier ones)",
+    "new names": "Frames of stories in which somebody has a name that is held out from training",
 }
 CONSISTENT = ("pronoun", "later", "self")
 HEADLINE = {
     "all": ("characters",),
     "named": ("characters", "background", "garment"),
     "referential": ("characters", "background", "garment"),
+    "new names": ("characters",),
     "pronoun": ("right character", "other of the pronoun"),
     "later": ("garment",),
     "self": ("mark kept", "layout kept"),
@@ -258,7 +260,8 @@ def tables(results: list[Result]) -> list[Block]:
             blocks += [Heading(f"F1 scores: {title[0].lower()}{title[1:]}", 3), grid(results, scores)]
     rest = dict.fromkeys((*CONSISTENT, *(row for result in results for row in result["table"] if row not in DRAWN and row not in MATCH)))
     if columns := [column for row in rest for column in columns_of(results, row, row)]:
-        blocks += [Heading("Consistency"), Note(CONSISTENCY), grid(results, columns)]
+        lasting = LASTING if any("face" in result["table"].get("later", {}) for result in results) else ""
+        blocks += [Heading("Consistency"), Note(CONSISTENCY + lasting), grid(results, columns)]
     columns = [column for row in MATCH for column in columns_of(results, row, row)] + _distances(results)
     if columns:
         blocks += [Heading("Distances and matching"), Note(_distance_note(results)), grid(results, columns)]
@@ -274,6 +277,7 @@ def _grouped(column: Column) -> Column:
 CONSISTENCY = """pronoun: one character on stage whom the sentence calls he, she or it. later: the garment in frames whose sentence does not tell
 it. self: is a mark (or a layout) that no sentence names the one in the story's own first frame of it; by chance: how often two different
 stories of this system agree, for a system that draws every story alike keeps much without remembering any."""
+LASTING = " later, hour, weather, face and prop: in frames that show those of the frame before."
 
 
 def _distances(results: list[Result]) -> list[Column]:
