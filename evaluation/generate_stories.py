@@ -53,7 +53,7 @@ class Settings:
     split: str = "test"
     """Split of the dataset."""
     text: Literal["referential", "full", "free"] = "referential"
-    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
+    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in worlds only)."""
     stories: int | None = None
     """Number of stories to generate, from the start of the split; by default all."""
     steps: int | None = None

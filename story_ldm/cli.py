@@ -3,7 +3,7 @@
 story-ldm generate "Rosa the rabbit in a red shirt waves in the city." "She sits down." --output story.png
 story-ldm generate --seed 7 --output story.png          # a random story of the built-in world
 story-ldm preview --output sheet.png                    # a contact sheet of real stories; preview DIR: of a converted dataset
-story-ldm data toonstories --out DIR                    # the built-in world as Parquet with a dataset card
+story-ldm data toonstories --out DIR                    # the built-in world as Parquet with a dataset card; toonstories-2: the second
 story-ldm data convert pororo DIR --out data/pororo     # a public dataset, or your own stories, in the same form
 story-ldm data check data/pororo                        # exit code 0 if it is complete
 """
@@ -155,6 +155,24 @@ def toonstories(out: Path, size: int = 64, split: tuple[str, ...] = (), limit: i
     export_toonstories(out, size=size, splits=split, limit=limit, seed=seed, num_proc=num_proc)
 
 
+@data.command(name="toonstories-2")
+def toonstories2(out: Path, size: int = 128, split: tuple[str, ...] = (), limit: int | None = None, seed: int = 0, num_proc: int = 2) -> None:
+    """Writes ToonStories 2, the picture-book world, as Parquet in the story form, with a dataset card.
+
+    Args:
+        out: Folder to write to.
+        size: Width and height of the frames, in pixels.
+        split: Splits to write; all of them by default.
+        limit: Number of stories to write per split, from the first; all by default.
+        seed: Seed of the world.
+        num_proc: Number of processes.
+    """
+    from story_ldm.data.toonstories.export import export_toonstories
+
+    _check_ranges(size=(size, 8, 4096), limit=(1 if limit is None else limit, 1, 10**9), num_proc=(num_proc, 1, 1000))
+    export_toonstories(out, size=size, splits=split, limit=limit, seed=seed, num_proc=num_proc, dataset="toonstories-2")
+
+
 @data.command
 def convert(
     source: tyro.conf.Positional[Sources],
@@ -243,12 +261,12 @@ def preview(
     """Writes a contact sheet of stories with their sentences.
 
     Args:
-        dataset: toonstories, a folder in the story form, or hf://datasets/owner/name for one on the Hugging Face hub.
+        dataset: toonstories, toonstories-2, a folder in the story form, or hf://datasets/owner/name for one on the Hugging Face hub.
         output: Picture to write.
         split: Split to show; by default validation where there is one, else test, else train.
         stories: Number of stories.
         size: Width and height of the frames, in pixels.
-        text: Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only).
+        text: Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in worlds only).
         fit: How frames become square: crop to the centre, or pad with black.
         background: Colour under transparent parts of pictures, by its CSS name or #rrggbb.
     """

@@ -110,6 +110,7 @@ def test_generate_refuses(model, tmp_path, monkeypatch, words, says):
         (("data", "toonstories", "--out", "out", "--size", 0), "--size is 0; it must be from 8"),
         (("data", "toonstories", "--out", "out", "--limit", 0), "--limit is 0; it must be from 1"),
         (("data", "toonstories", "--out", "out", "--split", "tests"), "--split is 'tests'; ToonStories has train"),
+        (("data", "toonstories-2", "--out", "out", "--split", "tests"), "--split is 'tests'; ToonStories 2 has train"),
     ],
 )
 def test_wrong_input_of_every_command_is_one_line(tmp_path, monkeypatch, capsys, words, says):
@@ -128,7 +129,7 @@ def test_data_and_preview(tmp_path, monkeypatch):
     assert Image.open(tmp_path / "sheet.png").height > 2 * 16
 
 
-@pytest.mark.parametrize("command", [cli.generate, cli.preview, cli.toonstories, cli.convert, cli.check])
+@pytest.mark.parametrize("command", [cli.generate, cli.preview, cli.toonstories, cli.toonstories2, cli.convert, cli.check])
 def test_every_option_has_help(command):
     helped = [line.strip().split(": ")[0] for line in command.__doc__.split("Args:")[1].splitlines() if ": " in line]
     assert set(inspect.signature(command).parameters) <= set(helped)
@@ -140,7 +141,7 @@ def test_every_option_has_help(command):
         (("data", "convert", "nothing", "x", "--out", "y"), "invalid choice 'nothing' for argument 'source'"),
         (("data", "convert", "pororo", "x", "--out", "y", "--frame", "last"), "Error parsing --frame"),
         (("preview", "--text", "half"), "invalid choice 'half' for argument '--text'"),
-        (("data",), "{toonstories, convert, check}"),
+        (("data",), "{toonstories, toonstories-2, convert, check}"),
     ],
 )
 def test_choices_are_choices(monkeypatch, capsys, words, says):

@@ -168,7 +168,7 @@ def test_of_a_student_another_one(finished, trainer, tmp_path):
         (("--steps", 3), "steps is 3; it must divide the 1000 noise levels"),
         (("--guidance", 1, "--teacher-steps", 3), "--teacher-steps is 3; it must be at least twice --steps, 2"),
         (("--device-batch", 0), "--device-batch is 0; it must be at least 1"),
-        (("--lengths", 3, "--dataset", "nowhere"), "only the built-in world's stories have any length"),
+        (("--lengths", 3, "--dataset", "nowhere"), "only the built-in worlds' stories have any length"),
     ],
 )
 def test_refused(more, message, trainer, teacher, tmp_path):

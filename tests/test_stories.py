@@ -139,6 +139,16 @@ def test_an_exported_folder_has_a_card(folder):
     assert all(word in card for word in (*CHARACTER_NAMES, *PLACES, *MARKS, *PROPS, *COLORS, *ACTIONS))
 
 
+def test_the_second_world_as_a_folder(tmp_path):
+    export_toonstories(tmp_path, size=16, splits=("train_wide",), limit=2, dataset="toonstories-2")
+    made, read = load_stories("toonstories-2", "train_wide", 16, limit=2), load_stories(tmp_path, "train_wide", 16)
+    assert read.features == made.features and read["attributes"][:] == made["attributes"][:] and read["sentences"][:] == made["sentences"][:]
+    card = (tmp_path / "README.md").read_text()
+    assert "# ToonStories 2 (version 2.0, seed 0, 16 px)" in card and "| train_wide | 2 | 5 |" in card and "penguin" in card
+    with pytest.raises(ValueError, match="contains another export; this one would be 'ToonStories "):
+        export_toonstories(tmp_path, size=16, splits=("train",), limit=2)
+
+
 def test_export_keeps_the_files_that_are_there(tmp_path):
     def export():
         export_toonstories(tmp_path, size=16, splits=("train", "test"), limit=2)

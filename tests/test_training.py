@@ -348,7 +348,7 @@ def test_compiled_training_is_the_same(trainer, finished, tmp_path):
 def test_invalid_options(trainer, finished, tmp_path):
     for more, message in (
         (("--device-batch", 0), "--device-batch is 0; it must be at least 1"),
-        (("--lengths", 3, 5, "--dataset", tmp_path), f"--lengths is (3, 5) with --dataset {tmp_path}; only the built-in world's stories"),
+        (("--lengths", 3, 5, "--dataset", tmp_path), f"--lengths is (3, 5) with --dataset {tmp_path}; only the built-in worlds' stories"),
         (("--optimizer", "adamw8bit"), "--optimizer is adamw8bit, which requires bitsandbytes"),
     ):
         trainer.start(*command("story", tmp_path / "run", finished, *more))

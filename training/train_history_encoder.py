@@ -51,7 +51,7 @@ class Settings(StorySettings):
     init_from: Path | None = None
     """Folder of a BLIP to go on from, with its own tokenizer."""
     text_form: tuple[TextForm, ...] = ("full", "referential")
-    """Form of the sentences: full (all names), referential (she, there), or free (as people write; built-in world only). Of several, each story is
+    """Form of the sentences: full (all names), referential (she, there), or free (as people write; built-in worlds only). Of several, each story is
     read in one drawn anew in each step."""
     stories: int = 60_000
     """Number of stories to train on, counted with repetition."""

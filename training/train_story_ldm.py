@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from story_ldm.data.long_sentences import LongSentences
-from story_ldm.data.stories import fit_stories, story_lengths
+from story_ldm.data.stories import WORLDS, fit_stories, story_lengths
 from story_ldm.encoders.autoencoder import open_autoencoder
 from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor, enlargement
@@ -293,8 +293,8 @@ def check(s: Settings) -> None:
         raise ValueError(f"--text-form is {s.text_form}; it must be one form, or several with a text encoder that is trained, or a reader")
     if len(s.text_form) > 1 and s.flip:
         raise ValueError(f"--flip with --text-form {s.text_form}; which stories have a mirrored copy depends on the form: choose one form")
-    if bucket_sizes(s.buckets) and s.dataset == "toonstories":
-        raise ValueError(f"--buckets is {' '.join(s.buckets)} with --dataset toonstories; the built-in world is square: set --resolution")
+    if bucket_sizes(s.buckets) and s.dataset in WORLDS:
+        raise ValueError(f"--buckets is {' '.join(s.buckets)} with --dataset {s.dataset}; the built-in world is square: set --resolution")
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
 

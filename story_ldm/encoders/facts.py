@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 
 def story_facts(story: dict, features: Features) -> list[set[str]]:
-    """The facts of each sentence of a story row: background, characters, and (if labelled) each one's garment, action and prop.
+    """The facts of each sentence of a story row: background, characters, and (if labelled) each one's garment, action, prop and face,
+    hour and weather.
 
     They are targets of the language memory's text loss only; no system is conditioned on them."""
 
@@ -31,9 +32,11 @@ def story_facts(story: dict, features: Features) -> list[set[str]]:
         who = [names("characters")[c] for c in story["characters"][m]]
         fact.update(who)
         attributes = story["attributes"][m] if story.get("attributes") else {}
-        for kind in ("garments", "actions", "props"):
+        for kind in ("garments", "actions", "props", "faces"):
             for name, value in zip(who, attributes.get(kind, [])):
-                fact.add(f"{name} {kind} {names('attributes', kind)[value]}")
+                if value >= 0:  # not of a face that is asleep
+                    fact.add(f"{name} {kind} {names('attributes', kind)[value]}")
+        fact.update(f"{kind} {names('attributes', kind)[attributes[kind]]}" for kind in ("time", "weather") if attributes.get(kind, -1) >= 0)
         fact.update(f"prop {names('attributes', 'prop_colors')[c]}" for c in attributes.get("prop_colors", []))
     return facts
 

@@ -21,7 +21,8 @@ from typing import Any
 from huggingface_hub import DatasetCard, ModelCard, ModelCardData
 
 from story_ldm.data import toonstories
-from story_ldm.data.stories import hub_name
+from story_ldm.data.stories import WORLDS, hub_name
+from story_ldm.data.toonstories2 import tables as toonstories2
 from story_ldm.files import code_span, markdown_table, plain_markdown, regular_file, write_text
 
 LICENCE = ("license", "license_name", "license_link")  # the hub's names
@@ -61,7 +62,7 @@ pipe = DiffusionPipeline.from_pretrained("FOLDER", custom_pipeline="pipeline", t
 frames = pipe(["Sentence of the first frame.", "Sentence of the second frame."]).frames[0]
 ```
 
-{_world() if record["dataset"] == "toonstories" else ""}
+{_world(str(record["dataset"]))}
 
 {"![Validation stories drawn in training](samples.png)" if samples else ""}
 
@@ -94,9 +95,9 @@ def model_licence(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def dataset_licence(dataset: str | Path) -> dict[str, str]:
-    """The licence of a dataset from the metadata of its card (README.md), in its folder or on the hub; mit for the built-in world. Empty if they do
+    """The licence of a dataset from the metadata of its card (README.md), in its folder or on the hub; mit for the built-in worlds. Empty if they do
     not name one."""
-    if str(dataset) == "toonstories":
+    if str(dataset) in WORLDS:
         return {"license": "mit"}
     try:
         card = DatasetCard.load(hub_name(dataset) or regular_file(Path(dataset, "README.md")), ignore_metadata_errors=True)
@@ -140,7 +141,15 @@ def set_section(folder: Path, title: str, text: str) -> None:
     write_text(file, card[: old.start()] + section + "\n" + card[old.end() :] if old else f"{card.rstrip()}\n\n{section}".lstrip())
 
 
-def _world() -> str:
+def _world(dataset: str) -> str:
+    """What a model of a built-in world draws; empty for other datasets."""
+    if dataset == "toonstories-2":
+        u = toonstories2
+        return f"""It draws the picture-book world only: {", ".join(u.KINDS)}, by any name; in the {", the ".join(u.PLACES)};
+who {", ".join(u.ACTIONS)}, come, leave, go somewhere and back; with a {", ".join(u.FACES)} face; in shirts, with a prop ({", ".join(u.PROPS)}),
+in {", ".join(u.COLORS)}; by {", ".join(u.TIMES)}; in {", ".join(u.WEATHERS)} weather. It was trained on no other words."""
+    if dataset != "toonstories":
+        return ""
     t = toonstories
     who = ", ".join(f"{c.name} the {c.species} ({c.pronoun})" for c in t.CHARACTERS)
     return f"""It draws the built-in world only: {who}; at the {", the ".join(t.PLACES)}; who {", ".join(t.ACTIONS)}, come, leave,

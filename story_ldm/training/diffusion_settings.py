@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from datasets import Dataset
 
-from story_ldm.data.stories import load_stories
+from story_ldm.data.stories import WORLDS, load_stories
 from story_ldm.training.run import StorySettings, TextForm
 
 # those that may differ when a run is resumed: they do not change the trained weights, or only how far training goes
@@ -21,12 +21,12 @@ class DiffusionSettings(StorySettings):
     """Options of every latent diffusion system's training script, in addition to those of the run and its stories."""
 
     split: str = "train"
-    """Split to train on; the built-in world also has train_wide, with the pairs that are held out for its benchmark, and more company."""
+    """Split to train on; the built-in worlds also have train_wide, with the pairs that are held out for its benchmark, and more company."""
     text_form: tuple[TextForm, ...] = ("referential",)
-    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only). Of several, each story
+    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in worlds only). Of several, each story
     is read in one drawn anew in each step."""
     lengths: tuple[int, ...] | None = None
-    """Numbers of frames of the built-in world's stories, which take turns: --lengths 3 4 5 6 7 8; by default each story has 5."""
+    """Numbers of frames of a built-in world's stories, which take turns: --lengths 3 4 5 6 7 8; by default each story has 5."""
     stories: int = 120_000
     """Number of stories to train on, counted with repetition."""
     batch: int = 8
@@ -80,8 +80,8 @@ class NewModelSettings(DiffusionSettings):
 
 def check_lengths(s: DiffusionSettings) -> None:
     """Raises ValueError for --lengths of stories that have theirs."""
-    if s.lengths is not None and s.dataset != "toonstories":
-        raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in world's stories have any length: set --window")
+    if s.lengths is not None and s.dataset not in WORLDS:
+        raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in worlds' stories have any length: set --window")
 
 
 def load_forms(s: DiffusionSettings, size: Any) -> list[Dataset]:

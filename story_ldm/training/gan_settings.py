@@ -27,7 +27,7 @@ class GANSettings(StorySettings):
     batch: int | None = None
     """Stories per step, over all processes; by default the preset's."""
     text_form: TextForm = "referential"
-    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in world only)."""
+    """Form of the sentences: referential (she, there), full (all names), or free (as people write; built-in worlds only)."""
     text: Path = Path("toon-damsm")
     """Folder of the frozen text encoder: written by train_damsm.py, or an encoder model of transformers."""
     long_sentences: LongSentences = "error"

@@ -78,7 +78,7 @@ class RunSettings:
     push_to_hub: str | None = None
     """OWNER/NAME on the Hugging Face hub to upload the finished model to; requires a login (`hf auth login`)."""
     license: str | None = None
-    """Licence in the model's card, by the hub's name (mit, cc-by-4.0, ...); by default the dataset's (mit for the built-in world). None where
+    """Licence in the model's card, by the hub's name (mit, cc-by-4.0, ...); by default the dataset's (mit for the built-in worlds). None where
     the dataset names none, or where the model holds weights of another (`--init-from`, `--text-from`)."""
     num_proc: int = 2
     """Processes that prepare the dataset."""
@@ -91,7 +91,7 @@ class StorySettings(RunSettings):
     """Settings of the scripts that train on whole stories."""
 
     dataset: str = "toonstories"
-    """toonstories, a folder, or hf://datasets/owner/name, as load_stories takes it."""
+    """toonstories, toonstories-2, a folder, or hf://datasets/owner/name, as load_stories takes it."""
     fit: Literal["crop", "pad"] = "crop"
     """How pictures that are not square are fitted: cropped to the centre, or padded with black."""
     background: str = "white"
