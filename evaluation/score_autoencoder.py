@@ -2,6 +2,7 @@
 
     python evaluation/score_autoencoder.py --vae checkpoints/toon-story-ldm/vae
     python evaluation/score_autoencoder.py --vae runs/decoder-128/vae --stories 200 --sheet sheet.png      # pairs to look at: true, reconstructed
+    python evaluation/score_autoencoder.py --vae runs/vae/vae --dataset toonstories-2 --evaluator runs/toon2-evaluator/evaluator
 
 Frames have the size that the autoencoder draws; the evaluator reads them reduced to its own by area averaging.
 """
@@ -22,7 +23,7 @@ from story_ldm.data.frames import frames_tensor
 from story_ldm.data.pictures import save_picture
 from story_ldm.data.stories import load_stories
 from story_ldm.encoders.autoencoder import open_autoencoder
-from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, reading_accuracy
+from story_ldm.encoders.evaluator import FrameEvaluator, check_labels, frame_labels, reading_accuracy
 from story_ldm.encoders.latents import decode_latents, encode_frames, enlargement
 from story_ldm.files import markdown_table, model_folder
 from story_ldm.model_folders import open_local
@@ -54,6 +55,7 @@ def main(s: Settings) -> None:
     vae = open_autoencoder(s.vae, dtype=torch.float32).eval().to(memory_format=torch.channels_last)
     evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval()
     stories = load_stories(s.dataset, s.split, s.resolution or vae.config.sample_size * enlargement(vae), limit=s.stories)
+    check_labels(evaluator, stories.features)
     labels = frame_labels(stories, len(evaluator.config.characters))
     true = torch.cat([frames_tensor(row["frames"]) for row in stories])
     drawn, seconds = reconstructed(vae, true, s.noise)

@@ -36,10 +36,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from story_ldm.data.frames import to_float
-from story_ldm.data.stories import WORLDS, load_stories
+from story_ldm.data.stories import load_stories
 from story_ldm.data.toonstories import CHARACTER_NAMES
+from story_ldm.data.toonstories2.tables import KINDS
 from story_ldm.encoders.damsm import embed_frames, embed_sentences, load_damsm
-from story_ldm.encoders.evaluator import FrameEvaluator, frame_labels, label_names, reading_accuracy
+from story_ldm.encoders.evaluator import FrameEvaluator, check_labels, frame_labels, reading_accuracy
 from story_ldm.files import check_name, json_object, markdown_table, model_folder, plain_markdown, write_text
 from story_ldm.metrics.bootstrap import bootstrap_weights, share
 from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
@@ -152,7 +153,7 @@ def score(s: Settings) -> dict:
     story, labels = labels_of["story"], as_arrays(labels_of)
     labelled = "characters" in reference.features
     accuracy = reading_accuracy(_read(evaluator, truth), labels_of) if labelled else {}
-    built_in = tuple(names) == CHARACTER_NAMES or s.dataset in WORLDS
+    built_in = tuple(names) in (CHARACTER_NAMES, KINDS)
     low = {head: value for head, value in accuracy.items() if value < SMALLEST_ACCURACY and head in REQUIRED}
     if built_in and low:
         raise ValueError(f"--evaluator {s.evaluator} has an accuracy of {low} on real frames; at least {SMALLEST_ACCURACY} is required")
@@ -190,11 +191,8 @@ def score(s: Settings) -> dict:
 def _check_world(evaluator: FrameEvaluator, reference: Dataset) -> None:
     if len(reference) < 2:
         raise ValueError("the reference has fewer than 2 stories")
-    if "characters" not in reference.features:
-        return
-    for column, known in (("characters", evaluator.config.characters), ("backgrounds", evaluator.config.backgrounds)):
-        if list(known) != (names := label_names(reference.features, column)):
-            raise ValueError(f"--evaluator was trained for other {column}, {list(known)}; those of the reference are {names or 'not labelled'}")
+    if "characters" in reference.features:
+        check_labels(evaluator, reference.features)
 
 
 def _read(evaluator: FrameEvaluator, frames: Tensor) -> dict[str, Tensor]:

@@ -240,6 +240,8 @@ def test_trainings_and_scores(trainer, tokenizer, tmp_path, monkeypatch):
     scorer = script("evaluation/score_stories.py")
     s = scorer.Settings("truth", generated="toonstories-2", dataset="toonstories-2", stories=2, results=tmp_path / "results", resamples=5)
     s = replace(s, evaluator=tmp_path / "evaluator" / "evaluator", matcher=tmp_path / "damsm" / "damsm", text="free")
+    with pytest.raises(ValueError, match=r"--evaluator was trained for other characters, \['Bruno'"):
+        scorer.score(replace(s, evaluator=scorer.Settings.evaluator))
     with pytest.raises(ValueError, match=r"at least 0\.99 is required"):
         scorer.score(s)
     monkeypatch.setattr(scorer, "SMALLEST_ACCURACY", 0)

@@ -34,8 +34,15 @@ from story_ldm.nn.norms import BatchNorm
 UNKNOWN = -100  # the label that cross-entropy ignores
 HEADS = ("garment", "mark", "action", "prop")  # of characters, with arguments of their own
 OF_THE_TEXT = ("pronoun", "mention")  # attributes that no picture shows
-# Arguments for 128 pixels with small details: half as many operations a frame as two more levels would cost
-FINE = {"pixel_shuffle": 4, "block_out_channels": (64, 96, 160), "layers_per_block": (0, 1, 2), "head_width": 256, "fine": True}
+# Arguments for 128 pixels with small details
+FINE = {
+    "pixel_shuffle": 4,
+    "block_out_channels": (64, 96, 160),
+    "layers_per_block": (0, 1, 2),
+    "head_width": 256,
+    "scenery_channels": 32,
+    "fine": True,
+}
 
 
 class FrameEvaluator(ModelMixin, ConfigMixin):
@@ -178,16 +185,24 @@ def label_names(features: Features, column: str) -> list[str]:
     return list(getattr(feature, "names", []))
 
 
+def check_labels(evaluator: FrameEvaluator, features: Features) -> None:
+    """Raises ValueError if the evaluator reads other characters or backgrounds than the dataset labels."""
+    for column, known in (("characters", evaluator.config.characters), ("backgrounds", evaluator.config.backgrounds)):
+        if list(known) != (names := label_names(features, column)):
+            raise ValueError(f"--evaluator was trained for other {column}, {list(known)}; those of the reference are {names or 'not labelled'}")
+
+
 def label_heads(features: Features) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Class names of what the `attributes` of a dataset say of frames, and of each character, by name: {"weather": [...]}, {"garment": [...]}.
 
-    These are its class labels, and its lists of them ("garments"), without those of the text."""
+    These are its class labels, and its lists of them ("garments"), without those of the text and those whose name no head can have."""
     fields = getattr(features.get("attributes"), "feature", None)
-    frame, character = {}, {}
+    frame: dict[str, list[str]] = {}
+    character: dict[str, list[str]] = {}
     for column, feature in fields.items() if isinstance(fields, dict) else ():
         many = hasattr(feature, "feature")
         name, classes = _head(column, many), getattr(feature.feature if many else feature, "names", None)
-        if classes and name not in (*OF_THE_TEXT, "layout"):
+        if classes and name not in (*OF_THE_TEXT, "layout") and not hasattr(nn.ModuleDict, name) and "." not in name:
             (character if many else frame)[name] = list(classes)
     return frame, character
 
