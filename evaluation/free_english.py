@@ -3,10 +3,12 @@
     python evaluation/free_english.py --model toon-story-ldm                     # draw, read by the frame evaluator, print the rates by kind
     python evaluation/free_english.py --model runs/reader/reader                 # a reader alone: what is understood, the ceiling of its pictures
     python evaluation/free_english.py --model runs/storybook/pipeline --text-only --out results/free-english.json
+    python evaluation/free_english.py --model runs/reader-2/reader --stories tests/data/free_english_2.txt          # the stories of ToonStories 2
 
 The stories are a development set, written by hand (`tests/data/free_english.txt`, whose header describes the form); --stories takes another file in
-the same form. Rates in percent: frames with exactly the characters told, frames at the right place, and of the garments, actions and props
-that were told, those that are right on the one who is told to have them. A refused story counts as wrong.
+the same form. Rates in percent: frames with exactly the characters told, frames at the right place, and of the garments, actions, props and faces
+that were told, those that are right on the one who is told to have them; of the hours and weathers told, those that are right. A refused story counts
+as wrong.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ from story_ldm.data.frames import frames_tensor
 from story_ldm.data.free_english import HandWrittenStory, read_stories
 from story_ldm.data.toonstories import CHARACTERS
 from story_ldm.encoders.evaluator import FrameEvaluator
-from story_ldm.encoders.reader import Reader, UnderstoodCharacter, UnderstoodFrame
+from story_ldm.encoders.reader import Reader
+from story_ldm.encoders.understood import UnderstoodCharacter, UnderstoodFrame
 from story_ldm.files import json_object, markdown_table, model_folder, write_text
-from story_ldm.metrics.understanding import FACTS, percent, understanding_counts
+from story_ldm.metrics.understanding import FACTS, STATES, percent, understanding_counts
 from story_ldm.model_folders import open_local
 from story_ldm.one_line import one_line_errors
 from story_ldm.pipelines.opening import pipeline_class
@@ -71,15 +74,17 @@ def main(s: Settings) -> None:
             groups.setdefault(group, []).append((counts, refused))
         if s.by_story and reading is not None:
             show_mistakes(story, reading, each_kind_once=reader is None)
+    told = [fact for fact in (*FACTS, *STATES) if fact in FACTS or any(fact in counts for parts in groups.values() for counts, _ in parts)]
     table: dict[str, Any] = {}
     for group, parts in sorted(groups.items()):
-        total = {fact: (sum(c[fact][0] for c, _ in parts), sum(c[fact][1] for c, _ in parts)) for fact in FACTS}
+        each = {fact: [counts.get(fact, (0, 0)) for counts, _ in parts] for fact in told}
+        total = {fact: (sum(right for right, _ in found), sum(said for _, said in found)) for fact, found in each.items()}
         table[group] = {"stories": len(parts), "refused": sum(refused for _, refused in parts), "counts": total, "percent": percent(total)}
     rows = [
-        [group, cell["stories"], cell["refused"], *(f"{cell['percent'][fact]:.1f}" if fact in cell["percent"] else "" for fact in FACTS)]
+        [group, cell["stories"], cell["refused"], *(f"{cell['percent'][fact]:.1f}" if fact in cell["percent"] else "" for fact in told)]
         for group, cell in table.items()
     ]
-    print(markdown_table(("", "stories", "refused", *FACTS), rows))
+    print(markdown_table(("", "stories", "refused", *told), rows))
     if s.out is not None:
         settings = {"model": s.model, "stories": s.stories.name, "drawn": reader is None, "steps": s.steps, "seed": s.seed}
         write_text(s.out, json.dumps({**settings, "rates": table}, indent=1))
@@ -143,7 +148,7 @@ def as_understood(evaluator: FrameEvaluator, readings: dict[str, Tensor]) -> lis
             prop = config.props[int(readings["prop"][m, c])]
             characters.append(
                 UnderstoodCharacter(
-                    kind=KIND_OF[config.characters[c]],
+                    kind=KIND_OF.get(config.characters[c], config.characters[c]),
                     garment=config.garments[int(readings["garment"][m, c])],
                     action=config.actions[int(readings["action"][m, c])],
                     prop=None if prop == "none" else prop,

@@ -2,10 +2,11 @@
 
     accelerate launch training/train_reader.py                        # hours on a CPU; then train_story_ldm.py --reader runs/reader/reader
     accelerate launch training/train_reader.py --max-minutes 20       # the same command resumes the run
+    accelerate launch training/train_reader.py --dataset toonstories-2 --output runs/reader-2     # of the picture-book world
 
-The stories are those of the built-in world, as many different ones as the run is long, most in the form `free`, and tales with their gaps filled in
-anew each time (`data/toonstories/tales.py`). The targets are what their sentences tell (`data/toonstories/told.py`). Steps alternate between story
-lengths. The result is `<output>/reader`, heads included.
+The stories are those of a built-in world, as many different ones as the run is long, most in the form `free`, and tales with their gaps filled in
+anew each time (`data/toonstories/tales.py`). The targets are what their sentences tell (`data/toonstories/told.py`, and the other world's beside it).
+Steps alternate between story lengths. The result is `<output>/reader`, heads included.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +24,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.tales import LONGEST, told_tale
-from story_ldm.data.toonstories.told import CANDIDATES, LABELS, MOST_CHARACTERS, ToldStory, told_story
+from story_ldm.data.toonstories.told import CANDIDATES, ToldStory, ToldWorld, told_story
+from story_ldm.data.toonstories2.told import WORLDS
 from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, WORD, Reader, split_words
 from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.files import write_text
@@ -42,6 +45,8 @@ from story_ldm.training.watch import Watch, forward_flops, ignore_signals, param
 class Settings(RunSettings):
     output: Path = Path("runs/reader")
     """Folder of the run: settings, checkpoints, and the finished `reader`."""
+    dataset: Literal["toonstories", "toonstories-2"] = "toonstories"
+    """Built-in world whose stories are read, and whose labels the reader has."""
     init_from: Path | None = None
     """A trained reader to start from; its sizes stay, and words that it lacks are added."""
     pretrained: Path | None = None
@@ -51,7 +56,7 @@ class Settings(RunSettings):
     pretrained_pieces: int = 20_000
     """Its first pieces of English words that are used; the others are spelled by shorter ones."""
     split: str = "train_wide"
-    """Split of the built-in world whose stories are read."""
+    """Split of the built-in world."""
     tales: float = 0.5
     """Share of the stories that are tales, apart from those of --names, in steps whose stories are no longer than tales are."""
     names: float = 0.2
@@ -89,6 +94,9 @@ class Settings(RunSettings):
     """Processes that write stories."""
 
 
+SHOWN = ("seen", "kinds", "garments", "actions", "faces", "places", "times", "weathers", "mentions")  # losses in the log
+
+
 def forms_of(s: Settings, step: int, count: int, tales: float) -> list[str]:
     """The form of each of a step's stories; tales and the choice for names count as one."""
     draws = torch.rand(count, 2, generator=step_generator(s.seed, step, 1)).tolist()
@@ -96,12 +104,12 @@ def forms_of(s: Settings, step: int, count: int, tales: float) -> list[str]:
     return ["tales" if y < tales else "names" if y < tales + s.names else next(form for share, form in others if x < share) for x, y in draws]
 
 
-def told(seed: int, split: str, number: int, form: str, length: int | None, characters: int = 4) -> ToldStory:
+def told(world: ToldWorld, seed: int, split: str, number: int, form: str, length: int | None, characters: int = 4) -> ToldStory:
     if form == "tales":
-        return told_tale(seed, split, number, length, characters)
+        return told_tale(seed, split, number, length, characters, world=world)
     if form == "names" and number % 2 and (length or 1) <= LONGEST:
-        return told_tale(seed, split, number, length, characters, candidates=CANDIDATES)
-    return told_story(seed, split, number, form, length, characters)
+        return told_tale(seed, split, number, length, characters, CANDIDATES, world)
+    return told_story(seed, split, number, form, length, characters, world)
 
 
 class StoryStream(torch.utils.data.Dataset):
@@ -114,7 +122,7 @@ class StoryStream(torch.utils.data.Dataset):
         number, form, length = key
         if self.s.limit:
             number %= max(1, self.s.limit // CANDIDATES) if form == "names" else self.s.limit
-        return told(self.s.seed, self.s.split, number, form, length, self.characters)
+        return told(WORLDS[self.s.dataset], self.s.seed, self.s.split, number, form, length, self.characters)
 
 
 def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[int, str, int]]]:
@@ -173,6 +181,7 @@ def check(s: Settings) -> None:
 
 def main(s: Settings) -> None:
     check(s)
+    world = WORLDS[s.dataset]
     total = whole_steps(s.stories, s.batch)
     accelerator = start_run(s, "reader", ("stories", "checkpoint_every"))
     file = s.output / "words.txt"  # kept for the run to go on with, whatever becomes of the grammar
@@ -183,11 +192,11 @@ def main(s: Settings) -> None:
     words = file.read_text(encoding="utf-8").split("\n")
     if s.init_from is not None:
         reader = open_local(Reader, s.init_from)
-        if reader.config.labels != LABELS or reader.config.characters < MOST_CHARACTERS:
-            raise ValueError(f"--init-from is {s.init_from}; its reader must have the built-in world's labels and {MOST_CHARACTERS} characters")
+        if reader.config.labels != world.labels or reader.config.characters < len(world.letters):
+            raise ValueError(f"--init-from is {s.init_from}; its reader must have the labels of {s.dataset} and {len(world.letters)} characters")
         reader = reader.with_words(words)
     else:
-        reader = Reader(words=words, labels=LABELS, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions)
+        reader = Reader(words=words, labels=world.labels, width=s.width, token_layers=s.token_layers, layers=s.layers, positions=s.positions)
     if s.pretrained is not None:
         reader = reader.with_pretrained(s.pretrained, s.pretrained_layers, s.pretrained_pieces)
     parameters = parameter_counts(reader=reader, tables=torch.nn.ModuleList([reader.word, reader.ngram]))
@@ -231,7 +240,7 @@ def main(s: Settings) -> None:
         optimizer.zero_grad()
         ema.step(model.parameters())
         step += 1
-        shown = {name: losses[name] for name in ("seen", "kinds", "garments", "actions", "places", "mentions")}
+        shown = {name: losses[name] for name in SHOWN if name in losses}
         watch.tick(step, step * s.batch, s.batch, schedule.get_last_lr()[0], loss=loss, **shown)
         if step % s.checkpoint_every == 0:
             save_checkpoint(accelerator, s.output, step, s.keep)
@@ -239,25 +248,25 @@ def main(s: Settings) -> None:
     watch.leave_if_asked()
     if accelerator.is_main_process:
         ema.copy_to(reader.parameters())
-        validate(reader.eval())
+        validate(reader.eval(), world)
         save_component(reader, s.output / "reader")
-        write_training_section(s.output / "reader", run_record(s, dataset="toonstories"), parameters, seen=step * s.batch, script="train_reader.py")
+        write_training_section(s.output / "reader", run_record(s), parameters, seen=step * s.batch, script="train_reader.py")
         print(f"{step} of {total} steps done; {s.output / 'reader'} written")
     finish_run(accelerator, s, s.output / "reader")
 
 
 def frequent_words(s: Settings) -> list[str]:
     """Words that occur at least three times in the first `vocabulary` stories, the most frequent first."""
-    stories = (told(s.seed, s.split, n, form, None) for n, form in enumerate(forms_of(s, 0, s.vocabulary, s.tales)))
+    stories = (told(WORLDS[s.dataset], s.seed, s.split, n, form, None) for n, form in enumerate(forms_of(s, 0, s.vocabulary, s.tales)))
     seen = Counter(word for story in stories for sentence in story.sentences for word in split_words(sentence))
     return [word for word, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])) if count >= 3]
 
 
-def validate(reader: Reader, stories: int = 300) -> None:
+def validate(reader: Reader, world: ToldWorld, stories: int = 300) -> None:
     """Prints, for each form, how much of what validation stories tell is understood, in percent."""
     for form in ("tales", "free", "referential", "full"):
-        said = [told(0, "validation", n, form, None) for n in range(stories)]
-        rates = percent(understanding_counts(map(told_frames, said), reader.understand([story.sentences for story in said])))
+        said = [told(world, 0, "validation", n, form, None) for n in range(stories)]
+        rates = percent(understanding_counts(map(partial(told_frames, world=world), said), reader.understand([story.sentences for story in said])))
         print(" | ".join([form, *(f"{fact} {value:.1f} %" for fact, value in rates.items())]))
 
 

@@ -55,7 +55,9 @@ class Gaps:
         self.actions = dict(zip(ACTION_LETTERS, [*dice.sample_distinct(spare, len(spare)), *rest]))
         self.things = {"T": (dice.pick(labels["prop_colors"]), dice.pick(labels["props"]))}
         plain = dice.chance(0.6)  # words for colours and for the props
-        self.color_words = {color: color if plain else self._words(source) for color, source in zip(labels["garments"], words.COLOR_WORDS, strict=True)}
+        self.color_words = {
+            color: color if plain else self._words(source) for color, source in zip(labels["garments"], words.COLOR_WORDS, strict=True)
+        }
         if world.prop_letters != "T":
             others = [thing for thing in labels["props"] if thing != self.things["T"][1]]
             self.things["U"] = (dice.pick(labels["prop_colors"]), dice.pick(others))

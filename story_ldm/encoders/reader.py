@@ -16,7 +16,6 @@ that come in another order than before were read in the old order.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from story_ldm.encoders.bert import bert_sizes
 from story_ldm.encoders.conditioning import Conditioning
 from story_ldm.encoders.pretrained_words import PIECES, PretrainedWords
 from story_ldm.encoders.reader_blocks import CODE, ReaderBlock, word_codes
+from story_ldm.encoders.understood import UnderstoodCharacter, UnderstoodFrame
 
 PAD, UNKNOWN = 0, 1  # rows of the table of words before the first word
 BUCKETS = 4096  # hashed letter n-grams share so many vectors
@@ -61,29 +61,6 @@ def sentence_numbers(words: Tensor) -> Tensor:
     return nn.functional.pad(after[..., :-1], (1, 0))
 
 
-@dataclass
-class UnderstoodCharacter:
-    """A character of a frame, by the labels' names; garment and prop are None where the sentences mention none."""
-
-    kind: str
-    garment: str | None
-    action: str
-    prop: str | None
-
-    def __str__(self) -> str:
-        worn = f" in {self.garment}" if self.garment else ""
-        return f"{self.kind}{worn}: {self.action}" + (f", with a {self.prop}" if self.prop else "")
-
-
-@dataclass
-class UnderstoodFrame:
-    place: str
-    characters: list[UnderstoodCharacter]
-
-    def __str__(self) -> str:
-        return f"{self.place} | " + " | ".join(map(str, self.characters))
-
-
 def normal(std: float, *shape: int) -> nn.Parameter:
     """Random numbers by `nn.init`, which is skipped where weights are loaded."""
     weight = nn.Parameter(torch.empty(shape))
@@ -96,7 +73,8 @@ class Reader(ModelMixin, ConfigMixin):
     """Sentences to slots: `characters` of them for the characters in the order of their appearance, one for the place, and `scratch` more.
 
     words: the words with a vector of their own; every word has one of its letter n-grams, too. labels: names of the facts' values, by kind of fact
-    ("kinds", "garments", "actions", "props", "prop_colors", "places"): what the heads are trained on and `understand` says; none without them.
+    ("kinds", "garments", "actions", "props", "prop_colors", "places", and in ToonStories 2 "faces", "partners", "times", "weathers"): what the heads
+    are trained on and `understand` says; none without them.
     positions: "rotary" or "absolute", the latter for comparison. pretrained: `PretrainedWords.settings`, for words that are also read by a frozen
     BERT. The last slot of scratch is the pooled sentence.
     """
@@ -146,11 +124,13 @@ class Reader(ModelMixin, ConfigMixin):
         # what is read off a character's slot: whether it is to be seen, its kind, …; "not said" and "nothing" come first
         self.facts = {"seen": 1} | {
             name: len(labels[name]) + extra
-            for name, extra in {"kinds": 0, "garments": 1, "actions": 0, "props": 1, "prop_colors": 1}.items()
+            for name, extra in {"kinds": 0, "garments": 1, "actions": 0, "props": 1, "prop_colors": 1, "faces": 0, "partners": 1}.items()
             if name in labels
         }
+        # what is read off the slot of the place
+        self.frame_facts = {name: len(labels[name]) for name in ("places", "times", "weathers") if name in labels}
         self.character_head = nn.Linear(width, sum(self.facts.values())) if labels else None
-        self.place_head = nn.Linear(width, len(labels["places"])) if "places" in labels else None
+        self.place_head = nn.Linear(width, sum(self.frame_facts.values())) if self.frame_facts else None
 
     def tokenize(self, stories: list[list[str]]) -> tuple[Tensor, Tensor]:
         """Tokens (B, M, L, columns), each a word's row, the buckets of its n-grams, its number and its pieces for a pretrained encoder, and
@@ -208,7 +188,7 @@ class Reader(ModelMixin, ConfigMixin):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Conditioning, dict[str, Tensor]]:
         """tokens (B, M, L, columns) and mask (B, M, L) → conditioning with the slots as states (B, M, S, D), and logits by fact: "seen"
-        (B, M, C, 1), the others (B, M, C, values), "places" (B, M, values); "mentions" are attention weights (B, M, C, L)."""
+        (B, M, C, 1), the others (B, M, C, values), "places", "times" and "weathers" (B, M, values); "mentions" are attention weights (B, M, C, L)."""
         slots, mentions = self.read(tokens, mask)
         characters, place = slots[..., : self.config.characters, :], slots[..., self.config.characters, :]
         logits: dict[str, Tensor] = {}
@@ -216,7 +196,7 @@ class Reader(ModelMixin, ConfigMixin):
             logits = dict(zip(self.facts, self.character_head(characters).split(list(self.facts.values()), -1), strict=True))
             logits["mentions"] = mentions[:, :, : self.config.characters]
         if self.place_head is not None:
-            logits["places"] = self.place_head(place)
+            logits |= zip(self.frame_facts, self.place_head(place).split(list(self.frame_facts.values()), -1), strict=True)
         return Conditioning(slots, slots[..., -1, :]), logits
 
     def read(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -326,19 +306,20 @@ class Reader(ModelMixin, ConfigMixin):
             return labels[fact][value - first] if value >= first else None
 
         def character(n: int, m: int, slot: int) -> UnderstoodCharacter:
-            value = {fact: values[fact][n][m][slot] for fact in values if fact != "places"}
+            value = {fact: values[fact][n][m][slot] for fact in self.facts if fact in values}
+            to = value.get("partners", 0) - 1
             prop, color = name_of("props", value["props"], 1), name_of("prop_colors", value["prop_colors"], 1)
             return UnderstoodCharacter(
                 kind=labels["kinds"][value["kinds"]],
                 garment=name_of("garments", value["garments"], 1),
                 action=labels["actions"][value["actions"]],
                 prop=" ".join(filter(None, (color, prop))) if prop else None,
+                face=labels["faces"][value["faces"]] if "faces" in value else None,
+                partner=labels["kinds"][values["kinds"][n][m][to]] if to >= 0 and to != slot and seen[n, m, to] else None,
             )
 
-        return [
-            [
-                UnderstoodFrame(labels["places"][values["places"][n][m]], [character(n, m, slot) for slot in seen[n, m].nonzero()[:, 0].tolist()])
-                for m in range(len(story))
-            ]
-            for n, story in enumerate(stories)
-        ]
+        def frame(n: int, m: int) -> UnderstoodFrame:
+            place, *sky = (labels[fact][values[fact][n][m]] for fact in self.frame_facts)
+            return UnderstoodFrame(place, [character(n, m, slot) for slot in seen[n, m].nonzero()[:, 0].tolist()], *sky)
+
+        return [[frame(n, m) for m in range(len(story))] for n, story in enumerate(stories)]

@@ -15,7 +15,11 @@ WEIGHTS = {
     "actions": 1.5,
     "props": 0.5,
     "prop_colors": 0.3,
+    "faces": 0.7,
+    "partners": 0.3,
     "places": 1.0,
+    "times": 0.5,
+    "weathers": 0.5,
     "mentions": 0.5,
 }  # of the facts' losses
 
@@ -38,6 +42,6 @@ def reading_loss(logits: dict[str, Tensor], facts: dict[str, Tensor], weight: Te
             loss = (nn.functional.binary_cross_entropy_with_logits(logits[name][..., 0].float(), target, reduction="none") * known).mean(-1)
         else:
             loss = nn.functional.cross_entropy(logits[name].float().flatten(0, -2), facts[name].flatten(), reduction="none").view(facts[name].shape)
-            loss = loss if name == "places" else (loss * facts["weights"] if name == "actions" else loss).sum(-1)
+            loss = loss if loss.ndim == 2 else (loss * facts["weights"] if name == "actions" else loss).sum(-1)
         losses[name] = (loss if weight is None else loss * weight).mean()
     return torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum(), losses

@@ -11,12 +11,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from story_ldm.data.toonstories.told import FIRST, IGNORED, ToldWorld
+from story_ldm.data.toonstories.told import FIRST, IGNORED, ToldWorld, told_facts, told_story
 from story_ldm.data.toonstories2.free import Facts, free_story
-from story_ldm.data.toonstories2.free.tables import ACTS, FACES as FACE_WORDS, HERE, HOURS, SKIES, TABLES, alternatives
+from story_ldm.data.toonstories2.free.tables import ACTS, HERE, HOURS, SKIES, TABLES, alternatives
+from story_ldm.data.toonstories2.free.tables import FACES as FACE_WORDS
 from story_ldm.data.toonstories2.stories import make_story
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACES, KINDS, PLACES, PROPS, TIMES, WEATHERS
 from story_ldm.data.toonstories2.world import KIND_PRONOUNS, PAIRS, SPLITS, Story, kind_of
+
+__all__ = ["LABELS", "SECOND", "WORLDS", "told_facts", "told_story"]
 
 LABELS = {  # as in the first world; "the viewer" is value 0 of partners, the others are the slots
     "kinds": list(KINDS),

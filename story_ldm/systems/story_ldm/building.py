@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from story_ldm.data.toonstories.told import LABELS, MOST_CHARACTERS, told_facts
+from story_ldm.data.toonstories2.told import WORLDS, told_facts
 from story_ldm.encoders.facts import fact_table, story_facts
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
@@ -173,7 +173,7 @@ class StorySentences:
 def read_sentences(
     data: Sequence[Dataset], forms: Sequence[str], tokenizer: CLIPTokenizer | XLTokenizers | None, reader: Reader | None
 ) -> StorySentences:
-    """The sentences of a dataset that was loaded once in each form. The facts are those of the built-in world's stories, for a reader with heads."""
+    """The sentences of a dataset that was loaded once in each form. The facts are those of a built-in world's stories, for a reader with heads."""
     assert all(stories["story_id"][:] == data[0]["story_id"][:] for stories in data), "the forms are not of the same stories"
     flat = [[sentence for story in stories["sentences"] for sentence in story] for stories in data]
     if reader is None:
@@ -182,8 +182,9 @@ def read_sentences(
         return StorySentences(torch.stack([ids.int() for ids, _ in tokenized]), torch.stack([mask.bool() for _, mask in tokenized]), None)
     ids, mask = reader.tokenize(flat)
     facts, lengths = None, [len(story) for story in data[0]["sentences"]]
-    if reader.character_head is not None and reader.config.labels == LABELS and reader.config.characters >= MOST_CHARACTERS:
-        told = [told_facts(data[0]["story_id"][:], lengths, form, reader.config.characters) for form in forms]
+    world = next((world for world in WORLDS.values() if world.labels == reader.config.labels), None)
+    if world is not None and reader.config.characters >= len(world.letters):
+        told = [told_facts(data[0]["story_id"][:], lengths, form, reader.config.characters, world) for form in forms]
         if told[0] is not None:
             facts = {name: torch.stack([torch.tensor((form or {})[name]) for form in told]) for name in told[0]}
     return StorySentences(ids, mask, facts)
