@@ -73,7 +73,7 @@ def read_stories(file: str | Path) -> list[HandWrittenStory]:
                 kinds[letter] = _known("kinds", kind)
             elif line.strip() and not line.startswith("#"):
                 columns = [column.strip() for column in line.split(" | ")]
-                sentences, who, place, worn, done, held, felt, above = columns if len(columns) == 8 else (*columns, "-", "-")
+                sentences, who, place, worn, done, held, felt, above = [*columns, "-", "-"][: max(8, len(columns))]
                 garments.update(_by_letter(worn, kinds, "garments"))
                 seen, may_be = re.fullmatch(r"(\w*)(?:\((\w+)\))?", "" if who == "-" else who).groups("")  # type: ignore[union-attr]
                 faces = {letter: face for letter, face in (faces | _by_letter(felt, kinds, "faces")).items() if letter in seen + may_be}

@@ -188,7 +188,8 @@ class Reader(ModelMixin, ConfigMixin):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Conditioning, dict[str, Tensor]]:
         """tokens (B, M, L, columns) and mask (B, M, L) → conditioning with the slots as states (B, M, S, D), and logits by fact: "seen"
-        (B, M, C, 1), the others (B, M, C, values), "places", "times" and "weathers" (B, M, values); "mentions" are attention weights (B, M, C, L)."""
+        (B, M, C, 1), the others (B, M, C, values), "places", "times" and "weathers" (B, M, values); "mentions" are attention weights
+        (B, M, C, L)."""
         slots, mentions = self.read(tokens, mask)
         characters, place = slots[..., : self.config.characters, :], slots[..., self.config.characters, :]
         logits: dict[str, Tensor] = {}

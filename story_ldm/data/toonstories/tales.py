@@ -17,9 +17,9 @@ LETTER:value, those that this frame's text states. PROP: LETTER:value of who hol
     {V} {V.s} {V.ing} {V.ed}                                    actions V, W and X, all different and none of them "stand"
     {T} {T.thing} {T.color}                                     the prop
 
-Tales of ToonStories 2 (`../toonstories2/tales/`) have up to four characters, A to D, and two columns more: … | FACES | SKY. FACES: LETTER:value of those
-whose face this frame's text tells, new or changed; it stays until another is told, or its owner leaves. SKY: hour and weather that this frame's text
-tells; they stay. ACTIONS may be of two (A:hug,B:hug). And there are more gaps:
+Tales of ToonStories 2 (`../toonstories2/tales/`) have up to four characters, A to D, and two columns more: … | FACES | SKY. FACES: LETTER:value of
+those whose face this frame's text tells, new or changed; it stays until another is told, or its owner leaves. SKY: hour and weather that this frame's
+text tells; they stay. ACTIONS may be of two (A:hug,B:hug). And there are more gaps:
 
     {U} {U.thing} {U.color}      another prop; several may hold one, and a colour that the text leaves open is missing (A:ball)
     {F} {F.ly}                   faces F and G, different and not neutral: "sad", "with a sad face"; FACES `A:F`

@@ -23,7 +23,10 @@ TEXT_FORMS = (*FROZEN_FORMS, "free")
 # Part of the arguments of every cached dataset, so that a changed world is never read from an old cache. The first world shares its grammar.
 DATA = Path(__file__).parents[1]
 SOURCE_FILES = sorted(
-    file for folder in ("toonstories2", "toonstories/free") for file in (DATA / folder).rglob("*.*") if file.suffix in (".py", ".txt")
+    file
+    for folder in ("toonstories2", "toonstories/free")
+    for file in (DATA / folder).rglob("*.*")
+    if file.suffix in (".py", ".txt") and file.parent.name != "tales" and file.name != "told.py"  # no row has what these make
 )
 SOURCE_FILES += [DATA / "toonstories" / name for name in ("text.py", "world.py")]
 SOURCE_DIGEST = hashlib.sha256(b"".join(file.read_bytes() for file in SOURCE_FILES)).hexdigest()[:16]

@@ -1,5 +1,5 @@
-"""What the sentences of a story of ToonStories 2 tell, by slots: as in the first world (`toonstories/told.py`), and the faces, whom somebody is turned
-to, hour and weather.
+"""What the sentences of a story of ToonStories 2 tell, by slots: as in the first world (`toonstories/told.py`), and faces, to whom somebody is
+turned, hour and weather.
 
 story = told_story(seed=0, split="train_wide", index=7, form="free", length=5, world=SECOND)
 story.facts["faces"], story.facts["times"]
@@ -41,7 +41,7 @@ def appears(story: Story, c: int, sentence: str) -> int:
 
 
 def states(story: Story, m: int, told: Facts | None, order: list[int]) -> dict[str, Any]:
-    """A face, hour or weather that was not told is the usual one, which is known, too; to whom somebody is turned is not, where the text is silent."""
+    """A face, hour or weather that was not told is the usual one, which is known, too; to whom somebody is turned is known only where it is told."""
     frame = story.frames[m]
     toward = [frame.toward.get(c, -1) for c in frame.characters] if told is None else told.toward
     partners = [IGNORED if c is None else 0 if c < 0 else 1 + order.index(c) for c in toward]
