@@ -146,9 +146,13 @@ def _pairs(column: str, letters: str, fact: str, also: tuple[str, ...], world: T
     return found
 
 
-@cache
 def all_tales(validation: bool = False, world: ToldWorld = FIRST) -> tuple[Tale, ...]:
     """The tales that the reader trains on, or the twentieth of them that is kept for validation; those that are lent come last."""
+    return _all_tales(validation, world)
+
+
+@cache
+def _all_tales(validation: bool, world: ToldWorld) -> tuple[Tale, ...]:
     tales = [tale for file in sorted(world.tales.glob("*.txt")) for tale in read_tales(file, world)]
     own = tuple(tale for tale in tales if (seeded_by("tale", tale.frames[0].sentences) % 20 == 0) == validation)
     lent = all_tales(validation, world.lends) if world.lends else ()
