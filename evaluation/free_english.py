@@ -142,19 +142,19 @@ def draw_and_read(s: Settings, folder: Path, stories: list[HandWrittenStory]) ->
 def as_understood(evaluator: FrameEvaluator, readings: dict[str, Tensor]) -> list[UnderstoodFrame]:
     """An evaluator's readings of frames, by the names of its labels; characters by kind."""
     config, frames = evaluator.config, []
+    names = {"garment": config.garments, "action": config.actions, "prop": config.props, "background": config.backgrounds}
+    names |= {**(config.frame_heads or {}), **(config.character_heads or {})}
+
+    def read(head: str, *place: int) -> str | None:
+        return names[head][int(readings[head][place])] if head in readings else None
+
     for m, present in enumerate(readings["characters"]):
         characters = []
         for c in present.nonzero()[:, 0].tolist():
-            prop = config.props[int(readings["prop"][m, c])]
-            characters.append(
-                UnderstoodCharacter(
-                    kind=KIND_OF.get(config.characters[c], config.characters[c]),
-                    garment=config.garments[int(readings["garment"][m, c])],
-                    action=config.actions[int(readings["action"][m, c])],
-                    prop=None if prop == "none" else prop,
-                )
-            )
-        frames.append(UnderstoodFrame(config.backgrounds[int(readings["background"][m])], characters))
+            kind, prop = KIND_OF.get(config.characters[c], config.characters[c]), read("prop", m, c)
+            of = {"garment": read("garment", m, c), "action": read("action", m, c) or "", "face": read("face", m, c)}
+            characters.append(UnderstoodCharacter(kind=kind, prop=None if prop == "none" else prop, **of))
+        frames.append(UnderstoodFrame(read("background", m) or "", characters, time=read("time", m), weather=read("weather", m)))
     return frames
 
 

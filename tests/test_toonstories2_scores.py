@@ -17,13 +17,16 @@ from test_evaluators import TINY
 
 from story_ldm import load_stories
 from story_ldm.data.toonstories.free.names import held_out_name
+from story_ldm.data.toonstories.told import told_story
 from story_ldm.data.toonstories.world import MENTIONS
 from story_ldm.data.toonstories2 import FEATURES, story_row
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACES, FACINGS, KINDS, MARKS, PLACES, PROPS, TIMES, WEATHERS
+from story_ldm.data.toonstories2.told import SECOND
 from story_ldm.encoders.evaluator import FINE, UNKNOWN, FrameEvaluator, evaluator_loss, evaluator_settings, frame_labels
 from story_ldm.encoders.facts import story_facts
 from story_ldm.metrics.ceiling import memoryless_ceiling, stated_facts
 from story_ldm.metrics.story_rates import as_arrays, measures, rates_by_position, story_rates
+from story_ldm.metrics.understanding import FACTS, STATES, told_frames, understanding_counts
 from story_ldm.reports.cards import dataset_licence, write_model_card
 
 CHARACTER_HEADS = {"garment": COLORS, "mark": MARKS, "action": ACTIONS, "face": FACES, "prop": ("none", *PROPS), "prop_color": ("none", *COLORS)}
@@ -265,3 +268,18 @@ def test_card_and_licence(tmp_path):
     card = (tmp_path / "README.md").read_text()
     assert "license: mit" in card and dataset_licence("toonstories-2") == {"license": "mit"}
     assert all(word in card for word in (*KINDS, *PLACES, *ACTIONS, *FACES, *PROPS, *COLORS, *TIMES, *WEATHERS))
+
+
+def test_pictures_of_hand_written_stories_are_read_with_faces_hours_and_weathers():
+    """A perfect evaluator's readings of the true pictures are right by all that the sentences tell."""
+    labels, counts = labels_of("test"), dict.fromkeys((*FACTS, *STATES), 0)
+    frames = script("evaluation/free_english.py").as_understood(tiny(labels), {name: x.clamp(min=0) for name, x in labels.items()})
+    assert str(frames[0]).startswith(f"{PLACES[labels['background'][0]]}, {TIMES[labels['time'][0].clamp(min=0)]}, ")
+    for n, row in enumerate(rows("test")):
+        told = told_story(0, "test", n, "free", world=SECOND)
+        first = 5 * n
+        found = understanding_counts([told_frames(told, SECOND)], [frames[first : first + len(row["sentences"])]], each_kind_once=True)
+        for fact, (right, total) in found.items():
+            assert right == total, (n, fact)
+            counts[fact] += total
+    assert all(counts.values()), counts
