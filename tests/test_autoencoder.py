@@ -51,6 +51,33 @@ def test_latents_are_those_of_the_averaged_frames(widths, times):
     assert torch.equal(frames_to_raw(vae, frames[0]).mode(), frames_to_raw(stock, averaged[0]).mode())
 
 
+@pytest.mark.parametrize("widths, times", [((16, 8), 1), ((16, 8, 8), 2)])
+def test_folded_latents_are_the_raw_ones_in_blocks(widths, times):
+    """To the last bit, also back; a cell has twice the pixels a side, and what the encoder reads does not change."""
+    decoder = {"decoder_widths": widths, "decoder_blocks": (1,) * len(widths)}
+    plain, folded = tiny_story_vae(**decoder), tiny_story_vae(**decoder, latent_fold=2)
+    assert downscale_factor(folded) == 2 * downscale_factor(plain) == 8 * times and enlargement(folded) == enlargement(plain) == times
+    frames = torch.rand(2, 3, 3, 16 * times, 32 * times) * 2 - 1
+    raw, latents = encode_frames(plain, frames), encode_frames(folded, frames)
+    assert latents.shape == (2, 3, 16, 2, 4)
+    for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        assert torch.equal(latents.unflatten(2, (4, 4))[:, :, :, 2 * y + x], raw[..., y::2, x::2])
+    assert torch.equal(decode_latents(folded, latents), decode_latents(plain, raw))
+
+
+def test_a_preset_with_folded_latents_is_trained_and_drawn_with(trainer, tokenizer, tmp_path):
+    argv = ["train_autoencoder.py", "--preset", "picture-book", "--resolution", 32, "--limit", 3, "--batch", 2, "--stories", 4, "--workers", 0]
+    trainer(*argv, "--num-proc", 1, "--log-every", 1, "--output", tmp_path)
+    vae = open_autoencoder(tmp_path / "vae")
+    assert type(vae) is StoryAutoencoder and len(vae.config.latents_std) == 8 and downscale_factor(vae) == 16
+    pipe = tiny_pipeline(tokenizer, size=2, in_channels=32, out_channels=32)
+    pipe.register_modules(vae=vae)
+    frames = pipe(STORY[:2], num_inference_steps=1).frames[0]
+    assert [frame.size for frame in frames] == [(32, 32)] * 2
+    again = pipe(STORY[:2], num_inference_steps=1, frames=frames[:1]).frames[0]  # given frames are folded, too
+    assert again[0].size == (32, 32)
+
+
 def test_a_new_decoder_starts_without_its_blocks():
     """Their last convolutions are zero."""
     torch.manual_seed(0)

@@ -30,8 +30,8 @@ from torch.utils.data import DataLoader
 
 from story_ldm.data.frames import frames_tensor
 from story_ldm.data.stories import load_stories, story_lengths
-from story_ldm.encoders.autoencoder import StoryAutoencoder, open_autoencoder
-from story_ldm.encoders.latents import downscale_factor, enlargement, frames_to_raw, raw_to_frames
+from story_ldm.encoders.autoencoder import StoryAutoencoder, new_autoencoder, open_autoencoder
+from story_ldm.encoders.latents import downscale_factor, enlargement, fold, frames_to_raw, raw_to_frames
 from story_ldm.reports.cards import write_training_section
 from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint, save_component
@@ -101,7 +101,7 @@ def main(s: Settings) -> None:
     total = whole_steps(s.stories, s.batch)
     accelerator = start_run(s, "autoencoder", ("stories", "checkpoint_every"))
     preset = preset_at(s.preset, s.resolution)
-    vae = open_autoencoder(s.init_from) if s.init_from else AutoencoderKL(**preset["vae"])
+    vae = open_autoencoder(s.init_from) if s.init_from else new_autoencoder(preset["vae"])
     if s.decoder_widths:
         vae = StoryAutoencoder.from_vae(vae, decoder_widths=s.decoder_widths, decoder_blocks=s.decoder_blocks)
     vae.to(memory_format=torch.channels_last)
@@ -119,7 +119,7 @@ def main(s: Settings) -> None:
     optimizer = new_optimizer(s.optimizer, groups, lr=s.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     shape_of = warmup_cosine if s.decay is None else partial(warmup_stable_decay, decay=s.decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: shape_of(step, s.warmup, total))
-    latent_shape = (vae.config.latent_channels,) + (resolution // downscale_factor(vae),) * 2
+    latent_shape = (vae.config.latent_channels,) + (resolution * fold(vae) // downscale_factor(vae),) * 2
     model, parameters = Reconstruction(vae), parameter_counts(vae=vae)
     flops = forward_flops(model, frames_tensor(dataset[0]["frames"][:1]), torch.zeros(1, *latent_shape))
     accelerator.print(f"{sizes(parameters)} | forward {flops / 1e9:.2f} GFLOPs per frame")

@@ -8,7 +8,8 @@ faster. r follows from `in_channels = 3 r²`, so Stable Diffusion's autoencoders
 if the autoencoder's config has `latents_mean` and `latents_std`, otherwise by its `scaling_factor` (and `shift_factor`).
 
 A `StoryAutoencoder` may draw larger frames than its encoder reads (`enlargement`). Frames have the drawn size here, everywhere: they reach the
-encoder averaged over enlargement × enlargement pixels.
+encoder averaged over enlargement × enlargement pixels. Its raw latents may be folded (`fold`): each block of 2 × 2 becomes one cell of four times the
+channels, which is what a UNet sees.
 """
 
 from __future__ import annotations
@@ -46,12 +47,17 @@ def shuffle_factor(vae: AutoencoderKL, channels: Literal["in_channels", "out_cha
 def downscale_factor(vae: AutoencoderKL) -> int:
     """Width and height of a latent cell, in pixels of the frame."""
     levels = vae.config.get("decoder_widths") or vae.config.block_out_channels
-    return shuffle_factor(vae, "out_channels") * 2 ** (len(levels) - 1)
+    return shuffle_factor(vae, "out_channels") * 2 ** (len(levels) - 1) * fold(vae)
+
+
+def fold(vae: AutoencoderKL) -> int:
+    """How many raw latents a side become one latent cell (`latent_fold` of a StoryAutoencoder); 1 for others."""
+    return vae.config.get("latent_fold", 1)
 
 
 def enlargement(vae: AutoencoderKL) -> int:
     """How many times the side of what the encoder reads a frame has: 1, except for a decoder with more levels than the encoder."""
-    return downscale_factor(vae) // (shuffle_factor(vae) * 2 ** (len(vae.config.block_out_channels) - 1))
+    return downscale_factor(vae) // (fold(vae) * shuffle_factor(vae) * 2 ** (len(vae.config.block_out_channels) - 1))
 
 
 def _affine(vae: AutoencoderKL, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | tuple[float, float]:
@@ -91,12 +97,12 @@ def encode_frames(vae: AutoencoderKL, frames: torch.Tensor, sample: bool = False
     else:  # AutoencoderTiny and VQModel have no distribution
         raw = encoded.latents
     mean, scale = _affine(vae, raw)
-    return ((raw - mean) * scale).unflatten(0, frames.shape[:-3])
+    return F.pixel_unshuffle((raw - mean) * scale, fold(vae)).unflatten(0, frames.shape[:-3])
 
 
 @torch.no_grad()
 def decode_latents(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
     """Normalised latents (..., c, h, w) → frames (..., 3, H, W) in [-1, 1]."""
-    flat = latents.flatten(0, -4).to(vae.dtype)
+    flat = F.pixel_shuffle(latents.flatten(0, -4).to(vae.dtype), fold(vae))
     mean, scale = _affine(vae, flat)
     return raw_to_frames(vae, flat / scale + mean).clamp(-1, 1).unflatten(0, latents.shape[:-3])

@@ -35,6 +35,20 @@ def toon_128() -> dict[str, Any]:
     }
 
 
+def picture_book() -> dict[str, Any]:
+    """The second built-in world at 128 px: raw latents 16 × 16 × 8, folded to 8 × 8 × 32, for a UNet that costs little more than toon-64's. The text
+    encoder's place is a reader's (train_reader.py)."""
+    raw = vae(128, in_channels=48, latent_channels=8, widths=(64, 128), layers=1)
+    return {
+        "resolution": 128,
+        "max_length": 48,
+        "vae": {**raw, "decoder_widths": (128, 64), "decoder_blocks": (3, 1), "latent_fold": 2},
+        "unet": unet(8, 32, (160, 224), layers=1, heads=4, text_width=192, class_embed=True, norm_num_groups=16),
+        "text": {"width": 192, "layers": 2, "heads": 4},
+        "language_memory": {"width": 192, "layers": 2, "heads": 4},
+    }
+
+
 def paper_256() -> dict[str, Any]:
     """Make-A-Story's published configuration: 256 px, latents at 1/8, UNet width 128 × (1, 2, 4, 4) with attention in all levels but the deepest
     (`attention_resolutions` 4, 2, 1), 8 heads, a text encoder with 32 layers and width 1280. Differences: the tokenizer is trained on the corpus, the
@@ -130,7 +144,7 @@ def unet(
     }
 
 
-PRESETS = {"toon-64": toon_64, "toon-128": toon_128, "paper-256": paper_256, "sd15": sd15, "sdxl": sdxl}
+PRESETS = {"toon-64": toon_64, "toon-128": toon_128, "picture-book": picture_book, "paper-256": paper_256, "sd15": sd15, "sdxl": sdxl}
 
 
 def preset_at(name: str, resolution: int | None = None, table: Mapping[str, Callable[[], dict[str, Any]]] = PRESETS) -> dict[str, Any]:
@@ -149,10 +163,10 @@ def preset_at(name: str, resolution: int | None = None, table: Mapping[str, Call
 def parameter_table() -> str:
     """Markdown table of the parameter counts, in millions, of each preset's components; allocates no weights."""
     import torch
-    from diffusers import AutoencoderKL
     from torch import nn
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+    from story_ldm.encoders.autoencoder import new_autoencoder
     from story_ldm.encoders.language_memory import LanguageMemory
     from story_ldm.systems.story_ldm.unet import StoryUNet2DConditionModel
 
@@ -170,13 +184,13 @@ def parameter_table() -> str:
                     intermediate_size=4 * text["width"],
                     num_hidden_layers=text["layers"],
                     num_attention_heads=text["heads"],
-                    vocab_size=1000 if name.startswith("toon") else 49408,
+                    vocab_size=1000 if name.startswith(("toon", "picture")) else 49408,
                     max_position_embeddings=p["max_length"],
                     projection_dim=text["width"],
                 )
                 encoders.append(CLIPTextModelWithProjection(config) if encoders else CLIPTextModel(config))
             model = StoryUNet2DConditionModel(**p["unet"])
-            parts = [AutoencoderKL(**p["vae"]), model, model.memory_layers, nn.ModuleList(encoders), LanguageMemory(**p["language_memory"])]
+            parts = [new_autoencoder(p["vae"]), model, model.memory_layers, nn.ModuleList(encoders), LanguageMemory(**p["language_memory"])]
         size, channels = p["unet"]["sample_size"], p["unet"]["in_channels"]
         rows.append([name, f"{p['resolution']} px", f"{size} × {size} × {channels}", *(f"{millions(part):.2f} M" for part in parts)])
     head = ("preset", "frames", "latents", "autoencoder", "UNet", "of it memory", "text encoder", "language memory")
