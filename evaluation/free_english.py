@@ -126,6 +126,9 @@ def draw_and_read(s: Settings, folder: Path, stories: list[HandWrittenStory]) ->
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     pipe.set_progress_bar_config(disable=True)
     evaluator = open_local(FrameEvaluator, model_folder(s.evaluator or "toon-evaluator"), dtype=torch.float32).eval()
+    seen = {KIND_OF.get(name, name) for name in evaluator.config.characters}
+    if unknown := sorted({kind for story in stories for said in story.said for kind in said.who} - seen):
+        raise SystemExit(f"--evaluator {s.evaluator or 'toon-evaluator'} does not read {', '.join(unknown)}; give one of the world of --stories")
     options = {} if s.steps is None else {"num_inference_steps": s.steps}
     read: list[list[UnderstoodFrame] | None] = []
     for n, story in enumerate(tqdm(stories, desc="stories")):

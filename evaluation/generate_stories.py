@@ -57,9 +57,9 @@ class Settings:
     stories: int | None = None
     """Number of stories to generate, from the start of the split; by default all."""
     steps: int | None = None
-    """Diffusion steps per frame; by default the model's own, or 20."""
+    """Diffusion steps per frame; by default those saved with the model, or 20."""
     guidance: float | None = None
-    """Scale of classifier-free guidance; by default the model's own, or 2.0."""
+    """Scale of classifier-free guidance; by default that saved with the model, or 2.0."""
     memory_guidance: float | None = None
     """Guidance scale of the visual memory; by default that of --guidance."""
     memory: bool = True

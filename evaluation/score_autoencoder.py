@@ -55,15 +55,17 @@ def main(s: Settings) -> None:
     vae = open_autoencoder(s.vae, dtype=torch.float32).eval().to(memory_format=torch.channels_last)
     evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval()
     stories = load_stories(s.dataset, s.split, s.resolution or vae.config.sample_size * enlargement(vae), limit=s.stories)
-    check_labels(evaluator, stories.features)
-    labels = frame_labels(stories, len(evaluator.config.characters))
+    labelled = "characters" in stories.features
+    if labelled:
+        check_labels(evaluator, stories.features)
     true = torch.cat([frames_tensor(row["frames"]) for row in stories])
     drawn, seconds = reconstructed(vae, true, s.noise)
 
     errors = (drawn - true).square().mean((1, 2, 3))
     print(f"{len(true)} frames of {true.shape[-1]} px | {1000 * seconds / len(true):.1f} ms to decode a frame")
     print(f"PSNR {psnr(errors.mean()):.2f} dB | mean of frames {psnr(errors).mean():.2f} dB | worst frame {psnr(errors.max()):.2f} dB\n")
-    before, after = (reading_accuracy(evaluator.read(frames), labels) for frames in (true, drawn))
+    labels = frame_labels(stories, len(evaluator.config.characters)) if labelled else {}
+    before, after = ({}, {}) if not labelled else (reading_accuracy(evaluator.read(frames), labels) for frames in (true, drawn))
     cells = [[name, *(f"{100 * x:.2f}" for x in (before[name], after[name])), f"{100 * (after[name] - before[name]):+.2f}"] for name in before]
     print(markdown_table(("label", "true frames", "reconstructions", "difference"), cells))
     if s.sheet:

@@ -244,7 +244,7 @@ class StoryLDMPipeline(Denoising, Reading):
         num_inference_steps: by default 20, or the pipeline's `default_steps`; of a Stable Diffusion 50, or fewer if its scheduler is made for fewer.
         Some schedulers call the UNet once more (PNDM) or twice a step: `num_timesteps` says how often.
         guidance_scale, memory_guidance_scale: e = e(∅,∅) + g (e(S,∅) - e(∅,∅)) + g_memory (e(S,memory) - e(S,∅)); by default both are equal,
-        which needs two UNet rows per frame, not three: 2.0, of a Stable Diffusion 7.5, of XL 5.0.
+        which needs two UNet rows per frame, not three: the pipeline's `default_guidance`, else 2.0, of a Stable Diffusion 7.5, of XL 5.0.
         negative_prompt: of all frames, or a list with one a frame, or a list of such lists with one for each story.
         generator: one, or a list with one per story. Frame 0 draws its noise from it, frame m ≥ 1 from one seeded by its initial seed and m, so a
         frame that is drawn again after the same frames is the same picture. seeds: one a frame instead, or a list for each story.

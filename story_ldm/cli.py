@@ -54,8 +54,8 @@ def generate(
         output: Picture to write (.png, .jpg or .webp).
         model: Folder of a trained pipeline, or the name of a shipped one, which draws the built-in world only.
         seed: Random seed of the noise, and of the random story.
-        steps: Diffusion steps per frame; by default 20, or those that fit a model made from a Stable Diffusion.
-        guidance: Scale of classifier-free guidance, for text and memory; by default 2.0, or that of a Stable Diffusion.
+        steps: Diffusion steps per frame; by default the model's own, else 20, or those that fit a model made from a Stable Diffusion.
+        guidance: Scale of classifier-free guidance, for text and memory; by default the model's own, else 2.0, or that of a Stable Diffusion.
         memory: The visual memory that the model was trained with, none, or a form that needs no training.
         side: Width and height of each frame in the picture, in pixels.
         explain: Print what the model understood of each sentence before it draws: where, who, in what, doing what.

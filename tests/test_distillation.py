@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import ROOT, STORY, tiny_pipeline
-from diffusers import DDIMScheduler
+from conftest import ROOT, STORY, script, tiny_pipeline
+from diffusers import DDIMScheduler, DDPMScheduler
 from safetensors.torch import load_file
+from test_reader import tiny_reader
 from test_training import assert_same_rounded
 from transformers import CLIPTokenizer
 
+from story_ldm.encoders.sentences import tokenize_stories
 from story_ldm.pipelines import StoryLDMPipeline
-from story_ldm.systems.story_ldm.diffusion import noise_scheduler
-from story_ldm.systems.story_ldm.distillation import grid, log_snr, signal_and_noise, solve, step_target
+from story_ldm.systems.story_ldm.diffusion import StoryBatch, add_noise, noise_scheduler
+from story_ldm.systems.story_ldm.distillation import grid, log_snr, signal_and_noise, solve, step_error, step_target
 
 STEPS, BATCH = 6, 4
 SHAPE = (2, 3, 4, 2, 2)
@@ -132,6 +137,7 @@ def test_a_student_draws_in_its_steps(finished, teacher):
     assert any(not torch.equal(new, before.half()) for new, before in zip(pipe.unet.half().parameters(), old.unet.parameters(), strict=True))
     card = (finished / "pipeline" / "README.md").read_text()
     assert "# Story-LDM in 2 steps, trained on toonstories" in card and "distill_story_ldm.py" in card
+    assert "license:" not in card  # it has weights of its teacher, whose licence is not known
 
 
 def test_the_students_own_steps_are_recorded(finished, trainer, tmp_path):
@@ -140,9 +146,61 @@ def test_the_students_own_steps_are_recorded(finished, trainer, tmp_path):
     assert (how["steps"], how["guidance"]) == (2, 1.0)
 
 
-def test_the_student_learns_the_teachers_steps(finished):
-    losses = [loss for _, loss in json.loads((finished / "checkpoints" / f"step-{STEPS:08d}" / "progress.json").read_text())["curve"]]
-    assert min(losses[-2:]) < losses[0]
+def noisy_batch(pipe: StoryLDMPipeline, stories: list[list[str]], level: int, seed: int = 3) -> StoryBatch:
+    """Stories with latents and noise by chance, all frames at one level; all read their text, and memory without noise."""
+    ids, mask = pipe.reader.tokenize(stories) if pipe.reader is not None else tokenize_stories(pipe.tokenizer, stories)
+    generator = torch.Generator().manual_seed(seed)
+    clean, noise = (torch.randn(*mask.shape[:2], 4, 8, 8, generator=generator) for _ in range(2))
+    levels, every = torch.full(mask.shape[:2], level), torch.ones(len(stories), dtype=torch.bool)
+    noisy = add_noise(DDPMScheduler.from_config(pipe.scheduler.config), clean, noise, levels)
+    rest = {"memory_latents": clean, "memory_levels": torch.zeros_like(levels), "use_text": every, "use_memory": every, "use_language": every}
+    return StoryBatch(clean, ids.long(), mask.bool(), torch.ones(levels.shape), noisy, noise, levels, **rest)
+
+
+def teaching(pipe: StoryLDMPipeline):
+    """The script, the teacher as one module, its scheduler of training."""
+    module = script("training/distill_story_ldm.py")
+    parts = module.denoiser(pipe, SimpleNamespace(gradient_checkpointing=False, xformers=False, channels_last=False))
+    return module, parts, DDPMScheduler.from_config(pipe.scheduler.config)
+
+
+@pytest.mark.parametrize("reads", ["clip", "reader"])
+@torch.no_grad()
+def test_one_step_of_the_teacher_is_one_step_of_its_pipeline(reads, teacher):
+    """With guidance: text, memory and the empty sentence are the pipeline's own. Frame 1 reads frame 0 as it was drawn."""
+    pipe = StoryLDMPipeline.from_pretrained(teacher)
+    if reads == "reader":
+        pipe = StoryLDMPipeline(**{**pipe.components, **dict.fromkeys(("text_encoder", "tokenizer", "language_memory")), "reader": tiny_reader()})
+    even = {"timestep_spacing": "trailing", "clip_sample": False, "set_alpha_to_one": True}
+    pipe.register_modules(scheduler=DDIMScheduler.from_config(pipe.scheduler.config, **even))
+    pipe.set_progress_bar_config(disable=True)
+    batch = noisy_batch(pipe, [STORY[:2]], 999)
+    drawn = pipe(STORY[:2], latents=batch.noisy, num_inference_steps=1, guidance_scale=2.0, output_type="latent").frames[0]
+    module, parts, scheduler = teaching(pipe)
+    batch = replace(batch, memory_latents=drawn[None])
+    clean = torch.full_like(batch.levels, -1)
+    ended = [solve(module.guided(parts, batch, scale), scheduler, batch.noisy, batch.levels, clean, 1)[0] for scale in (2.0, 1.0)]
+    torch.testing.assert_close(ended[0], drawn, atol=2e-4, rtol=1e-3)
+    assert not torch.allclose(ended[1], drawn, atol=1e-2)
+
+
+def test_a_student_learns_its_teachers_steps(teacher):
+    """On one batch, the error of its one step against two guided ones of its teacher falls to a fraction."""
+    pipe = StoryLDMPipeline.from_pretrained(teacher)
+    module, parts, scheduler = teaching(pipe)
+    batch = noisy_batch(pipe, [STORY[:2]] * 2, 499)
+    clean = torch.full_like(batch.levels, -1)
+    with torch.no_grad():
+        ended = solve(module.guided(parts, batch, 2.0), scheduler, batch.noisy, batch.levels, clean, 2)
+    goal = step_target(scheduler, batch.noisy, ended, batch.levels, clean)
+    optimizer, errors = torch.optim.Adam(parts.unet.parameters(), 3e-3), []
+    for _ in range(25):
+        error = step_error(scheduler, parts(batch)[0], goal, batch.levels).mean()
+        errors.append(error.item())
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    assert errors[-1] < 0.5 * errors[0], errors
 
 
 def test_killed_and_in_two_processes(finished, trainer, teacher, tmp_path):
@@ -166,7 +224,8 @@ def test_of_a_student_another_one(finished, trainer, tmp_path):
     "more, message",
     [
         (("--steps", 3), "steps is 3; it must divide the 1000 noise levels"),
-        (("--guidance", 1, "--teacher-steps", 3), "--teacher-steps is 3; it must be at least twice --steps, 2"),
+        (("--guidance", 1, "--teacher-steps", 2), "--teacher-steps is 2 with --steps 2 and guidance 1; it must be at least 3"),
+        (("--teacher-steps", 0), "--teacher-steps is 0 with --steps 2 and guidance 2; it must be at least 1"),
         (("--device-batch", 0), "--device-batch is 0; it must be at least 1"),
         (("--lengths", 3, "--dataset", "nowhere"), "only the built-in worlds' stories have any length"),
     ],
@@ -177,10 +236,12 @@ def test_refused(more, message, trainer, teacher, tmp_path):
 
 
 def test_another_teacher_is_refused(finished, trainer, teacher, tmp_path):
-    changed = StoryLDMPipeline.from_pretrained(teacher)
+    changed, run = StoryLDMPipeline.from_pretrained(teacher), tmp_path / "run"
     next(changed.unet.parameters()).data += 1
-    changed.save_pretrained(tmp_path)
-    settings = json.loads((finished / "settings.json").read_text())
-    (finished / "settings.json").write_text(json.dumps(settings | {"teacher": str(tmp_path)}))
-    trainer.start(*command(tmp_path, finished))
+    changed.save_pretrained(tmp_path / "changed")
+    shutil.copytree(finished, run)
+    settings = json.loads((run / "settings.json").read_text())
+    moved = {"teacher": str(tmp_path / "changed"), "cache": str(tmp_path / "cache"), "output": str(run)}
+    (run / "settings.json").write_text(json.dumps(settings | moved))
+    trainer.start(*command(tmp_path / "changed", run))
     assert trainer.wait() != [0] and "its weights are not those that" in trainer.log

@@ -84,7 +84,7 @@ def check_command(words: list[str]) -> None:
             assert module == "venv" or importlib.util.find_spec(module), module
         case ["python", path, *rest]:
             check_script(path, rest)
-        case ["bash", path]:
+        case ["bash", path, *_]:
             assert (ROOT / path).is_file(), path
         case ["story-ldm" | ".venv/bin/story-ldm", *rest]:
             check_story_ldm(rest)

@@ -13,7 +13,7 @@ from story_ldm.data.tale_gaps import GAP
 from story_ldm.data.toonstories.tales import LONGEST, Tale, all_tales, fill, read_tales, told_tale
 from story_ldm.data.toonstories.told import IGNORED
 from story_ldm.data.toonstories.world import Dice
-from story_ldm.data.toonstories2.told import WORLDS
+from story_ldm.data.toonstories2.told import TOLD_WORLDS
 from story_ldm.encoders.reader import MAX_WORDS, split_words
 from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.metrics.understanding import told_frames
@@ -103,7 +103,7 @@ def test_no_story_of_the_development_set_is_a_tale():
     assert len(ours) > 3500 and not {text for text in theirs & ours if len(text.split()) > 6}
 
 
-FILES = [(file, world) for world in WORLDS.values() for file in sorted(world.tales.glob("*.txt"))]
+FILES = [(file, world) for world in TOLD_WORLDS.values() for file in sorted(world.tales.glob("*.txt"))]
 
 
 @pytest.mark.parametrize(("file", "world"), FILES, ids=lambda part: getattr(part, "stem", ""))

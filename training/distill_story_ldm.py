@@ -34,10 +34,10 @@ from story_ldm.pipelines.story_ldm import StoryLDMPipeline
 from story_ldm.reports.cards import write_model_card
 from story_ldm.systems.story_ldm.building import read_sentences
 from story_ldm.systems.story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise
-from story_ldm.systems.story_ldm.distillation import grid, solve, step_target
+from story_ldm.systems.story_ldm.distillation import grid, solve, step_error, step_target
 from story_ldm.training.caches import cached_latents
 from story_ldm.training.checkpoints import digest, load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings, check_lengths, load_forms
+from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings, check_stories, load_forms
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import finish_run, run_record, start_run
@@ -48,16 +48,18 @@ from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
 SCRIPT = "distill_story_ldm.py"
+LEAST_SIGNAL = 1e-3  # ᾱ of the highest noise level for a teacher that predicts noise; Stable Diffusion's is 0.005
 
 
 @dataclass
 class Settings(DiffusionSettings):
     teacher: Path = Path("runs/story-ldm/pipeline")
-    """Folder of the pipeline to distill: one of train_story_ldm.py --train all, or of this script."""
+    """Folder of the pipeline to distill: one of train_story_ldm.py --train all, or of this script. Give also the --dataset, --split, --text-form
+    and --lengths that it was trained on."""
     output: Path = Path("runs/distilled")
     """Folder of the run: settings, checkpoints, samples, and the finished `pipeline`."""
     steps: int = 4
-    """Steps of the student, which divide the 1,000 noise levels: 1, 2, 4, 5 or 8."""
+    """Steps of the student: 1, 2, 4, 5, 8 or another divisor of the noise levels, of which there are 1,000."""
     teacher_steps: int = 16
     """Steps of the teacher over all noise levels: each of the student's steps is as many of them as make these up."""
     guidance: float | None = None
@@ -81,7 +83,7 @@ class Settings(DiffusionSettings):
 
 
 def main(s: Settings) -> None:
-    check_lengths(s)
+    check_stories(s)
     if s.device_batch is not None and s.device_batch < 1:
         raise ValueError(f"--device-batch is {s.device_batch}; it must be at least 1")
     total = whole_steps(s.stories, s.batch)
@@ -89,8 +91,9 @@ def main(s: Settings) -> None:
     guidance = pipe.call_defaults()[1] if s.guidance is None else s.guidance
     scheduler = DDPMScheduler.from_config(pipe.scheduler.config)
     levels, each = grid(scheduler, s.steps), -(-s.teacher_steps // s.steps)
-    if s.teacher_steps < 2 * s.steps and guidance == 1:
-        raise ValueError(f"--teacher-steps is {s.teacher_steps}; it must be at least twice --steps, {s.steps}: a student's step is several of them")
+    if each < (2 if guidance == 1 else 1):
+        least = s.steps + 1 if guidance == 1 else 1
+        raise ValueError(f"--teacher-steps is {s.teacher_steps} with --steps {s.steps} and guidance {guidance:g}; it must be at least {least}")
     cell = downscale_factor(pipe.vae)
     record = run_record(s, guidance=guidance)
     accelerator = start_run(s, "distilled", MAY_CHANGE, guidance=guidance)
@@ -101,7 +104,7 @@ def main(s: Settings) -> None:
             sample_stories(s.dataset, s.text_form[0], s.sample_stories, pipe.tokenizer, s.long_sentences)
     lengths = torch.tensor(story_lengths(data))
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, pipe.unet.config.sample_size * cell), pipe.vae)
-    sentences = read_sentences([data, *others], s.text_form, pipe.tokenizer, pipe.reader)
+    sentences = read_sentences([data, *others], s.text_form, pipe.tokenizer, pipe.reader, facts=False)
     teacher = denoiser(pipe, s).to(accelerator.device)
     model: nn.Module = copy.deepcopy(teacher)
     teacher.unet.requires_grad_(False)
@@ -113,7 +116,7 @@ def main(s: Settings) -> None:
     model, optimizer = accelerator.prepare(model, optimizer)
     ema = MovingAverage(trained, decay=s.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     accelerator.register_for_checkpointing(schedule, ema)
-    base = digest("teacher", teacher.parameters())
+    base = digest("teacher", [*teacher.parameters(), *pipe.vae.parameters()])
     progress = load_checkpoint(accelerator, s.output)
     if progress.get("base", base) != base:
         raise SystemExit(
@@ -161,7 +164,7 @@ def main(s: Settings) -> None:
                         ended = solve(guided(teacher, batch, guidance), scheduler, batch.noisy, batch.levels, end, each)
                     prediction, _ = model(batch)
                 goal = step_target(scheduler, batch.noisy, ended, batch.levels, end)
-                loss = ((prediction.float() - goal).square().mean((2, 3, 4)) * batch.weight).mean()
+                loss = (step_error(scheduler, prediction.float(), goal, batch.levels) * batch.weight).mean()
                 accelerator.backward(loss * (len(part) / len(ends)))
                 sums["loss"] += loss.detach() * (len(part) / len(ends))
         accelerator.clip_grad_norm_(model.parameters(), s.max_grad_norm)
@@ -195,6 +198,10 @@ def open_teacher(folder: Path) -> StoryLDMPipeline:
     kind = pipe.scheduler.config.prediction_type
     if kind not in ("epsilon", "v_prediction") or pipe.text_encoder_2 is not None or pipe.unet.config.time_cond_proj_dim is not None:
         raise ValueError(f"--teacher is {folder}; it must predict noise or velocity, and be no Stable Diffusion XL and no LCM")
+    if kind == "epsilon" and float(pipe.scheduler.alphas_cumprod[-1]) < LEAST_SIGNAL:
+        raise ValueError(
+            f"--teacher is {folder}, which predicts noise; at its highest noise level no picture follows from that: it must predict velocity"
+        )
     return pipe
 
 

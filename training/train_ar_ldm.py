@@ -44,7 +44,7 @@ from story_ldm.systems.story_ldm.diffusion import diffusion_loss
 from story_ldm.systems.story_ldm.presets import preset_at
 from story_ldm.training.caches import cached_latents
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_lengths, load_forms
+from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_stories, load_forms
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
@@ -203,9 +203,7 @@ def main(s: Settings) -> None:
 
 def check(s: Settings) -> None:
     """Raises ValueError for settings that exclude each other or are out of range."""
-    check_lengths(s)
-    if not s.text_form or (len(s.text_form) > 1 and s.flip):
-        raise ValueError(f"--text-form is {s.text_form}; it must be at least one form, and with --flip just one: mirrored copies depend on it")
+    check_stories(s)
     for name, least in {"device_batch": 1, "noise_draws": 1, "longest": 2}.items():
         value = getattr(s, name)
         if value is not None and value < least:

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 
 from story_ldm.data.toonstories.tales import LONGEST, told_tale
 from story_ldm.data.toonstories.told import CANDIDATES, ToldStory, ToldWorld, told_story
-from story_ldm.data.toonstories2.told import WORLDS
+from story_ldm.data.toonstories2.told import TOLD_WORLDS
 from story_ldm.encoders.reader import MAX_WORDS, PAD, UNKNOWN, WORD, Reader, split_words
 from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.files import write_text
@@ -122,7 +122,7 @@ class StoryStream(torch.utils.data.Dataset):
         number, form, length = key
         if self.s.limit:
             number %= max(1, self.s.limit // CANDIDATES) if form == "names" else self.s.limit
-        return told(WORLDS[self.s.dataset], self.s.seed, self.s.split, number, form, length, self.characters)
+        return told(TOLD_WORLDS[self.s.dataset], self.s.seed, self.s.split, number, form, length, self.characters)
 
 
 def keys(s: Settings, start: int, rank: int, world: int) -> Iterator[list[tuple[int, str, int]]]:
@@ -181,7 +181,7 @@ def check(s: Settings) -> None:
 
 def main(s: Settings) -> None:
     check(s)
-    world = WORLDS[s.dataset]
+    world = TOLD_WORLDS[s.dataset]
     total = whole_steps(s.stories, s.batch)
     accelerator = start_run(s, "reader", ("stories", "checkpoint_every"))
     file = s.output / "words.txt"  # kept for the run to go on with, whatever becomes of the grammar
@@ -257,7 +257,7 @@ def main(s: Settings) -> None:
 
 def frequent_words(s: Settings) -> list[str]:
     """Words that occur at least three times in the first `vocabulary` stories, the most frequent first."""
-    stories = (told(WORLDS[s.dataset], s.seed, s.split, n, form, None) for n, form in enumerate(forms_of(s, 0, s.vocabulary, s.tales)))
+    stories = (told(TOLD_WORLDS[s.dataset], s.seed, s.split, n, form, None) for n, form in enumerate(forms_of(s, 0, s.vocabulary, s.tales)))
     seen = Counter(word for story in stories for sentence in story.sentences for word in split_words(sentence))
     return [word for word, count in sorted(seen.items(), key=lambda item: (-item[1], item[0])) if count >= 3]
 

@@ -64,7 +64,7 @@ from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion
 from story_ldm.training.caches import bucket_latents, cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_lengths, load_forms
+from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_stories, load_forms
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
@@ -171,7 +171,7 @@ def main(s: Settings) -> None:
         freeze(model, s.lora_rank if s.train == "memory+lora" else None, half if s.half_frozen else None)
     encoding = (s.cache, accelerator, data, (s.dataset, resolution, *s.buckets), vae, isinstance(model.text_encoder, XLTextEncoder))
     latents, buckets = bucket_latents(*encoding) if s.buckets else (cached_latents(*encoding), None)
-    sentences, states = read_sentences([data, *others], s.text_form, tokenizer, model.reader), None
+    sentences, states = read_sentences([data, *others], s.text_form, tokenizer, model.reader, facts=s.text_loss > 0), None
     if model.reader is not None and (sentences.facts is None or not s.text_loss):
         model.reader.freeze_heads()  # nothing trains them, and DDP expects a gradient of whatever requires one
     if model.reader is None and (s.freeze_text_encoder or s.train != "all"):
@@ -286,13 +286,11 @@ def check(s: Settings) -> None:
         raise ValueError(f"--preset is {s.preset}, which has two text encoders; new ones are not trained: give a Stable Diffusion XL, --init-from")
     if s.memory_blocks is not None and (not s.memory_blocks or s.memory == "none"):
         raise ValueError(f"--memory-blocks is {s.memory_blocks} with --memory {s.memory}; it requires at least one block and a memory form")
-    check_lengths(s)
+    check_stories(s)
     if s.reader is not None and s.train != "all":
         raise ValueError(f"--reader is {s.reader} with --train {s.train}; a reader's slots are read by a UNet that is trained with it: --train all")
-    if not s.text_form or (len(s.text_form) > 1 and s.reader is None and (s.freeze_text_encoder or s.train != "all")):
+    if len(s.text_form) > 1 and s.reader is None and (s.freeze_text_encoder or s.train != "all"):
         raise ValueError(f"--text-form is {s.text_form}; it must be one form, or several with a text encoder that is trained, or a reader")
-    if len(s.text_form) > 1 and s.flip:
-        raise ValueError(f"--flip with --text-form {s.text_form}; which stories have a mirrored copy depends on the form: choose one form")
     if bucket_sizes(s.buckets) and s.dataset in WORLDS:
         raise ValueError(f"--buckets is {' '.join(s.buckets)} with --dataset {s.dataset}; the built-in world is square: set --resolution")
     if s.device_batch is not None and s.device_batch < 1:

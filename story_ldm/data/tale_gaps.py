@@ -69,7 +69,8 @@ class Gaps:
         if "faces" in labels:
             told = {value for frame in tale.frames for value in (*frame.faces.values(), *frame.sky)}
             faces = [face for face in labels["faces"][1:] if face not in told]
-            self.faces = dict(zip(FACE_LETTERS, dice.sample_distinct(faces, len(faces)) + labels["faces"][1:]))
+            drawn = dice.sample_distinct(faces, len(faces))
+            self.faces = dict(zip(FACE_LETTERS, drawn + [face for face in labels["faces"][1:] if face not in drawn]))
             for letter, fact in SKY_LETTERS.items():
                 self.sky[letter] = dice.pick([value for value in labels[fact] if value not in told] or labels[fact])
 

@@ -305,7 +305,7 @@ def _numbers(column: str, values: list) -> list[int] | None:
     if column == "mentions":  # words in a row made by `story_row`, numbers in a dataset
         return [MENTIONS.index(value) if isinstance(value, str) else value for value in values]
     if column == "names":
-        return [int(_is_new(value)) for value in values]
+        return [int(_is_new(value)) for value in values] if all(isinstance(value, str) for value in values) else None
     return values if all(isinstance(value, int) for value in values) else None
 
 

@@ -162,7 +162,7 @@ def _right(labels: Arrays, readings: Arrays) -> dict[str, tuple[ndarray, ndarray
     for name in ("background", "garment", "action", "time", "weather", "face", "facing", "prop", "prop_color"):
         if name not in readings or name not in labels or (name == "prop" and "prop_color" not in readings):  # the first world's props have no rate
             continue
-        counted = labels[name] >= 0 if name not in ("prop", "prop_color") else labels["prop"] > 0
+        counted = (labels[name] >= 0) & (True if name not in ("prop", "prop_color") else labels["prop"] > 0)
         right = counted & (labels[name] == readings[name])
         columns[name.replace("_", " ")] = (right if right.ndim == 1 else right & readings["characters"], counted)
     return columns

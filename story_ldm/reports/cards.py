@@ -87,10 +87,10 @@ def write_training_section(
 
 def model_licence(record: Mapping[str, Any]) -> dict[str, str]:
     """The licence of a model as metadata of its card: the setting `license`, or else that of its `dataset`. Empty if neither names one, or if
-    the model has weights of another one (`init_from`, `text_from`), whose licence is not known. An adapter has none of those."""
+    the model has weights of another one (`init_from`, `text_from`, `teacher`), whose licence is not known. An adapter has none of those."""
     if record.get("license"):
         return {"license": record["license"]}
-    other = record.get("init_from") or record.get("text_from")
+    other = next((record[name] for name in ("init_from", "text_from", "teacher") if record.get(name)), None)
     return {} if other and record.get("train", "all") == "all" else dataset_licence(record["dataset"])
 
 

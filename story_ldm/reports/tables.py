@@ -148,7 +148,13 @@ def warnings(results: list[Result]) -> list[str]:
         values = {result["system"]: result["evaluator"].get(field) for result in results if result["evaluator"]}
         if any(value != next(iter(values.values())) for value in values.values()):
             messages.append(f"the frames were read by different evaluators ({field}: " + "; ".join(f"{k}: {v}" for k, v in values.items()) + ")")
-    read = {column.split()[0] for result in results for columns in result["table"].values() for column in columns}
+    read = {
+        head
+        for result in results
+        for columns in result["table"].values()
+        for column in columns
+        for head in (column.split()[0], column.replace(" ", "_"))
+    }
     for result in results:
         for head, accuracy in (result["evaluator"].get("accuracy") or {}).items():
             if head in read and accuracy < LEAST_ACCURACY:

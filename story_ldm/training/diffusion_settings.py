@@ -78,10 +78,12 @@ class NewModelSettings(DiffusionSettings):
     """Folder of the autoencoder, as train_autoencoder.py writes it."""
 
 
-def check_lengths(s: DiffusionSettings) -> None:
-    """Raises ValueError for --lengths of stories that have theirs."""
+def check_stories(s: DiffusionSettings) -> None:
+    """Raises ValueError for --lengths of stories that have theirs, for no --text-form, and for several of them with --flip."""
     if s.lengths is not None and s.dataset not in WORLDS:
         raise ValueError(f"--lengths is {s.lengths} with --dataset {s.dataset}; only the built-in worlds' stories have any length: set --window")
+    if not s.text_form or (len(s.text_form) > 1 and s.flip):
+        raise ValueError(f"--text-form is {s.text_form}; it must be at least one form, and with --flip just one: mirrored copies depend on it")
 
 
 def load_forms(s: DiffusionSettings, size: Any) -> list[Dataset]:

@@ -79,7 +79,7 @@ class RunSettings:
     """OWNER/NAME on the Hugging Face hub to upload the finished model to; requires a login (`hf auth login`)."""
     license: str | None = None
     """Licence in the model's card, by the hub's name (mit, cc-by-4.0, ...); by default the dataset's (mit for the built-in worlds). None where
-    the dataset names none, or where the model holds weights of another (`--init-from`, `--text-from`)."""
+    the dataset names none, or where the model holds weights of another (`--init-from`, `--text-from`, `--teacher`)."""
     num_proc: int = 2
     """Processes that prepare the dataset."""
     limit: int | None = None

@@ -19,7 +19,7 @@ from story_ldm.data.toonstories2.stories import make_story
 from story_ldm.data.toonstories2.tables import ACTIONS, COLORS, FACES, KINDS, PLACES, PROPS, TIMES, WEATHERS
 from story_ldm.data.toonstories2.world import KIND_PRONOUNS, PAIRS, SPLITS, Story, kind_of
 
-__all__ = ["LABELS", "SECOND", "WORLDS", "told_facts", "told_story"]
+__all__ = ["LABELS", "SECOND", "TOLD_WORLDS", "told_facts", "told_story"]
 
 LABELS = {  # as in the first world; "the viewer" is value 0 of partners, the others are the slots
     "kinds": list(KINDS),
@@ -92,4 +92,4 @@ SECOND = ToldWorld(
         ),
     },
 )
-WORLDS = {world.name: world for world in (FIRST, SECOND)}
+TOLD_WORLDS = {world.name: world for world in (FIRST, SECOND)}

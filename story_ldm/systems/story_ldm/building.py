@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from story_ldm.data.toonstories2.told import WORLDS, told_facts
+from story_ldm.data.toonstories2.told import TOLD_WORLDS, told_facts
 from story_ldm.encoders.facts import fact_table, story_facts
 from story_ldm.encoders.language_memory import LanguageMemory
 from story_ldm.encoders.reader import Reader
@@ -171,9 +171,10 @@ class StorySentences:
 
 
 def read_sentences(
-    data: Sequence[Dataset], forms: Sequence[str], tokenizer: CLIPTokenizer | XLTokenizers | None, reader: Reader | None
+    data: Sequence[Dataset], forms: Sequence[str], tokenizer: CLIPTokenizer | XLTokenizers | None, reader: Reader | None, facts: bool = True
 ) -> StorySentences:
-    """The sentences of a dataset that was loaded once in each form. The facts are those of a built-in world's stories, for a reader with heads."""
+    """The sentences of a dataset that was loaded once in each form. facts: also what they tell, of a built-in world's stories, for a reader with
+    heads."""
     assert all(stories["story_id"][:] == data[0]["story_id"][:] for stories in data), "the forms are not of the same stories"
     flat = [[sentence for story in stories["sentences"] for sentence in story] for stories in data]
     if reader is None:
@@ -181,13 +182,13 @@ def read_sentences(
         tokenized = [tokenize_sentences(tokenizer, sentences) for sentences in flat]
         return StorySentences(torch.stack([ids.int() for ids, _ in tokenized]), torch.stack([mask.bool() for _, mask in tokenized]), None)
     ids, mask = reader.tokenize(flat)
-    facts, lengths = None, [len(story) for story in data[0]["sentences"]]
-    world = next((world for world in WORLDS.values() if world.labels == reader.config.labels), None)
-    if world is not None and reader.config.characters >= len(world.letters):
+    targets, lengths = None, [len(story) for story in data[0]["sentences"]]
+    world = next((world for world in TOLD_WORLDS.values() if world.labels == reader.config.labels), None)
+    if facts and world is not None and reader.config.characters >= len(world.letters):
         told = [told_facts(data[0]["story_id"][:], lengths, form, reader.config.characters, world) for form in forms]
         if told[0] is not None:
-            facts = {name: torch.stack([torch.tensor((form or {})[name]) for form in told]) for name in told[0]}
-    return StorySentences(ids, mask, facts)
+            targets = {name: torch.stack([torch.tensor((form or {})[name]) for form in told]) for name in told[0]}
+    return StorySentences(ids, mask, targets)
 
 
 def load_facts(text: Path, data: Dataset) -> tuple[nn.Linear, Tensor] | tuple[None, None]:

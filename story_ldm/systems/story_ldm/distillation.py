@@ -1,8 +1,9 @@
 """Progressive distillation of a Story-LDM with its guidance: one step of the student is several guided steps of the teacher.
 
-    levels = grid(scheduler, 4)                                                  # (4,) noise levels of the student, highest first
+    levels = grid(scheduler, 4)                                                  # noise levels of the student, highest first, and -1: (5,)
     end = solve(predict, scheduler, noisy, levels[n], levels[n + 1], 4)          # where four steps of the teacher lead from there
     goal = step_target(scheduler, noisy, end, levels[n], levels[n + 1])          # what the student is to predict to get there in one
+    error = step_error(scheduler, prediction, goal, levels[n])                   # (B, M), for the loss
 
 Salimans and Ho 2022 (progressive distillation), Meng et al. 2023 (of guidance). Level -1 is the clean latent.
 """
@@ -75,3 +76,12 @@ def step_target(scheduler: DDPMScheduler, noisy: Tensor, ended: Tensor, start: T
     if scheduler.config.prediction_type == "epsilon":
         return (noisy - signal * clean) / noise
     return (signal * noisy - clean) / noise
+
+
+def step_error(scheduler: DDPMScheduler, prediction: Tensor, goal: Tensor, levels: Tensor) -> Tensor:
+    """Mean squared error (B, M) of a prediction (B, M, c, h, w) as one of the velocity: that of the noise divided by ᾱ, for at high levels a small
+    error of the noise is a large one of the picture."""
+    error = (prediction - goal).square().mean((2, 3, 4))
+    if scheduler.config.prediction_type == "epsilon":
+        return error / signal_and_noise(scheduler, levels, levels.ndim)[0].square()
+    return error
