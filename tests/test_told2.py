@@ -17,8 +17,8 @@ from story_ldm.data.toonstories2.free import free_story
 from story_ldm.data.toonstories2.tables import ACTIONS, FACES, KINDS
 from story_ldm.data.toonstories2.told import LABELS, SECOND, told_facts
 from story_ldm.data.toonstories2.world import KIND_PRONOUNS, kind_of
-from story_ldm.data.words import split_words
-from story_ldm.encoders.reader import MAX_WORDS, Reader
+from story_ldm.data.words import MAX_WORDS, split_words
+from story_ldm.encoders.reader import Reader
 from story_ldm.encoders.reading_loss import reading_loss
 from story_ldm.encoders.understood import UnderstoodCharacter, UnderstoodFrame
 from story_ldm.metrics.understanding import percent, told_frames, understanding_counts
