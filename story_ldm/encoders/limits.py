@@ -48,3 +48,11 @@ def folder_limit(folder: Path) -> Limit | None:
     lstm = config.is_file() and json_object(config).get("_class_name") == "DAMSMTextEncoder"
     parts = [part for part in ("tokenizer", "history_tokenizer") if (folder / part).is_dir()]
     return None if lstm else token_limit(tuple(open_local(AutoTokenizer, folder / part, trust_remote_code=False) for part in parts))
+
+
+def unknown_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str]) -> list[str]:
+    """Words that a tokenizer trained on a small corpus has never seen (it splits them); none for a large, general vocabulary."""
+    if len(tokenizer) > 10_000:
+        return []
+    words = dict.fromkeys(word for s in sentences for word, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(s.lower()))
+    return [word.lstrip("Ġ") for word in words if word.lstrip("Ġ").isalpha() and len(tokenizer.tokenize(word.lstrip("Ġ"))) > 1]
