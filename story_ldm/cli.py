@@ -2,6 +2,7 @@
 
 story-ldm generate "Rosa the rabbit in a red shirt waves in the city." "She sits down." --output story.png
 story-ldm generate --seed 7 --output story.png          # a random story of the built-in world
+story-ldm studio                                         # the storyboard, a page in your browser
 story-ldm preview --output sheet.png                    # a contact sheet of real stories; preview DIR: of a converted dataset
 story-ldm data toonstories --out DIR                    # the built-in world as Parquet with a dataset card; toonstories-2: the second
 story-ldm data convert pororo DIR --out data/pororo     # a public dataset, or your own stories, in the same form
@@ -40,8 +41,11 @@ def generate(
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("story.png"),
     model: Path = Path("toon-story-ldm"),
     seed: int = 0,
+    seeds: tuple[int, ...] = (),
     steps: int | None = None,
     guidance: float | None = None,
+    memory_guidance: float | None = None,
+    negative_prompt: str | None = None,
     memory: Literal["trained", "none", "reference", "consistent-attention", "prompt-surgery"] = "trained",
     side: int = 192,
     explain: bool = False,
@@ -54,8 +58,11 @@ def generate(
         output: Picture to write (.png, .jpg or .webp).
         model: Folder of a trained pipeline, or the name of a shipped one, which draws the built-in world only.
         seed: Random seed of the noise, and of the random story.
+        seeds: A seed for each frame instead; with those of the storyboard, its story is drawn again.
         steps: Diffusion steps per frame; by default the model's own, else 20, or those that fit a model made from a Stable Diffusion.
         guidance: Scale of classifier-free guidance, for text and memory; by default the model's own, else 2.0, or that of a Stable Diffusion.
+        memory_guidance: Scale of the guidance by memory alone; by default that of --guidance.
+        negative_prompt: What is not to be seen in any frame.
         memory: The visual memory that the model was trained with, none, or a form that needs no training.
         side: Width and height of each frame in the picture, in pixels.
         explain: Print what the model understood of each sentence before it draws: where, who, in what, doing what.
@@ -66,7 +73,12 @@ def generate(
     if not (model / "model_index.json").exists():
         raise ValueError(f"--model is {model}, which has no model_index.json; it must be the folder of a pipeline, or the name of a shipped one")
     _check_ranges(steps=(steps, 1, 1000), side=(side, 16, 4096), seed=(seed, 0, 2**63 - 1), guidance=(guidance, -1000, 1000))
+    _check_ranges(memory_guidance=(memory_guidance, -1000, 1000))
+    for value in seeds:
+        _check_ranges(seeds=(value, 0, 2**63 - 1))
     _check_output(output)
+    if seeds and len(seeds) != len(sentences):
+        raise ValueError(f"--seeds has {len(seeds)} seeds, and there are {len(sentences)} sentences; give one for each, or --seed")
     if long_sentences == "skip":
         raise ValueError("--long-sentences is skip; it must be error, cut or chunks: one story is drawn, which skip would leave out")
     ar_ldm = json_object(model / "model_index.json").get("_class_name") == "ARLDMPipeline"
@@ -80,7 +92,7 @@ def generate(
     import torch
 
     from story_ldm.data.pictures import save_picture
-    from story_ldm.encoders.limits import encoder_limit
+    from story_ldm.encoders.limits import encoder_limit, unknown_words
     from story_ldm.reports.strips import story_strip
 
     if not sentences:
@@ -103,11 +115,13 @@ def generate(
         for sentence, frame in zip(sentences, pipe.understand(list(sentences)), strict=True):
             print(f"{sentence}\n    {frame}")
     how: dict[str, Any] = {"num_inference_steps": steps, "guidance_scale": guidance, "use_memory": memory != "none"}
+    how |= {"memory_guidance_scale": memory_guidance, "negative_prompt": negative_prompt}
+    how |= {"seeds": list(seeds)} if seeds else {"generator": torch.Generator().manual_seed(seed)}
     if not ar_ldm:
         how["long_sentences"] = "chunks" if long_sentences == "chunks" else "error"
     if memory not in ("trained", "none"):
         how["memory"] = memory
-    frames = pipe(list(sentences), generator=torch.Generator().manual_seed(seed), **how).frames[0]
+    frames = pipe(list(sentences), **how).frames[0]
     save_picture(story_strip(frames, list(sentences), side), output)
     print(f"{output} written")
 
@@ -127,14 +141,6 @@ def _check_output(file: Path) -> None:
         raise ValueError(f"--output is {file}; it must end in .png, .jpg or .webp")
     if file.is_dir() or not os.access(file.parent, os.W_OK):
         raise ValueError(f"--output is {file}, which cannot be written: {'it is a folder' if file.is_dir() else f'{file.parent} is read-only'}")
-
-
-def unknown_words(tokenizer, sentences: tuple[str, ...]) -> list[str]:
-    """Words that a tokenizer trained on a small corpus has never seen (it splits them); none for a large, general vocabulary."""
-    if len(tokenizer) > 10_000:
-        return []
-    words = dict.fromkeys(word for s in sentences for word, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(s.lower()))
-    return [word.lstrip("Ġ") for word in words if word.lstrip("Ġ").isalpha() and len(tokenizer.tokenize(word.lstrip("Ġ"))) > 1]
 
 
 @data.command
@@ -279,6 +285,41 @@ def preview(
     rows = load_stories(dataset, split or held_out_split(dataset), size, text, limit=stories, fit=fit, background=background)
     save_picture(story_sheet(rows["frames"][:], rows["sentences"][:], side=size), output)
     print(f"{output} written")
+
+
+@app.command
+def studio(
+    models: tyro.conf.Positional[tuple[str, ...]] = (),
+    /,
+    loras: tuple[Path, ...] = (),
+    folder: Path = Path("stories"),
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    share: bool = False,
+    users: Literal["auto", "one", "many"] = "auto",
+    password: str | None = None,
+) -> None:
+    """Starts the storyboard, a page in your browser: write sentences, draw them, change one and keep the frames before it, save a comic.
+
+    Args:
+        models: Models to draw with, beside the shipped ones: folders of trained pipelines or Stable Diffusions, Stable Diffusions in
+            one file, and FOLDER+ADAPTER for one with a memory adapter. The first one is the default.
+        loras: LoRAs for the Stable Diffusions (.safetensors), whose weights are set on the page.
+        folder: Folder of the stories, which are saved as you work.
+        host: Address to serve at; 0.0.0.0 is open to your network.
+        port: Port to serve at.
+        share: Open a public address by Gradio's tunnel.
+        users: one: all stories are yours; many: each browser has a key of its own, and its own stories; auto: one at 127.0.0.1, else many.
+        password: Ask for it (with any name) before the page opens.
+    """
+    from importlib.util import find_spec
+
+    _check_ranges(port=(port, 1, 65535))
+    if find_spec("gradio") is None:
+        raise ValueError('the storyboard needs the package gradio: pip install "story-ldm[studio]"')
+    from story_ldm.app.page import serve
+
+    serve(folder, models, host, port, share, users, password, loras)
 
 
 app.command(data, name="data", help="Writes, converts and checks datasets.")

@@ -23,7 +23,7 @@ from PIL import Image
 from story_ldm.app import artist as artists
 from story_ldm.app import projects
 from story_ldm.app.artist import Artist
-from story_ldm.app.models import Model, described, offered
+from story_ldm.app.models import Model
 from story_ldm.app.project_zip import from_zip, to_zip
 from story_ldm.app.storyboard import (
     add_frames,
@@ -299,6 +299,17 @@ def test_one_of_four_versions_is_picked(project, artist, pipe):
     assert pictures_of(project, frames[:2]) == [png(frame) for frame in pipe(STORY[:2], seeds=seeds, num_inference_steps=2).frames[0]]
 
 
+def test_the_story_without_memory_stands_beside_it(project, artist, pipe):
+    draw(artist, project, ids(project))
+    before = pictures(project)
+    artist.without(project)
+    assert artist.idle(60) and pictures(project) == before
+    without = [project.content("frames", frame["without"]["picture"]) for frame in project.read()[0]["frames"]]
+    assert without == [png(frame) for frame in pipe(STORY, seeds=[5, 6, 7], num_inference_steps=2, use_memory=False).frames[0]]
+    with pytest.raises(ValueError, match="Nothing to draw"):
+        artist.without(project)
+
+
 def pictures_of(project, frames) -> list[bytes]:
     return [project.content("frames", frame["drawn"]["picture"]) for frame in frames]
 
@@ -362,17 +373,6 @@ def test_what_fails_is_said_in_one_line(project, artist):
     project.edit("model", lambda state: edit_story(state, settings={"model": "gone"}))
     with pytest.raises(ValueError, match="The model gone is not here; choose one of tiny"):
         artist.draw(project, ids(project))
-
-
-def test_models_say_what_they_have(tokenizer, tmp_path):
-    shipped = offered()
-    assert shipped["toon-story-ldm"].memories == ("trained", "none") and "path" not in shipped["toon-story-ldm"].shown()
-    tiny_pipeline(tokenizer, memory="none", language=False).save_pretrained(tmp_path / "plain")
-    assert described(str(tmp_path / "plain")).memories == ("none", "reference")
-    assert next(iter(offered([str(tmp_path / "plain")]))) == "plain"
-    for wrong in (str(tmp_path), "toon-damsm", str(tmp_path / "plain") + "+nothing"):
-        with pytest.raises(ValueError, match="--models has"):
-            described(wrong)
 
 
 def test_a_checked_state_has_its_fields_alone():

@@ -18,12 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from story_ldm.app.drawing import StoppedError, arguments, drawing_of, weights_of
-from story_ldm.app.models import Model, open_model
+from story_ldm.app.models import Model, arguments, open_model
 from story_ldm.app.projects import Project
-from story_ldm.app.storyboard import HIGHEST_SEED, State, add_version, cause, next_frame, place_of, set_drawing
+from story_ldm.app.storyboard import HIGHEST_SEED, State, add_version, cause, next_frame, place_of, set_drawing, set_without, without_memory
 from story_ldm.encoders.limits import unknown_words
 
 MOST_JOBS = 4  # of one project at once
@@ -32,7 +29,7 @@ MOST_JOBS = 4  # of one project at once
 @dataclass(eq=False)
 class Job:
     project: Project
-    kind: str  # "draw" or "versions"
+    kind: str  # "draw", "versions" or "without": all frames without memory
     frames: list[str]
     missing: bool = False
     count: int = 0  # of versions
@@ -68,6 +65,15 @@ class Artist:
             blank = not any(frame["sentence"].strip() for frame in state["frames"])
             raise ValueError("Write a sentence first." if blank else "Nothing to draw: no frame is missing or has changed.")
         self._add(Job(project, "draw", list(frames), missing))
+
+    def without(self, project: Project) -> None:
+        """Draws the story once more, without memory, for comparison."""
+        state = without_memory(project.read()[0])
+        self._check(state)
+        frames = [frame["id"] for frame in state["frames"]]
+        if next_frame(state, frames) is None:
+            raise ValueError("Nothing to draw: the comparison is of this story.")
+        self._add(Job(project, "without", frames))
 
     def versions(self, project: Project, frame: str, count: int = 4) -> None:
         """Draws a frame with `count` other seeds, to be picked from."""
@@ -138,9 +144,16 @@ class Artist:
                 self.noted.popitem(last=False)
         return {frame["id"]: note for frame, note in zip(told, notes, strict=True)}
 
-    # --- in the thread ---
+    def unknown(self, sentences: list[str]) -> list[str]:
+        """Words that the model in memory never read."""
+        tokenizer = getattr(self.pipe, "tokenizer", None)
+        return [] if tokenizer is None else unknown_words(tokenizer, sentences)
+
+    # --- in the thread, which alone imports torch, so that the page is there before ---
 
     def _work(self) -> None:
+        from story_ldm.app.drawing import StoppedError
+
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: self.jobs)
@@ -149,14 +162,16 @@ class Artist:
                 if job.project is None:
                     self._opened(self.models[job.id])
                 elif not job.stop.is_set():
-                    (self._draw if job.kind == "draw" else self._versions)(job)
+                    {"draw": self._draw, "versions": self._versions, "without": self._without}[job.kind](job)
             except StoppedError:
                 pass
             except Exception as error:
-                if job.project is None or not isinstance(error, (ValueError, OSError)):
+                wrong = isinstance(error, ValueError)  # other errors may name places on this machine: they are for the server's own log
+                if job.project is None or not wrong:
                     traceback.print_exc(file=sys.stderr)
                 if job.project is not None:
-                    self._say(job.project, f"Drawing failed: {' '.join(str(error).split()) or type(error).__name__}")
+                    why = " ".join(str(error).split()) if wrong else f"{type(error).__name__}; the server's log says more"
+                    self._say(job.project, f"Drawing failed: {why}")
             finally:
                 with self.changed:
                     self.jobs = [other for other in self.jobs if other is not job]
@@ -174,9 +189,7 @@ class Artist:
         if self.model is not model:
             self.pipe = self.model = None
             self.noted.clear()
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            _release()
             self.pipe = open_model(model)
             self.model = model
         return self.pipe
@@ -189,6 +202,8 @@ class Artist:
             job.opening = False
 
     def _draw(self, job: Job) -> None:
+        from story_ldm.app.drawing import drawing_of
+
         drawn: list[str] = []
         while not job.stop.is_set():
             state = job.project.read()[0]
@@ -206,6 +221,8 @@ class Artist:
             self._weigh(job, frame)
 
     def _weigh(self, job: Job, frame: str) -> None:
+        from story_ldm.app.drawing import weights_of
+
         state = job.project.read()[0]
         m = next((m for m, other in enumerate(state["frames"]) if other["id"] == frame), 0)
         found = state["frames"][m]["drawn"]
@@ -223,7 +240,22 @@ class Artist:
 
             job.project.edit(f"draw {job.id}", record, amend=True)
 
+    def _without(self, job: Job) -> None:
+        from story_ldm.app.drawing import drawing_of
+
+        while not job.stop.is_set():
+            state = without_memory(job.project.read()[0])
+            model = self._model(state)
+            pipe = self._pipe(job, model)
+            m = next_frame(state, job.frames)
+            if m is None:
+                break
+            job.frame, job.step = state["frames"][m]["id"], 0
+            self._record(job, set_without, drawing_of(pipe, model, job.project, state, m, self._on_step(job)))
+
     def _versions(self, job: Job) -> None:
+        from story_ldm.app.drawing import drawing_of, weights_of
+
         while not job.stop.is_set() and job.done < job.count:
             state = job.project.read()[0]
             model = self._model(state)
@@ -235,7 +267,9 @@ class Artist:
                 self._record(job, set_drawing, drawing_of(pipe, model, job.project, state, before, self._on_step(job)))
                 continue
             state["frames"][m]["seed"] = secrets.randbelow(HIGHEST_SEED)
-            self._record(job, add_version, drawing_of(pipe, model, job.project, state, m, self._on_step(job)))
+            drawing = drawing_of(pipe, model, job.project, state, m, self._on_step(job))
+            drawing["weights"] = weights_of(pipe, model, job.project, state, m)
+            self._record(job, add_version, drawing)
             job.done += 1
 
     def _on_step(self, job: Job) -> Any:
@@ -256,6 +290,15 @@ class Artist:
             return True
 
         return job.project.edit(f"draw {job.id}", record, amend=True)
+
+
+def _release() -> None:
+    """Gives the memory of a model that nobody refers to back."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def notes_on(pipe: Any, sentences: tuple[str, ...]) -> list[dict[str, list[str]]]:

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load, save
 from torch import Tensor
 
-from story_ldm.app.models import Model
+from story_ldm.app.models import Model, arguments
 from story_ldm.app.projects import Project
 from story_ldm.app.storyboard import State, cause
 from story_ldm.data.frames import frames_tensor
@@ -47,27 +47,25 @@ def latent_of(pipe: Any, project: Project, drawing: dict[str, Any], settings: di
         return encode_frames(pipe.vae, picture[None].to(like.device)).to(like.dtype)[0]  # one by one, as the pipeline does
 
 
-def arguments(model: Model, settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings as arguments of a call of the model's pipeline. Defaults are left out. Raises ValueError for a setting that the model has not."""
-    names = {"steps": "num_inference_steps", "guidance": "guidance_scale", "memory_guidance": "memory_guidance_scale"}
-    names |= {"height": "height", "width": "width"}
-    if settings["memory"] not in model.memories:
-        raise ValueError(f"memory is {settings['memory']}; {model.name} has {' and '.join(model.memories)}")
-    given = {argument: settings[name] for name, argument in names.items() if settings[name] is not None}
-    if settings["negative"].strip():
-        given["negative_prompt"] = settings["negative"]
-    if settings["memory"] == "none" and "trained" in model.memories:
-        given["use_memory"] = False
-    if settings["memory"] == "reference":
-        given["memory"] = "reference"
-    if settings["memory"] != "trained":
-        given.pop("memory_guidance_scale", None)
-    return given
+def wear_loras(pipe: Any, model: Model, weights: dict[str, float]) -> None:
+    """Gives the pipeline these LoRAs of its model, with these weights, and no others. Each is read when it is first wanted."""
+    files = [*model.lora_files().items()]
+    wanted = {f"lora{n}": weights[name] for n, (name, _) in enumerate(files) if name in weights}
+    loaded = getattr(pipe.unet, "peft_config", {}).keys()
+    for n, (_, file) in enumerate(files):
+        if f"lora{n}" in wanted.keys() - loaded:
+            pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=f"lora{n}")
+    if wanted:
+        pipe.enable_lora()
+        pipe.set_adapters([*wanted], [*wanted.values()])
+    elif loaded:
+        pipe.disable_lora()
 
 
 def draw_frame(pipe: Any, model: Model, project: Project, state: State, m: int, on_step: Any = None, **changed: Any) -> Any:
     """The latent (c, h, w) of frame m of a story whose earlier frames have pictures, or what the pipeline returns if `changed` arguments ask for
     more. on_step(step, steps) is called after each step, and returns True to stop: StoppedError."""
+    wear_loras(pipe, model, state["settings"]["loras"])
     told = [frame for frame in state["frames"][: m + 1] if frame["sentence"].strip()]
     earlier = [latent_of(pipe, project, frame["drawn"], state["settings"]) for frame in told[:-1]]
     stopped = False

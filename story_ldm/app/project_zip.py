@@ -15,9 +15,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load
-
 from story_ldm.app.projects import FILE, LARGEST_FILE, MOST_PIXELS, Project, create
 from story_ldm.app.storyboard import MOST_FRAMES, MOST_VERSIONS, State, checked, files_of
 from story_ldm.data.pictures import UNREADABLE, open_picture
@@ -81,6 +78,9 @@ def _read(packed: zipfile.ZipFile, member: Any) -> bytes:
 
 def _check_file(name: str, content: bytes) -> None:
     """Raises ValueError for a file that is not what its name says: a digest of its content, a picture, a latent."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     kind, digest = name.split(".")[0].split("/")
     if hashlib.sha256(content).hexdigest() != digest or len(content) > 3 * LARGEST_FILE:
         raise ValueError(f"{name} was changed: its content is not that of its name")

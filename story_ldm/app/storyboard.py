@@ -4,7 +4,8 @@ state = new_state("A walk")
 add_frames(state, ["Mia waves.", "She sits down."])
 stale(state)                                    # {id: [], …} of fresh frames, {id: ["sentence"], …} of changed ones, None: not drawn yet
 
-A state has `title`, `settings` and `frames`. A frame has `id`, `sentence`, `seed`, `locked`, `drawn` and `versions` (other drawings to choose from).
+A state has `title`, `settings` and `frames`. A frame has `id`, `sentence`, `seed`, `locked`, `drawn`, `versions` (other drawings to choose from) and
+`without` (a drawing without memory, for comparison).
 A drawing has `picture` and `latent` (names of files: digests of their content), `weights` (of earlier frames, or None) and `of`: what it was drawn
 from; None for a picture of the user's own.
 """
@@ -22,6 +23,7 @@ State = dict[str, Any]
 Frame = dict[str, Any]
 
 LONGEST_SENTENCE, LONGEST_TITLE, MOST_FRAMES, MOST_VERSIONS, HIGHEST_SEED = 2000, 200, 200, 16, 2**31 - 1
+MOST_LORAS = 8
 MEMORIES = ("trained", "none", "reference")
 SETTINGS: dict[str, Any] = {  # None: the model's default
     "model": "toon-story-ldm",
@@ -32,6 +34,7 @@ SETTINGS: dict[str, Any] = {  # None: the model's default
     "negative": "",
     "height": None,
     "width": None,
+    "loras": {},  # name → weight
 }
 RANGES = {"steps": (1, 1000), "guidance": (-100, 100), "memory_guidance": (-100, 100), "height": (8, 2048), "width": (8, 2048)}
 
@@ -42,7 +45,7 @@ def new_state(title: str = "", settings: dict[str, Any] | None = None) -> State:
 
 def new_frame(sentence: str, seed: int | None = None) -> Frame:
     seed = secrets.randbelow(HIGHEST_SEED) if seed is None else seed
-    return {"id": secrets.token_hex(6), "sentence": sentence, "seed": seed, "locked": False, "drawn": None, "versions": []}
+    return {"id": secrets.token_hex(6), "sentence": sentence, "seed": seed, "locked": False, "drawn": None, "versions": [], "without": None}
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------------------------
@@ -75,6 +78,13 @@ def checked_settings(given: Any) -> dict[str, Any]:
     settings["negative"] = text_of("negative prompt", settings["negative"], LONGEST_SENTENCE)
     if settings["memory"] not in MEMORIES:
         raise ValueError(f"memory is {settings['memory']!r}; it must be one of {', '.join(MEMORIES)}")
+    loras = settings["loras"]
+    if not isinstance(loras, dict) or len(loras) > MOST_LORAS:
+        raise ValueError(f"loras are {loras!r}; they must be an object of at most {MOST_LORAS} names with weights")
+    for name, weight in loras.items():
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not -10 <= weight <= 10:
+            raise ValueError(f"the weight of the LoRA {text_of('LoRA', name, 200)} is {weight!r}; it must be a number from -10 to 10")
+    settings["loras"] = {text_of("LoRA", name, 200): weight for name, weight in sorted(loras.items()) if weight}
     for name, (low, high) in RANGES.items():
         value, shown = settings[name], name.replace("_", " ")
         if value is None:
@@ -129,8 +139,9 @@ def checked(given: Any) -> State:
         versions = [one for one in map(checked_drawing, frame.get("versions", [])[-MOST_VERSIONS:]) if one and one["of"]]
         seed = whole_number("seed", frame.get("seed"), 0, HIGHEST_SEED)
         sentence = text_of("sentence", frame.get("sentence"), LONGEST_SENTENCE)
-        locked, drawn = frame.get("locked") is True, checked_drawing(frame.get("drawn"))
-        frames.append({"id": frame["id"], "sentence": sentence, "seed": seed, "locked": locked, "drawn": drawn, "versions": versions})
+        written = {"id": frame["id"], "sentence": sentence, "seed": seed, "locked": frame.get("locked") is True}
+        drawn, without = checked_drawing(frame.get("drawn")), checked_drawing(frame.get("without"))
+        frames.append({**written, "drawn": drawn, "versions": versions, "without": without})
     return {
         "title": text_of("title", given.get("title", ""), LONGEST_TITLE),
         "settings": checked_settings(given.get("settings", {})),
@@ -175,6 +186,12 @@ def next_frame(state: State, wanted: list[str] | set[str], missing: bool = False
             if changed is None or (changed and frame["id"] in wanted and not frame["locked"] and not missing):
                 return m
     return None
+
+
+def without_memory(state: State) -> State:
+    """The same story, as it is drawn without memory: `drawn` is what `without` was."""
+    frames = [{**frame, "locked": False, "drawn": frame["without"]} for frame in state["frames"]]
+    return {**state, "settings": {**state["settings"], "memory": "none", "memory_guidance": None}, "frames": frames}
 
 
 # --- edits: each changes the state, and raises ValueError for what is wrong ----------------------------------------------------------------
@@ -222,7 +239,7 @@ def edit_story(state: State, title: str | None = None, settings: dict[str, Any] 
     if title is not None:
         state["title"] = text_of("title", title, LONGEST_TITLE)
     if settings is not None:
-        state["settings"] = checked_settings(state["settings"] | settings)
+        state["settings"] = checked_settings(state["settings"] | settings if isinstance(settings, dict) else settings)
 
 
 def set_drawing(state: State, frame_id: str, drawing: dict[str, Any] | None) -> None:
@@ -233,6 +250,10 @@ def set_drawing(state: State, frame_id: str, drawing: dict[str, Any] | None) -> 
     if had and had["of"] and (not drawing or had["picture"] != drawing["picture"]):
         frame["versions"] = [*(v for v in frame["versions"] if v["picture"] != had["picture"]), had][-MOST_VERSIONS:]
     frame["drawn"] = drawing
+
+
+def set_without(state: State, frame_id: str, drawing: dict[str, Any]) -> None:
+    state["frames"][place_of(state, frame_id)]["without"] = checked_drawing(drawing)
 
 
 def add_version(state: State, frame_id: str, drawing: dict[str, Any]) -> None:
@@ -252,5 +273,5 @@ def pick_version(state: State, frame_id: str, picture: str) -> None:
 
 def files_of(state: State) -> set[str]:
     """Names of the files, in the project's folder, of all drawings of a state."""
-    drawings = [one for frame in state["frames"] for one in [frame["drawn"], *frame["versions"]] if one]
+    drawings = [one for frame in state["frames"] for one in [frame["drawn"], frame["without"], *frame["versions"]] if one]
     return {f"frames/{one['picture']}.png" for one in drawings} | {f"latents/{one['latent']}.safetensors" for one in drawings if one["latent"]}
