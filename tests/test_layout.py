@@ -28,7 +28,8 @@ ROOMS = [
     "reports",
     "training",
     "pipelines",
-    ("app", "cli"),
+    "app",
+    "cli",
 ]
 LEVEL = {room: n for n, rooms in enumerate(ROOMS) for room in ([rooms] if isinstance(rooms, str) else rooms)}
 FOLDERS = {"story_ldm": "story_ldm", "pipelines": "story_ldm.pipelines"}  # of the library: folder → package

@@ -14,7 +14,7 @@ from story_ldm import cli
 
 SCRIPTS = sorted(str(path.relative_to(ROOT)) for folder in ("training", "evaluation", "benchmarks") for path in (ROOT / folder).glob("*.py"))
 TRAINING = [path for path in SCRIPTS if path.startswith("training/")]
-COMMANDS = ("generate", "preview", "toonstories", "convert", "check")
+COMMANDS = ("generate", "studio", "preview", "toonstories", "convert", "check")
 DEFAULT = re.compile(r"\((default|required|optional|fixed|repeatable)[^()]*(\([^()]*\)[^()]*)*\)")  # added by tyro; a default may have parentheses
 CHOICES = ("--preset", "--memory", "--text-form", "--precision", "--fit", "--optimizer", "--text", "--dtype")
 

@@ -6,19 +6,23 @@ pytest tests/test_storyboard_models.py
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from conftest import tiny_pipeline
 from peft import LoraConfig, get_peft_model_state_dict
+from storyboards import KEY, STORY
 from test_stable_diffusion import LORA, open_plain, write_adapter, write_sd
-from test_storyboard import KEY, STORY
 
 from story_ldm.app import projects
+from story_ldm.app.artist import notes_on
 from story_ldm.app.drawing import drawing_of, to_picture
 from story_ldm.app.exports import command_line, python_code
 from story_ldm.app.models import arguments, described, offered, open_model
 from story_ldm.app.storyboard import add_frames, edit_story, set_drawing
 from story_ldm.data.pictures import png
+from story_ldm.encoders.reader import UnderstoodCharacter, UnderstoodFrame
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,15 @@ def test_models_say_what_they_have(tokenizer, tmp_path, sd):
             described(wrong)
     with pytest.raises(ValueError, match="--loras has"):
         offered([], [sd / "none.safetensors"])
+
+
+def test_notes_say_whom_the_reader_understood():
+    frames = [UnderstoodFrame("kitchen", [UnderstoodCharacter("rabbit", "red", "wave", None)]), UnderstoodFrame("kitchen", [])]
+    pipe = SimpleNamespace(tokenizer=None, reader="a reader", understand=lambda sentences: frames[: len(sentences)])
+    rabbit = str(frames[0].characters[0])
+    assert notes_on(pipe, ("Rosa waves.", "It is empty.")) == [{"unknown": [], "seen": [rabbit, "kitchen"]}, {"unknown": [], "seen": ["kitchen"]}]
+    pipe.understand = Mock(side_effect=ValueError("sentence 0 is too long"))
+    assert notes_on(pipe, ("Rosa waves.",)) == [{"unknown": []}]
 
 
 def test_a_stable_diffusion_with_an_adapter_and_a_lora(sd, tmp_path):

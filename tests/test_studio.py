@@ -15,7 +15,7 @@ import sys
 import pytest
 from conftest import ROOT, tiny_pipeline
 from PIL import Image
-from test_storyboard import KEY, MODEL, OTHER, picture
+from storyboards import KEY, MODEL, OTHER, picture
 
 from story_ldm import cli
 from story_ldm.app import artist as artists

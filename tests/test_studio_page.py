@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, tiny_pipeline
-from test_storyboard import MODEL, picture
+from storyboards import MODEL, picture
 from test_studio import STORY, asks
 
 from story_ldm.app import artist as artists
@@ -158,6 +158,31 @@ def set_steps(window, steps: int) -> None:
     window.keyboard.press("Escape")
 
 
+def test_what_the_server_refuses(tmp_path, pipe, monkeypatch):
+    """Names of others that lead here, files by their path, requests without the password, and too large ones."""
+    pytest.importorskip("gradio")
+    httpx = pytest.importorskip("httpx")  # Gradio's
+    monkeypatch.setattr(artists, "open_model", lambda model: pipe)
+    board = Studio(tmp_path / "projects", {"tiny": MODEL}, page.own_key(tmp_path / "projects"))
+    port = free_port()
+    blocks = page.page(board)
+    page.launch(blocks, port=port, quiet=True, prevent_thread_lock=True, auth=lambda name, given: given == "right")
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            question = {"data": {"do": "list", "key": board.key}, "component_id": 1, "fn_name": "ask", "session_hash": "x"}
+            assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+            assert client.post("/gradio_api/component_server", json=question).status_code == 401
+            assert board.key not in client.get("/").text
+            assert client.post("/login", data={"username": "me", "password": "wrong"}).status_code == 400
+            assert client.post("/login", data={"username": "me", "password": "right"}).status_code == 200
+            assert client.get(f"/gradio_api/file={tmp_path}/projects/.key").status_code in (403, 404)
+            assert client.post("/gradio_api/component_server", content=b"", headers={"content-length": str(10**12)}).status_code == 413
+            page_of = client.get("/").text
+            assert not re.search(r"(?:src|href)=[\"'](?:https?:)?//(?!127)", page_of), "nothing is loaded from other hosts"
+    finally:
+        blocks.close()
+
+
 @pytest.mark.slow
 def test_all_of_the_page(server, window, tmp_path):
     """One of four versions, a picture of one's own, undo, stop, every form to save in, and a server that is killed during frame 4."""
@@ -226,14 +251,14 @@ def test_all_of_the_page(server, window, tmp_path):
 def test_twenty_users_at_once(tmp_path, pipe):
     """Each has stories of their own, nothing of which is lost, and the server's memory stays level."""
     import psutil
-    import requests
 
     pytest.importorskip("gradio")
+    httpx = pytest.importorskip("httpx")  # Gradio's
     pipe.save_pretrained(tmp_path / "tiny")
     server = Server(tmp_path / "projects", tmp_path / "tiny", "--users", "many")
     minutes = float(os.environ.get("STORY_STUDIO_MINUTES", 5))
     end, memory, wrong = time.monotonic() + 60 * minutes, [], []
-    config = requests.get(f"http://127.0.0.1:{server.port}/config", timeout=60).json()
+    config = httpx.get(f"http://127.0.0.1:{server.port}/config", timeout=60).json()
     component = next(one["id"] for one in config["components"] if one["type"] == "html")
 
     def user(n: int) -> None:
@@ -246,7 +271,7 @@ def test_twenty_users_at_once(tmp_path, pipe):
                 "fn_name": "ask",
                 "session_hash": str(n),
             }
-            reply = requests.post(f"http://127.0.0.1:{server.port}{config['api_prefix']}/component_server", json=body, timeout=120)
+            reply = httpx.post(f"http://127.0.0.1:{server.port}{config['api_prefix']}/component_server", json=body, timeout=120)
             return reply.json()
 
         try:

@@ -97,7 +97,7 @@ def shown(state: State) -> State:
 def _hello(studio: Studio, q: dict[str, Any]) -> dict[str, Any]:
     models = [model.shown() for model in studio.models.values()]
     kinds = [{"id": kind, "label": label} for kind, label in KINDS.items()]
-    limits = {"sentence": LONGEST_SENTENCE, "seed": HIGHEST_SEED}
+    limits = {"sentence": LONGEST_SENTENCE, "seed": HIGHEST_SEED, "file": projects.LARGEST_FILE}
     return {"models": models, "kinds": kinds, "layouts": [*LAYOUTS], "captions": [*CAPTIONS], "limits": limits, **_list(studio, q)}
 
 

@@ -1,7 +1,7 @@
 // The board: what the page shows of the story, and the loop that asks for what is new.
 
 const board = {
-  project: null, story: null, change: -1, status: { jobs: [] }, models: [], kinds: [], layouts: [], captions: [], limits: { sentence: 2000, seed: 2147483647 },
+  project: null, story: null, change: -1, status: { jobs: [] }, models: [], kinds: [], layouts: [], captions: [], limits: { sentence: 2000, seed: 2147483647, file: 20000000 },
   watchers: new Set(), all: new Map(), order: [], number: null,
   cards() { return this.order.map((id) => this.all.get(id)); },
   card(id) { return this.all.get(id); },
@@ -34,6 +34,7 @@ const board = {
   render() {
     const { frames, title } = this.story;
     if (document.activeElement !== titleField) titleField.value = title;
+    document.title = title ? `${title} – Story studio` : "Story studio";
     const ids = frames.map((frame) => frame.id);
     for (const id of this.order) if (!ids.includes(id)) this.all.delete(id);
     for (const id of ids) if (!this.all.has(id)) this.all.set(id, newCard(id));
@@ -128,7 +129,7 @@ root.replaceChildren(
   h("header", { class: "top" }, button("books", "Your stories", openStories, "Stories"), titleField, saved,
     h("div", { class: "group" }, undo, redo), h("div", { class: "group" }, button("eye", "Who looked at whom", openMatrix), button("gear", "Model and settings", () => openSettings(), "Settings"),
       button("save", "Save as a comic, a film, …", () => flushed(openSave), "Save"), dark, button("help", "How it works, and keys", openHelp))),
-  h("main", {}, start, list, add), h("footer", { class: "dock", "aria-label": "Drawing" }, said, missingButton, stop, draw), messages);
+  h("div", { class: "work" }, start, list, add), h("footer", { class: "dock", "aria-label": "Drawing" }, said, missingButton, stop, draw), messages);
 
 root.addEventListener("keydown", (event) => {
   const command = event.ctrlKey || event.metaKey;

@@ -176,5 +176,6 @@ async function move(id, by) {
 async function ownPicture(id, file) {
   if (!file) return;
   if (!file.type.startsWith("image/")) return say(`${file.name} is not a picture.`, "error");
+  if (file.size > board.limits.file) return say(`${file.name} is too large: a picture may have ${Math.round(board.limits.file / 1e6)} MB.`, "error");
   act("own", { frame: id, content: await base64Of(file) });
 }
