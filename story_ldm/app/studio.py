@@ -1,7 +1,7 @@
 """The storyboard as a web page: write sentences, see the frames come, change one and keep those before it, take the story away as a comic.
 
     pip install -e ".[studio]"
-    story-ldm studio                                  # http://127.0.0.1:7860, the stories in ./stories
+    story-ldm studio                                  # port 7860, the stories in ./stories
 
 The page is one Gradio component, `board/` (HTML, CSS and JavaScript, nothing from other hosts), which calls `Studio.ask` for everything.
 """
