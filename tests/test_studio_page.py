@@ -57,7 +57,7 @@ def window(tmp_path):
             str(tmp_path / "profile"), executable_path=chromium, headless=True, args=[*ALONE], viewport={"width": 1280, "height": 860}
         )
         window = browser.pages[0]
-        window.set_default_timeout(120_000)
+        window.set_default_timeout(300_000)  # where other programs leave little of the CPUs
         wrong: list[str] = []
         window.on("request", lambda request: re.match(r"http://127\.0\.0\.1|data:|blob:", request.url) or wrong.append(request.url))
         window.on("pageerror", lambda error: wrong.append(str(error)))
