@@ -5,6 +5,7 @@ pytest tests/test_studio.py
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import random
@@ -154,6 +155,34 @@ def test_the_command_says_what_is_missing_before_it_starts(tmp_path, monkeypatch
     assert "--port is 0; it must be from 1 to 65,535" in story_ldm("--port", 0)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert 'pip install "story-ldm[studio]"' in story_ldm()
+
+
+def test_too_large_requests_are_not_read():
+    def answered(length: str | None, *parts: bytes) -> tuple[list[dict], list[dict]]:
+        sent, read = [], []
+        messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+
+        async def app(scope, receive, send):
+            for _ in parts:
+                read.append(await receive())
+
+        async def receive():
+            return messages.pop(0)
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [] if length is None else [(b"content-length", length.encode())]
+        asyncio.run(page.BodyLimit(app, 10)({"type": "http", "headers": headers}, receive, send))
+        return sent, read
+
+    for length in ("11", "-1", "x"):
+        sent, read = answered(length, b"a" * 11)
+        assert sent[0]["status"] == 413 and not read, length
+    sent, read = answered("10", b"a" * 10)
+    assert not sent and read[0]["body"] == b"a" * 10
+    sent, read = answered(None, b"a" * 6, b"a" * 6)
+    assert [message["type"] for message in read] == ["http.request", "http.disconnect"], "of unknown length"
 
 
 def test_the_page_names_no_other_host():
