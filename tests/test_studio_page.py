@@ -114,6 +114,10 @@ def test_a_story_on_the_page(tmp_path, pipe, monkeypatch, window):
         window.wait_for_selector(".studio.ready")
         window.wait_for_function("document.querySelectorAll('.picture img[src]').length === 3")
         assert drawn(window) == after and sentence(window, 3).input_value() == "Mia jumps."
+        sentence(window, 3).fill("Mia dances.")
+        window.reload()  # at once, before it was sent
+        window.wait_for_selector(".card.stale")
+        assert sentence(window, 3).input_value() == "Mia dances."
     finally:
         blocks.close()
 
@@ -235,9 +239,12 @@ def test_all_of_the_page(server, window, tmp_path):
     server.kill()
     kept = drawn(window)[:3]
     sentence(window, 5).fill("Written while there is no server.")
+    window.wait_for_selector(".studio.offline")
     server.start()
-    window.wait_for_function("!document.querySelector('.offline')")
-    window.wait_for_function("document.querySelector('.saved').textContent === 'Saved'")
+    window.goto(address)
+    window.wait_for_selector(".studio.ready:not(.offline)")
+    window.wait_for_function("document.querySelectorAll('.card').length === 5")
+    window.wait_for_function("Object.keys(localStorage).every((name) => !name.includes('draft'))")
     window.reload()
     window.wait_for_selector(".studio.ready")
     assert drawn(window)[:3] == kept and sentence(window, 5).input_value() == "Written while there is no server."

@@ -38,6 +38,7 @@ function newCard(id) {
 
   card.text.addEventListener("input", () => {
     card.dirty = true;
+    draft(id, card.text.value);
     grow(card.text);
     clearTimeout(card.timer);
     card.timer = setTimeout(() => saveSentence(card), 350);
@@ -51,6 +52,11 @@ function newCard(id) {
     if (Number.isInteger(seed) && seed >= 0 && seed <= board.limits.seed && card.seed.value) act("seed", { frame: id, seed });
     else { say(`A seed is a whole number from 0 to ${board.limits.seed}.`, "error"); card.seed.value = card.frame.seed; }
   });
+  if (draft(id) !== null) {
+    card.text.value = draft(id);
+    card.dirty = true;
+    card.timer = setTimeout(() => saveSentence(card), 0);
+  }
   card.picture.addEventListener("dblclick", () => { if (card.frame.drawn) openVersions(id, false); });
   for (const name of ["dragover", "dragenter"]) {
     card.node.addEventListener(name, (event) => { if ([...event.dataTransfer.types].includes("Files")) { event.preventDefault(); card.node.classList.add("over"); } });
@@ -120,7 +126,10 @@ async function saveSentence(card) {
   if (!card.dirty) return;
   const sentence = card.text.value;
   const answer = await ask("sentence", { frame: card.id, sentence });
-  if (card.text.value === sentence) card.dirty = false;
+  if (card.text.value === sentence) {
+    card.dirty = false;
+    draft(card.id, null);
+  }
   if (answer.error) say(answer.error, "error");
   else board.show(answer);
   board.saving(board.cards().some((one) => one.dirty));

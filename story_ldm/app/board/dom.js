@@ -115,6 +115,17 @@ function say(text, kind) {
   setTimeout(() => note.remove(), kind === "error" ? 12000 : 5000);
 }
 
+// What was typed and not yet sent, by frame: kept by the browser, for a page that is closed or loaded again before the server has it.
+function draft(frame, text) {
+  const name = `story-studio-draft-${frame}`;
+  try {
+    if (text === undefined) return localStorage.getItem(name);
+    if (text === null) localStorage.removeItem(name);
+    else localStorage.setItem(name, text);
+  } catch {} // a browser that keeps nothing
+  return null;
+}
+
 // --- questions to the server: edits one after another, in the order in which they were made ---
 
 function readKey() {
