@@ -155,10 +155,7 @@ def toonstories(out: Path, size: int = 64, split: tuple[str, ...] = (), limit: i
         seed: Seed of the world.
         num_proc: Number of processes.
     """
-    from story_ldm.data.toonstories.export import export_toonstories
-
-    _check_ranges(size=(size, 8, 4096), limit=(1 if limit is None else limit, 1, 10**9), num_proc=(num_proc, 1, 1000))
-    export_toonstories(out, size=size, splits=split, limit=limit, seed=seed, num_proc=num_proc)
+    _export("toonstories", out, size, split, limit, seed, num_proc)
 
 
 @data.command(name="toonstories-2")
@@ -173,10 +170,14 @@ def toonstories2(out: Path, size: int = 128, split: tuple[str, ...] = (), limit:
         seed: Seed of the world.
         num_proc: Number of processes.
     """
+    _export("toonstories-2", out, size, split, limit, seed, num_proc)
+
+
+def _export(world: str, out: Path, size: int, splits: tuple[str, ...], limit: int | None, seed: int, num_proc: int) -> None:
     from story_ldm.data.toonstories.export import export_toonstories
 
     _check_ranges(size=(size, 8, 4096), limit=(1 if limit is None else limit, 1, 10**9), num_proc=(num_proc, 1, 1000))
-    export_toonstories(out, size=size, splits=split, limit=limit, seed=seed, num_proc=num_proc, dataset="toonstories-2")
+    export_toonstories(out, size=size, splits=splits, limit=limit, seed=seed, num_proc=num_proc, dataset=world)
 
 
 @data.command
