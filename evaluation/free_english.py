@@ -155,8 +155,8 @@ def as_understood(evaluator: FrameEvaluator, readings: dict[str, Tensor]) -> lis
         characters = []
         for c in present.nonzero()[:, 0].tolist():
             kind, prop = KIND_OF.get(config.characters[c], config.characters[c]), read("prop", m, c)
-            of = {"garment": read("garment", m, c), "action": read("action", m, c) or "", "face": read("face", m, c)}
-            characters.append(UnderstoodCharacter(kind=kind, prop=None if prop == "none" else prop, **of))
+            worn, action, face = (read(head, m, c) for head in ("garment", "action", "face"))
+            characters.append(UnderstoodCharacter(kind, worn, action or "", None if prop == "none" else prop, face))
         frames.append(UnderstoodFrame(read("background", m) or "", characters, time=read("time", m), weather=read("weather", m)))
     return frames
 

@@ -92,10 +92,10 @@ def main(s: Settings) -> None:
     if s.long_sentences == "chunks" and (kind is not pipelines.StoryLDMPipeline or not (folder / "tokenizer").is_dir()):
         raise ValueError(f"--long-sentences is chunks, and {folder} has no CLIP text encoder, whose sentences alone are read in chunks")
     if kind in (pipelines.StoryLDMPipeline, pipelines.ARLDMPipeline):
-        own = json_object(folder / "model_index.json")
+        saved = json_object(folder / "model_index.json")
         given = {name: value for name, value in (("default_steps", s.steps), ("default_guidance", s.guidance)) if value is not None}
-        own = {"default_steps": 20, "default_guidance": 2.0, **own, **given}
-        s = replace(s, steps=own["default_steps"], guidance=own["default_guidance"])
+        saved = {"default_steps": 20, "default_guidance": 2.0, **saved, **given}
+        s = replace(s, steps=saved["default_steps"], guidance=saved["default_guidance"])
     with state.main_process_first():
         stories = load_stories(s.dataset, s.split, text=s.text, limit=s.stories, pictures=False)
         if s.long_sentences != "chunks":

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import tyro
@@ -106,7 +107,7 @@ def main(s: Settings) -> None:
     latents = cached_latents(s.cache, accelerator, data, (s.dataset, pipe.unet.config.sample_size * cell), pipe.vae)
     sentences = read_sentences([data, *others], s.text_form, pipe.tokenizer, pipe.reader, facts=False)
     teacher = denoiser(pipe, s).to(accelerator.device)
-    model: nn.Module = copy.deepcopy(teacher)
+    model: Any = copy.deepcopy(teacher)
     teacher.unet.requires_grad_(False)
 
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -130,9 +131,9 @@ def main(s: Settings) -> None:
     def batch_of(step: int, rows: list[int], form: Tensor, local: slice) -> tuple[StoryBatch, Tensor]:
         """Those of one process of the stories `rows` of a full batch, noisy at the student's levels; and the levels (B, M) of its next steps."""
         index, weight = (x[local] for x in padded_frames(lengths, rows))
-        draws = {"noise_draws": 1, "text_dropout": 0.0, "language_dropout": 0.0}
-        dropped = {"memory_dropout": s.memory_dropout, "memory_noise": s.memory_noise}
-        batch = draw_batch(accelerator, scheduler, s.seed, step, latents[index], *sentences.of(form[local], index), weight, **draws, **dropped)
+        draws: dict[str, Any] = {"noise_draws": 1, "text_dropout": 0.0, "language_dropout": 0.0}
+        draws |= {"memory_dropout": s.memory_dropout, "memory_noise": s.memory_noise}
+        batch = draw_batch(accelerator, scheduler, s.seed, step, latents[index], *sentences.of(form[local], index), weight, **draws)
         place = batch.levels * s.steps // scheduler.config.num_train_timesteps  # drawn evenly over all noise levels
         start, end = (levels.to(place.device)[place + more] for more in (0, 1))
         return replace(batch, levels=start, noisy=add_noise(scheduler, batch.latents, batch.noise, start)), end

@@ -48,7 +48,8 @@ def solve(predict: Callable[[Tensor, Tensor], Tensor], scheduler: DDPMScheduler,
     A frame whose `end` is nearer than `steps` levels takes some of them twice, which changes nothing."""
     share = torch.arange(steps + 1, device=start.device) / steps
     levels = (start[..., None] + share * (end - start)[..., None]).round().long().unbind(-1)
-    clean, before = None, None
+    clean: Tensor | None = None
+    before: Tensor | None = None
     for now, then in pairwise(levels):
         last, clean = clean, clean_of(scheduler, noisy, predict(noisy, now), now)
         (signal, noise), (signal_then, noise_then) = (signal_and_noise(scheduler, level, noisy.ndim) for level in (now, then))
