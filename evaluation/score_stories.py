@@ -131,6 +131,7 @@ def score(s: Settings) -> dict:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     evaluator = open_local(FrameEvaluator, model_folder(s.evaluator), dtype=torch.float32).eval()
     size = evaluator.config.sample_size
+    drawn = None if s.generated in (None, s.dataset) else load_stories(s.generated, s.split, None)  # first, for they may not be there
     reference = load_stories(s.dataset, s.split, size, s.text, limit=s.stories, background=s.background)
     _check_world(evaluator, reference)
     full = load_stories(s.dataset, s.split, text="full", limit=s.stories, pictures=False)["sentences"][:]
@@ -141,9 +142,7 @@ def score(s: Settings) -> dict:
     else:
         assert s.generated is not None
         texts = (reference["sentences"][:], full)
-        same = s.generated == s.dataset  # the reference is scored against itself
-        stories = reference if same else load_stories(s.generated, s.split, None)
-        frames = truth if same else generated_frames(stories, reference, size, s.resize, texts, s.background)
+        frames = truth if drawn is None else generated_frames(drawn, reference, size, s.resize, texts, s.background)  # the reference against itself
         file = Path(s.generated) / "generation.json"
         generation = printable(json_object(file)) if file.exists() else None
 
