@@ -23,22 +23,20 @@ import torch
 import tyro
 from accelerate import Accelerator
 from diffusers import DDIMScheduler, DDPMScheduler
-from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from story_ldm.data.long_sentences import LongSentences
 from story_ldm.data.stories import fit_stories, story_lengths
 from story_ldm.encoders.latents import downscale_factor
 from story_ldm.encoders.limits import encoder_limit
-from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.pipelines.story_ldm import StoryLDMPipeline
 from story_ldm.reports.cards import write_model_card
-from story_ldm.systems.story_ldm.building import read_sentences
+from story_ldm.systems.story_ldm.building import empty_sentence, read_sentences
 from story_ldm.systems.story_ldm.diffusion import StoryBatch, StoryDenoiser, add_noise
 from story_ldm.systems.story_ldm.distillation import grid, solve, step_error, step_target
 from story_ldm.training.caches import cached_latents
 from story_ldm.training.checkpoints import digest, load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings, check_stories, load_forms
+from story_ldm.training.diffusion_settings import MAY_CHANGE, DiffusionSettings, check_stories, load_forms, prepare_unet
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import finish_run, run_record, start_run
@@ -208,22 +206,12 @@ def open_teacher(folder: Path) -> StoryLDMPipeline:
 
 def denoiser(pipe: StoryLDMPipeline, s: Settings) -> StoryDenoiser:
     """The teacher's parts as one module, of which the UNet alone is trained."""
-    if pipe.reader is not None:
-        ids, mask = (x[0] for x in pipe.reader.tokenize([[""]]))
-    else:
-        ids, mask = tokenize_sentences(pipe.tokenizer, [""])
+    ids, mask = empty_sentence(pipe.tokenizer, pipe.reader)
     for part in (pipe.vae, pipe.text_encoder, pipe.language_memory, pipe.reader):
         if part is not None:
             part.requires_grad_(False).eval()
-    if s.gradient_checkpointing:
-        pipe.unet.enable_gradient_checkpointing()
-    if s.xformers:
-        pipe.unet.enable_xformers_memory_efficient_attention()
-    elif not torch.cuda.is_available():
-        pipe.unet.set_attn_processor(AttnProcessor())  # because the backward pass of fused attention is slow on a CPU
-    if s.channels_last:
-        pipe.unet.to(memory_format=torch.channels_last)
-    return StoryDenoiser(pipe.unet, pipe.text_encoder, pipe.language_memory, None, ids[0].long(), mask[0], pipe.reader, downscale_factor(pipe.vae))
+    prepare_unet(pipe.unet, s)
+    return StoryDenoiser(pipe.unet, pipe.text_encoder, pipe.language_memory, None, ids, mask, pipe.reader, downscale_factor(pipe.vae))
 
 
 def guided(teacher: StoryDenoiser, batch: StoryBatch, guidance: float) -> Callable[[Tensor, Tensor], Tensor]:

@@ -26,7 +26,6 @@ import tyro
 from accelerate import Accelerator
 from datasets import Dataset
 from diffusers import DPMSolverMultistepScheduler
-from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from story_ldm.data.frames import frames_tensor
@@ -44,12 +43,12 @@ from story_ldm.systems.story_ldm.diffusion import diffusion_loss
 from story_ldm.systems.story_ldm.presets import preset_at
 from story_ldm.training.caches import cached_latents
 from story_ldm.training.checkpoints import load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_stories, load_forms
+from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_stories, load_forms, prepare_unet
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.samples import report_samples, sample_file, sample_stories
-from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
+from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, unsynced
 from story_ldm.training.steps import StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
 from story_ldm.training.story_batches import draw_history_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
@@ -237,14 +236,7 @@ def build(s: Settings, parts: Parts, longest: int, cells: int) -> ARDenoiser:
     blip.requires_grad_(not s.freeze_history)
     for head in (blip.vision_proj, blip.text_proj, blip.itm_head):
         head.requires_grad_(False)  # nothing trains them, and DDP expects a gradient of whatever requires one
-    if s.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
-    if s.xformers:
-        unet.enable_xformers_memory_efficient_attention()
-    elif not torch.cuda.is_available():
-        unet.set_attn_processor(AttnProcessor())  # because the backward pass of fused attention is slow on a CPU
-    if s.channels_last and not sharding():  # sharding requires contiguous weights
-        unet.to(memory_format=torch.channels_last)
+    prepare_unet(unet, s)
     return ARDenoiser(unet, parts.text_encoder, blip, embedding, parts.tokenizer, parts.history_tokenizer)
 
 

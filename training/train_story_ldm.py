@@ -31,7 +31,6 @@ import torch
 import tyro
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDPMScheduler, DPMSolverMultistepScheduler
-from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
@@ -42,7 +41,6 @@ from story_ldm.encoders.facts import text_loss
 from story_ldm.encoders.latents import downscale_factor, enlargement
 from story_ldm.encoders.limits import encoder_limit
 from story_ldm.encoders.reading_loss import reading_loss
-from story_ldm.encoders.sentences import tokenize_sentences
 from story_ldm.encoders.xl_text import XLTextEncoder, XLTokenizers
 from story_ldm.pipelines.story_ldm import StoryLDMPipeline
 from story_ldm.reports.cards import set_section, write_model_card, write_training_section
@@ -53,6 +51,7 @@ from story_ldm.systems.story_ldm.building import (
     build_reader,
     build_text,
     build_unet,
+    empty_sentence,
     freeze,
     load_facts,
     open_start,
@@ -64,12 +63,12 @@ from story_ldm.systems.story_ldm.presets import PRESETS, preset_at
 from story_ldm.systems.story_ldm.stable_diffusion import StableDiffusion
 from story_ldm.training.caches import bucket_latents, cached_latents, cached_states
 from story_ldm.training.checkpoints import checkpoint_trained_weights, digest, load_checkpoint, save_checkpoint
-from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_stories, load_forms
+from story_ldm.training.diffusion_settings import MAY_CHANGE, NewModelSettings, check_stories, load_forms, prepare_unet
 from story_ldm.training.optimizers import muon_groups, new_optimizer
 from story_ldm.training.processes import any_process, run_script
 from story_ldm.training.run import default_precision, finish_run, one_of, run_record, start_run
 from story_ldm.training.samples import report_samples, sample_file, sample_stories
-from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, sharding, unsynced
+from story_ldm.training.sharding import MovingAverage, check_sharding, configure_sharding, full_tensors, unsynced
 from story_ldm.training.steps import BucketBatches, StepBatches, local_part, padded_frames, step_generator, warmup_stable_decay, whole_steps
 from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
@@ -335,21 +334,12 @@ def build(
     unet = build_unet(preset["unet"], s.memory, s.memory_blocks, s.init_from, sd, cells)
     if sd is not None:
         sd.unet = None  # the model has a copy
-    if s.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
-    if s.xformers:
-        unet.enable_xformers_memory_efficient_attention()
-    elif not torch.cuda.is_available():
-        unet.set_attn_processor(AttnProcessor())  # because the backward pass of fused attention is slow on a CPU
-    if s.channels_last and not sharding():  # sharding requires contiguous weights
-        unet.to(memory_format=torch.channels_last)
+    prepare_unet(unet, s)
     if reader is not None:
         if reader.config.width != unet.config.cross_attention_dim:
             raise ValueError(f"the reader's width is {reader.config.width}; this UNet's cross-attention reads {unet.config.cross_attention_dim}")
-        ids, mask = (x[0] for x in reader.tokenize([[""]]))
-    else:
-        ids, mask = tokenize_sentences(tokenizer, [""])
-    return StoryDenoiser(unet, text_encoder, language, None, ids[0].long(), mask[0], reader, downscale_factor(vae)), tokenizer
+    ids, mask = empty_sentence(tokenizer, reader)
+    return StoryDenoiser(unet, text_encoder, language, None, ids, mask, reader, downscale_factor(vae)), tokenizer
 
 
 def sample(

@@ -1,4 +1,4 @@
-"""Settings shared by the training scripts of the latent diffusion systems, and the stories that they read."""
+"""Settings shared by the training scripts of the latent diffusion systems, the stories that they read, and their UNets set up for training."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from datasets import Dataset
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 
 from story_ldm.data.stories import WORLDS, load_stories
 from story_ldm.training.run import StorySettings, TextForm
+from story_ldm.training.sharding import sharding
 
 # those that may differ when a run is resumed: they do not change the trained weights, or only how far training goes
 MAY_CHANGE: tuple[str, ...] = ("checkpoint_every", "sample_every", "sample_stories", "evaluator", "cache", "stories", "store", "push_to_hub")
@@ -76,6 +80,18 @@ class NewModelSettings(DiffusionSettings):
     """Side of the frames in pixels; defaults to that of the preset or of the Stable Diffusion."""
     vae: Path = Path("runs/autoencoder/vae")
     """Folder of the autoencoder, as train_autoencoder.py writes it."""
+
+
+def prepare_unet(unet: UNet2DConditionModel, s: DiffusionSettings) -> None:
+    """Sets the UNet up for training as the settings say."""
+    if s.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    if s.xformers:
+        unet.enable_xformers_memory_efficient_attention()
+    elif not torch.cuda.is_available():
+        unet.set_attn_processor(AttnProcessor())  # because the backward pass of fused attention is slow on a CPU
+    if s.channels_last and not sharding():  # sharding requires contiguous weights
+        unet.to(memory_format=torch.channels_last)
 
 
 def check_stories(s: DiffusionSettings) -> None:

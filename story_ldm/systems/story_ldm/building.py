@@ -154,6 +154,16 @@ def averaged_weights(model: nn.Module, train: Train) -> list[nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad or train == "all"]
 
 
+def empty_sentence(tokenizer: CLIPTokenizer | XLTokenizers | None, reader: Reader | None) -> tuple[Tensor, Tensor]:
+    """Ids (L, …) and mask (L,) of the sentence that guidance starts from."""
+    if reader is not None:
+        ids, mask = (x[0] for x in reader.tokenize([[""]]))
+    else:
+        assert tokenizer is not None
+        ids, mask = tokenize_sentences(tokenizer, [""])
+    return ids[0].long(), mask[0]
+
+
 @dataclass
 class StorySentences:
     """The sentences of all stories in each text form, tokenized, story after story: ids (forms, S, L, …) and mask (forms, S, L)."""
