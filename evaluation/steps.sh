@@ -4,7 +4,8 @@
 #
 #     bash evaluation/steps.sh runs/story-ldm/pipeline results/steps runs/story-ldm-4/pipeline runs/story-ldm-2/pipeline
 #     TEXT=free STORIES=60 STEPS="2 4 6 8 12 20" bash evaluation/steps.sh toon-story-ldm results/steps
-#     DATASET=toonstories-2 EVALUATOR=runs/toon2-evaluator/evaluator MATCHER=runs/toon2-damsm bash evaluation/steps.sh runs/book/pipeline results/book
+#     DATASET=toonstories-2 EVALUATOR=runs/toon2-evaluator/evaluator MATCHER=runs/toon2-damsm/damsm \
+#         bash evaluation/steps.sh runs/book/pipeline results/book
 #
 # The comparison is comparison/comparison.md in the folder of the results; its baseline is the model at the last of the STEPS.
 set -euo pipefail

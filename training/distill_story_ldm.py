@@ -46,7 +46,6 @@ from story_ldm.training.steps import StepBatches, local_part, padded_frames, ste
 from story_ldm.training.story_batches import draw_batch
 from story_ldm.training.watch import Watch, forward_flops, parameter_counts, sizes
 
-SCRIPT = "distill_story_ldm.py"
 LEAST_SIGNAL = 1e-3  # ᾱ of the highest noise level for a teacher that predicts noise; Stable Diffusion's is 0.005
 
 
@@ -186,7 +185,8 @@ def main(s: Settings) -> None:
         ema.copy_to(trained)
         student(pipe, accelerator.unwrap_model(model), s.steps).to(dtype=getattr(torch, s.store)).save_pretrained(product, safe_serialization=True)
         samples = sorted(s.output.glob("samples/*.png"))
-        write_model_card(product, record, parameters, curve, step * s.batch, samples, system=f"Story-LDM in {s.steps} steps", script=SCRIPT)
+        names = {"system": f"Story-LDM in {s.steps} steps", "script": "distill_story_ldm.py"}
+        write_model_card(product, record, parameters, curve, step * s.batch, samples, **names)
         print(f"{step} of {total} steps done; {product} written")
     finish_run(accelerator, s, product)
 

@@ -4,7 +4,7 @@
     accelerate launch training/train_evaluator.py --dataset data/pororo --output runs/pororo-evaluator     # its characters, and all else it labels
     accelerate launch training/train_evaluator.py --max-minutes 5        # the same command resumes the run
     accelerate launch training/train_evaluator.py --dataset toonstories-2 --resolution 128 --fine --limit 14000 --stories 80000 \
-        --output runs/toon2-evaluator                                    # ToonStories 2: 5 GB of memory
+        --output runs/toon2-evaluator                                    # ToonStories 2
 
 Frames are decoded once and kept as uint8 (1.5 GB for 24,000 stories of 64 px). Light noise, blur and brightness changes make the evaluator robust to
 generated frames; frames are not flipped, because a flip would change the layout. The weights with the best validation accuracy are the result,
